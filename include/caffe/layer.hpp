@@ -1,0 +1,100 @@
+#ifndef CAFFE_LAYER_H_
+#define CAFFE_LAYER_H_
+
+#include <string>
+#include <vector>
+
+#include "caffe/blob.hpp"
+#include "caffe/common.hpp"
+#include "caffe/layer_factory.hpp"
+#include "caffe/proto/caffe.pb.h"
+#include "caffe/util/device_alternate.hpp"
+
+namespace caffe {
+
+/**
+ * @brief One operation of a network: takes bottom blobs, makes top blobs, and carries gradients back.
+ *
+ * A layer implements LayerSetUp (once), Reshape (before every forward pass), Forward_cpu and Backward_cpu,
+ * and where it has them the GPU forms, which fall back to the CPU's. Its parameters are in blobs_. Errors
+ * raised in SetUp, Forward and Backward name the layer.
+ */
+template <typename Dtype>
+class Layer {
+ public:
+  explicit Layer(const LayerParameter& param);
+  virtual ~Layer() = default;
+
+  /// Checks the number of blobs, sets the layer up, shapes its tops and sets loss weights.
+  void SetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top);
+
+  /// Reads the layer's parameters and makes its blobs, before the first Reshape.
+  virtual void LayerSetUp(const vector<Blob<Dtype>*>&, const vector<Blob<Dtype>*>&) {}
+
+  /// Shapes the tops and internal buffers for the bottoms' shapes.
+  virtual void Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) = 0;
+
+  /// Computes the tops. Returns the sum of the tops times their loss weights (0 for a layer without loss).
+  Dtype Forward(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top);
+
+  /// Computes the bottoms' diffs, for those with propagate_down, from the tops' diffs, and adds to the diffs
+  /// of the parameters.
+  void Backward(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
+                const vector<Blob<Dtype>*>& bottom);
+
+  vector<shared_ptr<Blob<Dtype>>>& blobs() { return blobs_; }
+  const LayerParameter& layer_param() const { return layer_param_; }
+  /// The layer's definition with its parameters' values (and gradients, with write_diff).
+  virtual void ToProto(LayerParameter* param, bool write_diff = false);
+
+  /// Loss weight of a top; 0 where none was set.
+  Dtype loss(const int top_index) const;
+  void set_loss(const int top_index, const Dtype value);
+
+  virtual const char* type() const { return ""; }
+
+  // How many blobs the layer takes and makes; -1 is no limit.
+  virtual int ExactNumBottomBlobs() const { return -1; }
+  virtual int MinBottomBlobs() const { return -1; }
+  virtual int MaxBottomBlobs() const { return -1; }
+  virtual int ExactNumTopBlobs() const { return -1; }
+  virtual int MinTopBlobs() const { return -1; }
+  virtual int MaxTopBlobs() const { return -1; }
+  virtual bool EqualNumBottomTopBlobs() const { return false; }
+  /// Whether Net makes tops that the definition does not name, up to the number the layer needs.
+  virtual bool AutoTopBlobs() const { return false; }
+  /// Whether force_backward may ask for the gradient of this bottom.
+  virtual bool AllowForceBackward(const int) const { return true; }
+
+  /// Whether the gradient of a parameter is computed.
+  bool param_propagate_down(const int param_id) const;
+  void set_param_propagate_down(const int param_id, const bool value);
+
+ protected:
+  LayerParameter layer_param_;
+  Phase phase_;
+  vector<shared_ptr<Blob<Dtype>>> blobs_;
+  vector<bool> param_propagate_down_;
+  vector<Dtype> loss_;
+
+  virtual void Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) = 0;
+  virtual void Forward_gpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
+    Forward_cpu(bottom, top);
+  }
+  virtual void Backward_cpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
+                            const vector<Blob<Dtype>*>& bottom) = 0;
+  virtual void Backward_gpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
+                            const vector<Blob<Dtype>*>& bottom) {
+    Backward_cpu(top, propagate_down, bottom);
+  }
+  virtual void CheckBlobCounts(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top);
+  /// Fills the diff of each top that has a loss weight with that weight, where backward starts from.
+  void SetLossWeights(const vector<Blob<Dtype>*>& top);
+
+ private:
+  DISABLE_COPY_AND_ASSIGN(Layer);
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_LAYER_H_

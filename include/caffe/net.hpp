@@ -1,0 +1,197 @@
+#ifndef CAFFE_NET_HPP_
+#define CAFFE_NET_HPP_
+
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "caffe/blob.hpp"
+#include "caffe/common.hpp"
+#include "caffe/layer.hpp"
+#include "caffe/proto/caffe.pb.h"
+
+namespace caffe {
+
+/**
+ * @brief A directed acyclic graph of layers, built from a NetParameter.
+ *
+ * Blobs that several layers read are split, so that their gradients add up; layers run in the order of the
+ * definition.
+ */
+template <typename Dtype>
+class Net {
+ public:
+  explicit Net(const NetParameter& param);
+  /// Reads the definition from a text file and builds the layers that the phase, level and stages include.
+  explicit Net(const string& param_file, Phase phase, const int level = 0, const vector<string>* stages = nullptr);
+  virtual ~Net() = default;
+
+  void Init(const NetParameter& param);
+
+  /// Runs all layers; the sum of weighted losses goes to `loss`. Returns the output blobs.
+  const vector<Blob<Dtype>*>& Forward(Dtype* loss = nullptr);
+  const vector<Blob<Dtype>*>& ForwardPrefilled(Dtype* loss = nullptr);
+  /// Runs layers start ... end, both included. Returns their loss.
+  Dtype ForwardFromTo(int start, int end);
+  Dtype ForwardFrom(int start);
+  Dtype ForwardTo(int end);
+  /// Copies `bottom` to the input blobs, then runs all layers.
+  const vector<Blob<Dtype>*>& Forward(const vector<Blob<Dtype>*>& bottom, Dtype* loss = nullptr);
+
+  /// Sets the gradients of all parameters to zero; Backward adds to them.
+  void ClearParamDiffs();
+
+  void Backward();
+  /// Runs layers start ... end backward, start >= end, both included.
+  void BackwardFromTo(int start, int end);
+  void BackwardFrom(int start);
+  void BackwardTo(int end);
+
+  /// Shapes all blobs for the shapes of the inputs.
+  void Reshape();
+
+  Dtype ForwardBackward();
+
+  /// Subtracts each learnable parameter's diff from its data.
+  void Update();
+  /// Lets shared parameters share their owner's memory.
+  void ShareWeights();
+
+  /// Shares the parameters of the layers that have the same name there.
+  void ShareTrainedLayersWith(const Net* other);
+  /// Copies the parameters of the layers that have the same name there; the others keep theirs.
+  /// @throws Error naming the layer and both shapes where they differ.
+  void CopyTrainedLayersFrom(const NetParameter& param);
+  /// Reads a .caffemodel, or HDF5 where the name ends in .h5.
+  void CopyTrainedLayersFrom(const string& trained_filename);
+  void CopyTrainedLayersFromBinaryProto(const string& trained_filename);
+  void CopyTrainedLayersFromHDF5(const string& trained_filename);
+  void ToProto(NetParameter* param, bool write_diff = false) const;
+  void ToHDF5(const string& filename, bool write_diff = false) const;
+
+  const string& name() const { return name_; }
+  const vector<string>& layer_names() const { return layer_names_; }
+  const vector<string>& blob_names() const { return blob_names_; }
+  const vector<shared_ptr<Blob<Dtype>>>& blobs() const { return blobs_; }
+  const vector<shared_ptr<Layer<Dtype>>>& layers() const { return layers_; }
+  Phase phase() const { return phase_; }
+  /// The bottoms of each layer; valid once the net is built.
+  const vector<vector<Blob<Dtype>*>>& bottom_vecs() const { return bottom_vecs_; }
+  const vector<vector<Blob<Dtype>*>>& top_vecs() const { return top_vecs_; }
+  /// Indices into blobs() of a layer's tops and bottoms.
+  const vector<int>& top_ids(int i) const;
+  const vector<int>& bottom_ids(int i) const;
+  const vector<vector<bool>>& bottom_need_backward() const { return bottom_need_backward_; }
+  const vector<Dtype>& blob_loss_weights() const { return blob_loss_weights_; }
+  const vector<bool>& layer_need_backward() const { return layer_need_backward_; }
+  /// All parameters, and those of them that are not shared from another layer.
+  const vector<shared_ptr<Blob<Dtype>>>& params() const { return params_; }
+  const vector<Blob<Dtype>*>& learnable_params() const { return learnable_params_; }
+  /// Multipliers of learning rate and weight decay for each learnable parameter, and whether they were given.
+  const vector<float>& params_lr() const { return params_lr_; }
+  const vector<bool>& has_params_lr() const { return has_params_lr_; }
+  const vector<float>& params_weight_decay() const { return params_weight_decay_; }
+  const vector<bool>& has_params_decay() const { return has_params_decay_; }
+  const map<string, int>& param_names_index() const { return param_names_index_; }
+  /// For each parameter the index of the one it is shared from, or -1.
+  const vector<int>& param_owners() const { return param_owners_; }
+  const vector<string>& param_display_names() const { return param_display_names_; }
+  int num_inputs() const { return static_cast<int>(net_input_blobs_.size()); }
+  int num_outputs() const { return static_cast<int>(net_output_blobs_.size()); }
+  const vector<Blob<Dtype>*>& input_blobs() const { return net_input_blobs_; }
+  const vector<Blob<Dtype>*>& output_blobs() const { return net_output_blobs_; }
+  const vector<int>& input_blob_indices() const { return net_input_blob_indices_; }
+  const vector<int>& output_blob_indices() const { return net_output_blob_indices_; }
+  bool has_blob(const string& blob_name) const;
+  /// Null, with a warning, where there is none of that name.
+  const shared_ptr<Blob<Dtype>> blob_by_name(const string& blob_name) const;
+  bool has_layer(const string& layer_name) const;
+  const shared_ptr<Layer<Dtype>> layer_by_name(const string& layer_name) const;
+
+  /// Logs the mean magnitude of every blob as it is computed.
+  void set_debug_info(const bool value) { debug_info_ = value; }
+
+  /// Leaves out the layers that the net's state (phase, level, stages) does not include.
+  static void FilterNet(const NetParameter& param, NetParameter* param_filtered);
+  static bool StateMeetsRule(const NetState& state, const NetStateRule& rule, const string& layer_name);
+
+  /// Called with the index of a layer before or after it runs.
+  class Callback {
+   public:
+    virtual ~Callback() = default;
+
+   protected:
+    virtual void run(int layer) = 0;
+
+    template <typename T>
+    friend class Net;
+  };
+  const vector<Callback*>& before_forward() const { return before_forward_; }
+  void add_before_forward(Callback* value) { before_forward_.push_back(value); }
+  const vector<Callback*>& after_forward() const { return after_forward_; }
+  void add_after_forward(Callback* value) { after_forward_.push_back(value); }
+  const vector<Callback*>& before_backward() const { return before_backward_; }
+  void add_before_backward(Callback* value) { before_backward_.push_back(value); }
+  const vector<Callback*>& after_backward() const { return after_backward_; }
+  void add_after_backward(Callback* value) { after_backward_.push_back(value); }
+
+ protected:
+  void AppendTop(const NetParameter& param, const int layer_id, const int top_id, set<string>* available_blobs,
+                 map<string, int>* blob_name_to_idx);
+  int AppendBottom(const NetParameter& param, const int layer_id, const int bottom_id,
+                   set<string>* available_blobs, map<string, int>* blob_name_to_idx);
+  void AppendParam(const NetParameter& param, const int layer_id, const int param_id);
+
+  void ForwardDebugInfo(const int layer_id);
+  void BackwardDebugInfo(const int layer_id);
+  void UpdateDebugInfo(const int param_id);
+
+  string name_;
+  Phase phase_ = TRAIN;
+  vector<shared_ptr<Layer<Dtype>>> layers_;
+  vector<string> layer_names_;
+  map<string, int> layer_names_index_;
+  vector<bool> layer_need_backward_;
+  vector<shared_ptr<Blob<Dtype>>> blobs_;
+  vector<string> blob_names_;
+  map<string, int> blob_names_index_;
+  vector<bool> blob_need_backward_;
+  vector<vector<Blob<Dtype>*>> bottom_vecs_;
+  vector<vector<int>> bottom_id_vecs_;
+  vector<vector<bool>> bottom_need_backward_;
+  vector<vector<Blob<Dtype>*>> top_vecs_;
+  vector<vector<int>> top_id_vecs_;
+  vector<Dtype> blob_loss_weights_;
+  vector<vector<int>> param_id_vecs_;
+  vector<int> param_owners_;
+  vector<string> param_display_names_;
+  vector<pair<int, int>> param_layer_indices_;
+  map<string, int> param_names_index_;
+  vector<int> net_input_blob_indices_;
+  vector<int> net_output_blob_indices_;
+  vector<Blob<Dtype>*> net_input_blobs_;
+  vector<Blob<Dtype>*> net_output_blobs_;
+  vector<shared_ptr<Blob<Dtype>>> params_;
+  vector<Blob<Dtype>*> learnable_params_;
+  /// For each of params_, its index in learnable_params_.
+  vector<int> learnable_param_ids_;
+  vector<float> params_lr_;
+  vector<bool> has_params_lr_;
+  vector<float> params_weight_decay_;
+  vector<bool> has_params_decay_;
+  /// Bytes of all tops.
+  size_t memory_used_ = 0;
+  bool debug_info_ = false;
+  vector<Callback*> before_forward_;
+  vector<Callback*> after_forward_;
+  vector<Callback*> before_backward_;
+  vector<Callback*> after_backward_;
+
+  DISABLE_COPY_AND_ASSIGN(Net);
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_NET_HPP_

@@ -1,0 +1,60 @@
+#ifndef CAFFE_SYNCEDMEM_HPP_
+#define CAFFE_SYNCEDMEM_HPP_
+
+#include <cstddef>
+#include <memory>
+
+#include "caffe/common.hpp"
+
+namespace caffe {
+
+/// Allocates `size` bytes on the host, aligned for the widest vector instructions. `use_cuda` tells whether
+/// the memory is pinned for a GPU. @throws Error naming the size where there is not enough memory.
+void CaffeMallocHost(void** ptr, size_t size, bool* use_cuda);
+void CaffeFreeHost(void* ptr, bool use_cuda);
+
+/**
+ * @brief Memory that lives on the host and on a GPU, allocated and copied when it is needed.
+ *
+ * The head says where the newest data is. Reading on one side copies from the other if that is newer;
+ * a mutable pointer makes its side the newest. Fresh memory reads as zeros.
+ */
+class SyncedMemory {
+ public:
+  SyncedMemory();
+  explicit SyncedMemory(size_t size);
+  ~SyncedMemory();
+
+  const void* cpu_data();
+  /// Uses the caller's memory from now on; the caller keeps it alive and frees it.
+  void set_cpu_data(void* data);
+  const void* gpu_data();
+  void set_gpu_data(void* data);
+  void* mutable_cpu_data();
+  void* mutable_gpu_data();
+
+  enum SyncedHead { UNINITIALIZED, HEAD_AT_CPU, HEAD_AT_GPU, SYNCED };
+  SyncedHead head() const { return head_; }
+  /// In bytes.
+  size_t size() const { return size_; }
+
+ private:
+  void to_cpu();
+
+  struct HostDeleter {
+    HostDeleter() : use_cuda(false) {}
+    void operator()(void* ptr) const { CaffeFreeHost(ptr, use_cuda); }
+    bool use_cuda;
+  };
+
+  std::unique_ptr<void, HostDeleter> own_cpu_;
+  void* cpu_ptr_ = nullptr;
+  size_t size_ = 0;
+  SyncedHead head_ = UNINITIALIZED;
+
+  DISABLE_COPY_AND_ASSIGN(SyncedMemory);
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_SYNCEDMEM_HPP_

@@ -1,0 +1,36 @@
+#ifndef CAFFE_UTIL_RNG_HPP_
+#define CAFFE_UTIL_RNG_HPP_
+
+#include <algorithm>
+#include <iterator>
+#include <random>
+#include <utility>
+
+#include "caffe/common.hpp"
+
+namespace caffe {
+
+/// The engine behind Caffe::RNG.
+typedef std::mt19937 rng_t;
+
+/// The calling thread's generator.
+inline rng_t* caffe_rng() { return static_cast<rng_t*>(Caffe::rng_stream().generator()); }
+
+/// Fisher-Yates shuffle with the given generator. std::shuffle may differ between standard libraries; this
+/// gives one order for one seed everywhere.
+template <class RandomAccessIterator, class RandomGenerator>
+inline void shuffle(RandomAccessIterator begin, RandomAccessIterator end, RandomGenerator* gen) {
+  for (auto length = std::distance(begin, end); length > 1; --length) {
+    const auto pick = static_cast<decltype(length)>((*gen)() % static_cast<unsigned long long>(length));
+    std::iter_swap(begin + (length - 1), begin + pick);
+  }
+}
+
+template <class RandomAccessIterator>
+inline void shuffle(RandomAccessIterator begin, RandomAccessIterator end) {
+  shuffle(begin, end, caffe_rng());
+}
+
+}  // namespace caffe
+
+#endif  // CAFFE_UTIL_RNG_HPP_

@@ -1,0 +1,423 @@
+#include "caffe/blob.hpp"
+
+#include <climits>
+#include <type_traits>
+#include <vector>
+
+#include "caffe/util/math_functions.hpp"
+
+namespace caffe {
+
+namespace {
+
+bool HasLegacyShape(const BlobProto& proto) {
+  return proto.has_num() || proto.has_channels() || proto.has_height() || proto.has_width();
+}
+
+vector<int> ShapeOf(const BlobProto& proto) {
+  if (HasLegacyShape(proto)) return {proto.num(), proto.channels(), proto.height(), proto.width()};
+  vector<int> shape;
+  for (int64_t dim : proto.shape().dim()) {
+    CHECK(dim >= 0 && dim <= INT_MAX) << "impossible dimension " << dim << " in a stored blob";
+    shape.push_back(static_cast<int>(dim));
+  }
+  return shape;
+}
+
+string ShapeText(const vector<int>& shape) {
+  ostringstream text;
+  for (int dim : shape) text << dim << " ";
+  return text.str();
+}
+
+template <typename Values, typename Dtype>
+void CopyValues(const Values& values, int count, const char* what, Dtype* to) {
+  CHECK_EQ(count, values.size()) << "a stored blob has another number of " << what << " than its shape asks for";
+  for (int i = 0; i < count; ++i) to[i] = static_cast<Dtype>(values[i]);
+}
+
+template <typename Dtype>
+Dtype Asum(int count, const Dtype* x) {
+  return caffe_cpu_asum(count, x);
+}
+
+template <typename Dtype>
+Dtype Sumsq(int count, const Dtype* x) {
+  return caffe_cpu_dot(count, x, x);
+}
+
+// Blobs of integers hold indices and masks; they are never weights.
+template <typename Dtype>
+constexpr bool kIsFloating = std::is_floating_point<Dtype>::value;
+
+// A statistic of memory that may be on no device yet.
+template <typename Dtype, typename Reduce>
+Dtype Statistic(const shared_ptr<SyncedMemory>& memory, int count, Reduce reduce) {
+  if (!memory || memory->head() == SyncedMemory::UNINITIALIZED) return 0;
+  return reduce(count, static_cast<const Dtype*>(memory->cpu_data()));
+}
+
+template <typename Dtype>
+void Scale(const shared_ptr<SyncedMemory>& memory, int count, Dtype factor) {
+  if (!memory || memory->head() == SyncedMemory::UNINITIALIZED) return;
+  caffe_scal(count, factor, static_cast<Dtype*>(memory->mutable_cpu_data()));
+}
+
+}  // namespace
+
+template <typename Dtype>
+Blob<Dtype>::Blob(const int num, const int channels, const int height, const int width) {
+  Reshape(num, channels, height, width);
+}
+
+template <typename Dtype>
+Blob<Dtype>::Blob(const vector<int>& shape) {
+  Reshape(shape);
+}
+
+template <typename Dtype>
+void Blob<Dtype>::Reshape(const int num, const int channels, const int height, const int width) {
+  Reshape(vector<int>{num, channels, height, width});
+}
+
+template <typename Dtype>
+void Blob<Dtype>::Reshape(const vector<int>& shape) {
+  CHECK_LE(shape.size(), static_cast<size_t>(kMaxBlobAxes)) << "a blob has at most " << kMaxBlobAxes << " axes";
+  int64_t count = 1;
+  for (int dim : shape) {
+    CHECK_GE(dim, 0) << "a dimension must not be negative: " << ShapeText(shape);
+    count *= dim;
+    CHECK_LE(count, INT_MAX) << "a blob holds at most " << INT_MAX << " elements, not " << ShapeText(shape);
+  }
+  const bool shape_changed = shape != shape_;
+  count_ = static_cast<int>(count);
+  shape_ = shape;
+  if (shape_changed) shape_data_.reset();
+  if (count_ > capacity_ || !data_) {
+    capacity_ = count_;
+    data_ = std::make_shared<SyncedMemory>(capacity_ * sizeof(Dtype));
+    diff_ = std::make_shared<SyncedMemory>(capacity_ * sizeof(Dtype));
+  }
+}
+
+template <typename Dtype>
+void Blob<Dtype>::Reshape(const BlobShape& shape) {
+  BlobProto proto;
+  *proto.mutable_shape() = shape;
+  Reshape(ShapeOf(proto));
+}
+
+template <typename Dtype>
+void Blob<Dtype>::ReshapeLike(const Blob<Dtype>& other) {
+  Reshape(other.shape());
+}
+
+template <typename Dtype>
+string Blob<Dtype>::shape_string() const {
+  return ShapeText(shape_) + "(" + std::to_string(count_) + ")";
+}
+
+template <typename Dtype>
+int Blob<Dtype>::count(int start_axis, int end_axis) const {
+  CHECK(0 <= start_axis && start_axis <= end_axis && end_axis <= num_axes())
+      << "axes " << start_axis << " to " << end_axis << " are not a range of a blob of shape " << shape_string();
+  int count = 1;
+  for (int i = start_axis; i < end_axis; ++i) count *= shape_[i];
+  return count;
+}
+
+template <typename Dtype>
+int Blob<Dtype>::CanonicalAxisIndex(int axis_index) const {
+  CHECK(-num_axes() <= axis_index && axis_index < num_axes())
+      << "axis " << axis_index << " is out of range for a blob of " << num_axes() << " axes with shape "
+      << shape_string();
+  return axis_index < 0 ? axis_index + num_axes() : axis_index;
+}
+
+template <typename Dtype>
+int Blob<Dtype>::LegacyShape(int index) const {
+  CHECK_LE(num_axes(), 4) << "num, channels, height and width exist only for blobs of at most 4 axes, not "
+                          << shape_string();
+  CHECK(-4 <= index && index < 4) << "legacy axis " << index << " is out of range";
+  if (index >= num_axes() || index < -num_axes()) return 1;
+  return shape(index);
+}
+
+template <typename Dtype>
+int Blob<Dtype>::offset(const int n, const int c, const int h, const int w) const {
+  DCHECK_GE(n, 0);
+  DCHECK_LE(n, num());
+  DCHECK_GE(c, 0);
+  DCHECK_LE(c, channels());
+  DCHECK_GE(h, 0);
+  DCHECK_LE(h, height());
+  DCHECK_GE(w, 0);
+  DCHECK_LE(w, width());
+  return ((n * channels() + c) * height() + h) * width() + w;
+}
+
+template <typename Dtype>
+int Blob<Dtype>::offset(const vector<int>& indices) const {
+  CHECK_LE(indices.size(), shape_.size()) << "more indices than axes";
+  int offset = 0;
+  for (int i = 0; i < num_axes(); ++i) {
+    offset *= shape_[i];
+    if (static_cast<size_t>(i) >= indices.size()) continue;
+    CHECK(indices[i] >= 0 && indices[i] < shape_[i])
+        << "index " << indices[i] << " is out of range on axis " << i << " of shape " << shape_string();
+    offset += indices[i];
+  }
+  return offset;
+}
+
+template <typename Dtype>
+void Blob<Dtype>::CopyFrom(const Blob<Dtype>& source, bool copy_diff, bool reshape) {
+  if (source.shape() != shape_) {
+    CHECK(reshape) << "cannot copy a blob of shape " << source.shape_string() << " to one of shape "
+                   << shape_string() << " without reshape";
+    ReshapeLike(source);
+  }
+#ifndef CPU_ONLY
+  if (Caffe::mode() == Caffe::GPU) {
+    if (copy_diff) {
+      caffe_copy(count_, source.gpu_diff(), mutable_gpu_diff());
+    } else {
+      caffe_copy(count_, source.gpu_data(), mutable_gpu_data());
+    }
+    return;
+  }
+#endif
+  if (copy_diff) {
+    caffe_copy(count_, source.cpu_diff(), mutable_cpu_diff());
+  } else {
+    caffe_copy(count_, source.cpu_data(), mutable_cpu_data());
+  }
+}
+
+template <typename Dtype>
+const shared_ptr<SyncedMemory>& Blob<Dtype>::data() const {
+  CHECK(data_) << "the blob has no shape yet";
+  return data_;
+}
+
+template <typename Dtype>
+const shared_ptr<SyncedMemory>& Blob<Dtype>::diff() const {
+  CHECK(diff_) << "the blob has no shape yet";
+  return diff_;
+}
+
+template <typename Dtype>
+const Dtype* Blob<Dtype>::cpu_data() const {
+  return static_cast<const Dtype*>(data()->cpu_data());
+}
+
+template <typename Dtype>
+const Dtype* Blob<Dtype>::cpu_diff() const {
+  return static_cast<const Dtype*>(diff()->cpu_data());
+}
+
+template <typename Dtype>
+const Dtype* Blob<Dtype>::gpu_data() const {
+  return static_cast<const Dtype*>(data()->gpu_data());
+}
+
+template <typename Dtype>
+const Dtype* Blob<Dtype>::gpu_diff() const {
+  return static_cast<const Dtype*>(diff()->gpu_data());
+}
+
+template <typename Dtype>
+Dtype* Blob<Dtype>::mutable_cpu_data() {
+  return static_cast<Dtype*>(data()->mutable_cpu_data());
+}
+
+template <typename Dtype>
+Dtype* Blob<Dtype>::mutable_cpu_diff() {
+  return static_cast<Dtype*>(diff()->mutable_cpu_data());
+}
+
+template <typename Dtype>
+Dtype* Blob<Dtype>::mutable_gpu_data() {
+  return static_cast<Dtype*>(data()->mutable_gpu_data());
+}
+
+template <typename Dtype>
+Dtype* Blob<Dtype>::mutable_gpu_diff() {
+  return static_cast<Dtype*>(diff()->mutable_gpu_data());
+}
+
+template <typename Dtype>
+void Blob<Dtype>::set_cpu_data(Dtype* data) {
+  // A blob that kept a larger allocation takes memory of the present count from now on.
+  const size_t size = count_ * sizeof(Dtype);
+  if (this->data()->size() != size) {
+    data_ = std::make_shared<SyncedMemory>(size);
+    diff_ = std::make_shared<SyncedMemory>(size);
+    capacity_ = count_;
+  }
+  data_->set_cpu_data(data);
+}
+
+template <typename Dtype>
+void Blob<Dtype>::set_gpu_data(Dtype* data) {
+  const size_t size = count_ * sizeof(Dtype);
+  if (this->data()->size() != size) {
+    data_ = std::make_shared<SyncedMemory>(size);
+    diff_ = std::make_shared<SyncedMemory>(size);
+    capacity_ = count_;
+  }
+  data_->set_gpu_data(data);
+}
+
+template <typename Dtype>
+const int* Blob<Dtype>::gpu_shape() const {
+#ifdef CPU_ONLY
+  NO_GPU;
+#else
+  return static_cast<const int*>(shape_data_->gpu_data());
+#endif
+}
+
+template <typename Dtype>
+void Blob<Dtype>::Update() {
+  if constexpr (kIsFloating<Dtype>) {
+    caffe_axpy<Dtype>(count_, Dtype(-1), cpu_diff(), mutable_cpu_data());
+  } else {
+    NOT_IMPLEMENTED;
+  }
+}
+
+template <typename Dtype>
+Dtype Blob<Dtype>::asum_data() const {
+  if constexpr (kIsFloating<Dtype>) {
+    return Statistic<Dtype>(data_, count_, Asum<Dtype>);
+  } else {
+    NOT_IMPLEMENTED;
+  }
+}
+
+template <typename Dtype>
+Dtype Blob<Dtype>::asum_diff() const {
+  if constexpr (kIsFloating<Dtype>) {
+    return Statistic<Dtype>(diff_, count_, Asum<Dtype>);
+  } else {
+    NOT_IMPLEMENTED;
+  }
+}
+
+template <typename Dtype>
+Dtype Blob<Dtype>::sumsq_data() const {
+  if constexpr (kIsFloating<Dtype>) {
+    return Statistic<Dtype>(data_, count_, Sumsq<Dtype>);
+  } else {
+    NOT_IMPLEMENTED;
+  }
+}
+
+template <typename Dtype>
+Dtype Blob<Dtype>::sumsq_diff() const {
+  if constexpr (kIsFloating<Dtype>) {
+    return Statistic<Dtype>(diff_, count_, Sumsq<Dtype>);
+  } else {
+    NOT_IMPLEMENTED;
+  }
+}
+
+template <typename Dtype>
+void Blob<Dtype>::scale_data(Dtype scale_factor) {
+  if constexpr (kIsFloating<Dtype>) {
+    Scale(data_, count_, scale_factor);
+  } else {
+    NOT_IMPLEMENTED;
+  }
+}
+
+template <typename Dtype>
+void Blob<Dtype>::scale_diff(Dtype scale_factor) {
+  if constexpr (kIsFloating<Dtype>) {
+    Scale(diff_, count_, scale_factor);
+  } else {
+    NOT_IMPLEMENTED;
+  }
+}
+
+template <typename Dtype>
+void Blob<Dtype>::ShareData(const Blob& other) {
+  CHECK_EQ(count_, other.count()) << "blobs that share memory must hold the same number of elements";
+  data_ = other.data();
+}
+
+template <typename Dtype>
+void Blob<Dtype>::ShareDiff(const Blob& other) {
+  CHECK_EQ(count_, other.count()) << "blobs that share memory must hold the same number of elements";
+  diff_ = other.diff();
+}
+
+template <typename Dtype>
+bool Blob<Dtype>::ShapeEquals(const BlobProto& other) {
+  if (!HasLegacyShape(other)) return shape_ == ShapeOf(other);
+  // Counted from the last axis, as old files padded vectors and matrices with leading ones.
+  return num_axes() <= 4 && LegacyShape(-4) == other.num() && LegacyShape(-3) == other.channels() &&
+         LegacyShape(-2) == other.height() && LegacyShape(-1) == other.width();
+}
+
+template <typename Dtype>
+void Blob<Dtype>::FromProto(const BlobProto& proto, bool reshape) {
+  const vector<int> shape = ShapeOf(proto);
+  // Counted before anything is allocated: a damaged file must not ask for more memory than it has values.
+  int64_t count = 1;
+  for (int dim : shape) {
+    CHECK_GE(dim, 0) << "negative dimension in a stored blob: " << ShapeText(shape);
+    count *= dim;
+    CHECK_LE(count, INT_MAX) << "impossible shape in a stored blob: " << ShapeText(shape);
+  }
+  const int64_t stored = proto.double_data_size() > 0 ? proto.double_data_size() : proto.data_size();
+  CHECK_EQ(count, stored) << "a stored blob of shape " << ShapeText(shape) << "has another number of values";
+  if (reshape) {
+    Reshape(shape);
+  } else {
+    CHECK(ShapeEquals(proto)) << "shape mismatch: stored " << ShapeText(shape) << "but expected "
+                              << shape_string();
+  }
+  if (proto.double_data_size() > 0) {
+    CopyValues(proto.double_data(), count_, "values", mutable_cpu_data());
+  } else {
+    CopyValues(proto.data(), count_, "values", mutable_cpu_data());
+  }
+  if (proto.double_diff_size() > 0) {
+    CopyValues(proto.double_diff(), count_, "gradients", mutable_cpu_diff());
+  } else if (proto.diff_size() > 0) {
+    CopyValues(proto.diff(), count_, "gradients", mutable_cpu_diff());
+  }
+}
+
+namespace {
+
+void StoreValues(const float* data, const float* diff, int count, BlobProto* proto) {
+  proto->mutable_data()->Add(data, data + count);
+  if (diff) proto->mutable_diff()->Add(diff, diff + count);
+}
+
+void StoreValues(const double* data, const double* diff, int count, BlobProto* proto) {
+  proto->mutable_double_data()->Add(data, data + count);
+  if (diff) proto->mutable_double_diff()->Add(diff, diff + count);
+}
+
+}  // namespace
+
+template <typename Dtype>
+void Blob<Dtype>::ToProto(BlobProto* proto, bool write_diff) const {
+  if constexpr (kIsFloating<Dtype>) {
+    proto->Clear();
+    for (int dim : shape_) proto->mutable_shape()->add_dim(dim);
+    StoreValues(cpu_data(), write_diff ? cpu_diff() : nullptr, count_, proto);
+  } else {
+    NOT_IMPLEMENTED;
+  }
+}
+
+INSTANTIATE_CLASS(Blob);
+template class Blob<int>;
+template class Blob<unsigned int>;
+
+}  // namespace caffe

@@ -1,0 +1,91 @@
+#include "caffe/common.hpp"
+
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+
+#include "caffe/util/rng.hpp"
+
+namespace caffe {
+
+namespace {
+
+// The mode that a thread starts with: the one set last, in whichever thread.
+std::atomic<Caffe::Brew> last_mode{Caffe::CPU};
+
+}  // namespace
+
+class Caffe::RNG::Generator {
+ public:
+  explicit Generator(unsigned int seed) : rng_(seed) {}
+  rng_t* rng() { return &rng_; }
+
+ private:
+  rng_t rng_;
+};
+
+Caffe::RNG::RNG() : RNG(std::random_device{}()) {}
+
+Caffe::RNG::RNG(unsigned int seed) : generator_(std::make_shared<Generator>(seed)) {}
+
+Caffe::RNG::RNG(const RNG& other) = default;
+
+Caffe::RNG& Caffe::RNG::operator=(const RNG& other) = default;
+
+void* Caffe::RNG::generator() { return generator_->rng(); }
+
+Caffe::Caffe() : mode_(last_mode) {}
+
+Caffe::~Caffe() = default;
+
+Caffe& Caffe::Get() {
+  static thread_local Caffe instance;
+  return instance;
+}
+
+Caffe::RNG& Caffe::rng_stream() {
+  Caffe& instance = Get();
+  if (!instance.random_generator_) instance.random_generator_ = std::make_shared<RNG>();
+  return *instance.random_generator_;
+}
+
+void Caffe::set_mode(Brew mode) {
+#ifdef CPU_ONLY
+  if (mode == GPU) NO_GPU;
+#endif
+  Get().mode_ = mode;
+  last_mode = mode;
+}
+
+void Caffe::set_random_seed(const unsigned int seed) {
+  Get().random_generator_ = std::make_shared<RNG>(seed);
+}
+
+#ifdef CPU_ONLY
+
+void Caffe::SetDevice(const int) { NO_GPU; }
+
+void Caffe::DeviceQuery() { NO_GPU; }
+
+bool Caffe::CheckDevice(const int) { return false; }
+
+int Caffe::FindDevice(const int) { return -1; }
+
+#endif  // CPU_ONLY
+
+void GlobalInit(int* pargc, char*** pargv) {
+  int kept = 1;
+  for (int i = 1; i < *pargc; ++i) {
+    const char* flag = (*pargv)[i];
+    const char* name = flag + std::strspn(flag, "-");
+    const bool is_flag = name != flag;
+    if (is_flag && std::strncmp(name, "minloglevel=", 12) == 0) {
+      logging::SetMinSeverity(std::atoi(name + 12));
+    } else if (!is_flag || (std::strncmp(name, "logtostderr", 11) && std::strncmp(name, "alsologtostderr", 15))) {
+      (*pargv)[kept++] = (*pargv)[i];
+    }
+  }
+  *pargc = kept;
+}
+
+}  // namespace caffe
