@@ -117,6 +117,10 @@ class Blob {
   int count_ = 0;
   int capacity_ = 0;
 
+ private:
+  /// Gives up a larger allocation kept from an earlier shape: a caller's memory has the present size.
+  void FitMemory();
+
   DISABLE_COPY_AND_ASSIGN(Blob);
 };
 

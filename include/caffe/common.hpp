@@ -106,7 +106,7 @@ class Caffe {
 
   static RNG& rng_stream();
   static Brew mode() { return Get().mode_; }
-  /// @throws Error for GPU in a build without CUDA.
+  /// In a build without CUDA the GPU mode can be set, and what is then computed raises the error.
   static void set_mode(Brew mode);
   /// Restarts the calling thread's generator: the same seed gives the same numbers.
   static void set_random_seed(const unsigned int seed);

@@ -30,6 +30,18 @@ string ShapeText(const vector<int>& shape) {
   return text.str();
 }
 
+// The number of elements, for a shape that a blob may have.
+int CheckedCount(const vector<int>& shape) {
+  CHECK_LE(shape.size(), static_cast<size_t>(kMaxBlobAxes)) << "a blob has at most " << kMaxBlobAxes << " axes";
+  int64_t count = 1;
+  for (int dim : shape) {
+    CHECK_GE(dim, 0) << "a dimension must not be negative: " << ShapeText(shape);
+    count *= dim;
+    CHECK_LE(count, INT_MAX) << "a blob holds at most " << INT_MAX << " elements, not " << ShapeText(shape);
+  }
+  return static_cast<int>(count);
+}
+
 template <typename Values, typename Dtype>
 void CopyValues(const Values& values, int count, const char* what, Dtype* to) {
   CHECK_EQ(count, values.size()) << "a stored blob has another number of " << what << " than its shape asks for";
@@ -82,15 +94,8 @@ void Blob<Dtype>::Reshape(const int num, const int channels, const int height, c
 
 template <typename Dtype>
 void Blob<Dtype>::Reshape(const vector<int>& shape) {
-  CHECK_LE(shape.size(), static_cast<size_t>(kMaxBlobAxes)) << "a blob has at most " << kMaxBlobAxes << " axes";
-  int64_t count = 1;
-  for (int dim : shape) {
-    CHECK_GE(dim, 0) << "a dimension must not be negative: " << ShapeText(shape);
-    count *= dim;
-    CHECK_LE(count, INT_MAX) << "a blob holds at most " << INT_MAX << " elements, not " << ShapeText(shape);
-  }
+  count_ = CheckedCount(shape);
   const bool shape_changed = shape != shape_;
-  count_ = static_cast<int>(count);
   shape_ = shape;
   if (shape_changed) shape_data_.reset();
   if (count_ > capacity_ || !data_) {
@@ -247,25 +252,23 @@ Dtype* Blob<Dtype>::mutable_gpu_diff() {
 }
 
 template <typename Dtype>
-void Blob<Dtype>::set_cpu_data(Dtype* data) {
-  // A blob that kept a larger allocation takes memory of the present count from now on.
+void Blob<Dtype>::FitMemory() {
   const size_t size = count_ * sizeof(Dtype);
-  if (this->data()->size() != size) {
-    data_ = std::make_shared<SyncedMemory>(size);
-    diff_ = std::make_shared<SyncedMemory>(size);
-    capacity_ = count_;
-  }
+  if (this->data()->size() == size) return;
+  data_ = std::make_shared<SyncedMemory>(size);
+  diff_ = std::make_shared<SyncedMemory>(size);
+  capacity_ = count_;
+}
+
+template <typename Dtype>
+void Blob<Dtype>::set_cpu_data(Dtype* data) {
+  FitMemory();
   data_->set_cpu_data(data);
 }
 
 template <typename Dtype>
 void Blob<Dtype>::set_gpu_data(Dtype* data) {
-  const size_t size = count_ * sizeof(Dtype);
-  if (this->data()->size() != size) {
-    data_ = std::make_shared<SyncedMemory>(size);
-    diff_ = std::make_shared<SyncedMemory>(size);
-    capacity_ = count_;
-  }
+  FitMemory();
   data_->set_gpu_data(data);
 }
 
@@ -364,13 +367,8 @@ bool Blob<Dtype>::ShapeEquals(const BlobProto& other) {
 template <typename Dtype>
 void Blob<Dtype>::FromProto(const BlobProto& proto, bool reshape) {
   const vector<int> shape = ShapeOf(proto);
-  // Counted before anything is allocated: a damaged file must not ask for more memory than it has values.
-  int64_t count = 1;
-  for (int dim : shape) {
-    CHECK_GE(dim, 0) << "negative dimension in a stored blob: " << ShapeText(shape);
-    count *= dim;
-    CHECK_LE(count, INT_MAX) << "impossible shape in a stored blob: " << ShapeText(shape);
-  }
+  // Before anything is allocated: a damaged file must not ask for more memory than it has values.
+  const int count = CheckedCount(shape);
   const int64_t stored = proto.double_data_size() > 0 ? proto.double_data_size() : proto.data_size();
   CHECK_EQ(count, stored) << "a stored blob of shape " << ShapeText(shape) << "has another number of values";
   if (reshape) {

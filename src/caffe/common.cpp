@@ -50,9 +50,6 @@ Caffe::RNG& Caffe::rng_stream() {
 }
 
 void Caffe::set_mode(Brew mode) {
-#ifdef CPU_ONLY
-  if (mode == GPU) NO_GPU;
-#endif
   Get().mode_ = mode;
   last_mode = mode;
 }
