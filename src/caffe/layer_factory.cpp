@@ -23,11 +23,7 @@ shared_ptr<Layer<Dtype>> LayerRegistry<Dtype>::CreateLayer(const LayerParameter&
   const string& type = param.type();
   const auto found = Registry().find(type);
   if (found == Registry().end()) {
-    const vector<string> known = LayerTypeList();
-    string list;
-    for (const string& name : known) list += (list.empty() ? "" : ", ") + name;
-    throw Error("unknown layer type '" + type + "'" + DidYouMean(type, known) + "; known types: " + list,
-                param.name(), type);
+    throw Error(UnknownName("layer type", type, LayerTypeList()), param.name(), type);
   }
   try {
     return found->second(param);

@@ -60,4 +60,11 @@ std::string DidYouMean(const std::string& name, const std::vector<std::string>& 
   return text + "?)";
 }
 
+std::string UnknownName(const std::string& kind, const std::string& name,
+                        const std::vector<std::string>& known) {
+  std::string list;
+  for (const std::string& candidate : known) list += (list.empty() ? "" : ", ") + candidate;
+  return "unknown " + kind + " '" + name + "'" + DidYouMean(name, known) + "; known " + kind + "s: " + list;
+}
+
 }  // namespace caffe

@@ -1,0 +1,315 @@
+#include "caffe/layers/base_conv_layer.hpp"
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "caffe/filler.hpp"
+#include "caffe/util/conv_geometry.hpp"
+#include "caffe/util/im2col.hpp"
+#include "caffe/util/math_functions.hpp"
+#include "caffe/util/parallel_for.hpp"
+
+namespace caffe {
+
+namespace {
+
+string ShapeText(const vector<int>& shape) { return Blob<int>(shape).shape_string(); }
+
+bool All(const Blob<int>& blob, int value) {
+  const int* data = blob.cpu_data();
+  return std::all_of(data, data + blob.count(), [value](int element) { return element == value; });
+}
+
+// Several sums at a time, so that the additions need not wait for each other and can be vectorized.
+template <typename Dtype>
+Dtype Sum(const Dtype* x, int n) {
+  constexpr int kLanes = 16;
+  Dtype lanes[kLanes] = {};
+  int i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    for (int lane = 0; lane < kLanes; ++lane) lanes[lane] += x[i + lane];
+  }
+  Dtype sum = 0;
+  for (; i < n; ++i) sum += x[i];
+  for (const Dtype lane : lanes) sum += lane;
+  return sum;
+}
+
+// Uninitialized memory for columns.
+template <typename Dtype>
+std::unique_ptr<Dtype[]> ColumnBuffer(int64_t size) {
+  return std::unique_ptr<Dtype[]>(size > 0 ? new Dtype[size] : nullptr);
+}
+
+// Whole images go to the threads where there are enough of them; otherwise one image after the other, so that
+// the threads can share in each image's products.
+int64_t ImageGrain(int64_t images) { return images >= ParallelThreads() ? 1 : images; }
+
+}  // namespace
+
+template <typename Dtype>
+void BaseConvolutionLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bottom,
+                                             const vector<Blob<Dtype>*>&) {
+  const ConvolutionParameter& param = this->layer_param_.convolution_param();
+  force_nd_im2col_ = param.force_nd_im2col();
+  channel_axis_ = bottom[0]->CanonicalAxisIndex(param.axis());
+  num_spatial_axes_ = bottom[0]->num_axes() - channel_axis_ - 1;
+  read_conv_geometry(param, num_spatial_axes_, &kernel_shape_, &stride_, &pad_, &dilation_);
+  is_1x1_ = All(kernel_shape_, 1) && All(stride_, 1) && All(pad_, 0);
+
+  channels_ = bottom[0]->shape(channel_axis_);
+  CHECK(param.num_output() >= 1 && param.num_output() <= INT_MAX)
+      << "'num_output' must be at least 1, not " << param.num_output();
+  num_output_ = static_cast<int>(param.num_output());
+  CHECK(param.group() >= 1 && param.group() <= INT_MAX)
+      << "'group' must be at least 1, not " << param.group();
+  group_ = static_cast<int>(param.group());
+  CHECK_EQ(channels_ % group_, 0) << "the input's " << channels_ << " channels do not divide into " << group_
+                                  << " groups";
+  CHECK_EQ(num_output_ % group_, 0) << "num_output " << num_output_ << " does not divide into " << group_
+                                    << " groups";
+  conv_out_channels_ = reverse_dimensions() ? channels_ : num_output_;
+  conv_in_channels_ = reverse_dimensions() ? num_output_ : channels_;
+
+  vector<int> weight_shape = {conv_out_channels_, conv_in_channels_ / group_};
+  for (int i = 0; i < num_spatial_axes_; ++i) weight_shape.push_back(kernel_shape_.cpu_data()[i]);
+  bias_term_ = param.bias_term();
+  const vector<int> bias_shape(bias_term_, num_output_);
+  if (!this->blobs_.empty()) {
+    CHECK_EQ(this->blobs_.size(), 1u + bias_term_)
+        << "the layer needs blobs for weights" << (bias_term_ ? " and bias" : " only");
+    CHECK(this->blobs_[0]->shape() == weight_shape)
+        << "the weights given have shape " << this->blobs_[0]->shape_string() << ", but the settings ask for "
+        << ShapeText(weight_shape);
+    CHECK(!bias_term_ || this->blobs_[1]->shape() == bias_shape)
+        << "the bias given has shape " << this->blobs_[1]->shape_string() << ", but the settings ask for "
+        << ShapeText(bias_shape);
+  } else {
+    this->blobs_.push_back(std::make_shared<Blob<Dtype>>(weight_shape));
+    FillBlob(param.weight_filler(), this->blobs_[0].get());
+    if (bias_term_) {
+      this->blobs_.push_back(std::make_shared<Blob<Dtype>>(bias_shape));
+      FillBlob(param.bias_filler(), this->blobs_[1].get());
+    }
+  }
+  kernel_dim_ = this->blobs_[0]->count(1);
+  weight_offset_ = conv_out_channels_ / group_ * kernel_dim_;
+  this->param_propagate_down_.resize(this->blobs_.size(), true);
+}
+
+template <typename Dtype>
+void BaseConvolutionLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom,
+                                          const vector<Blob<Dtype>*>& top) {
+  const int first_spatial_axis = channel_axis_ + 1;
+  CHECK_EQ(bottom[0]->num_axes(), first_spatial_axis + num_spatial_axes_)
+      << "the number of the bottom's axes may not change after set-up";
+  CHECK_EQ(bottom[0]->shape(channel_axis_), channels_)
+      << "the number of input channels may not change after set-up";
+  for (const Blob<Dtype>* blob : bottom) {
+    CHECK(blob->shape() == bottom[0]->shape())
+        << "all bottoms must have one shape, not " << bottom[0]->shape_string() << " and "
+        << blob->shape_string();
+  }
+  num_ = bottom[0]->count(0, channel_axis_);
+  bottom_shape_ = &bottom[0]->shape();
+  compute_output_shape();
+  vector<int> top_shape(bottom_shape_->begin(), bottom_shape_->begin() + channel_axis_);
+  top_shape.push_back(num_output_);
+  top_shape.insert(top_shape.end(), output_shape_.begin(), output_shape_.end());
+  for (Blob<Dtype>* blob : top) blob->Reshape(top_shape);
+
+  bottom_dim_ = bottom[0]->count(channel_axis_);
+  top_dim_ = top[0]->count(channel_axis_);
+  out_spatial_dim_ = top[0]->count(first_spatial_axis);
+
+  const Blob<Dtype>& conv_input = reverse_dimensions() ? *top[0] : *bottom[0];
+  const Blob<Dtype>& conv_output = reverse_dimensions() ? *bottom[0] : *top[0];
+  conv_input_shape_.Reshape(vector<int>(1, num_spatial_axes_ + 1));
+  for (int i = 0; i <= num_spatial_axes_; ++i) {
+    conv_input_shape_.mutable_cpu_data()[i] = conv_input.shape(channel_axis_ + i);
+  }
+  const vector<int> columns(conv_output.shape().begin() + first_spatial_axis, conv_output.shape().end());
+  conv_column_count(conv_in_channels_, num_spatial_axes_, kernel_shape_.cpu_data(), columns.data());
+  col_buffer_shape_.assign(1, kernel_dim_ * group_);
+  col_buffer_shape_.insert(col_buffer_shape_.end(), columns.begin(), columns.end());
+  conv_out_spatial_dim_ = conv_output.count(first_spatial_axis);
+  col_offset_ = kernel_dim_ * conv_out_spatial_dim_;
+  output_offset_ = conv_out_channels_ / group_ * conv_out_spatial_dim_;
+}
+
+template <typename Dtype>
+void BaseConvolutionLayer<Dtype>::set_output_shape(int (*output_size)(int, int, int, int, int)) {
+  output_shape_.clear();
+  for (int i = 0; i < num_spatial_axes_; ++i) {
+    output_shape_.push_back(output_size(input_shape(i + 1), kernel_shape_.cpu_data()[i], pad_.cpu_data()[i],
+                                        stride_.cpu_data()[i], dilation_.cpu_data()[i]));
+  }
+}
+
+template <typename Dtype>
+const Dtype* BaseConvolutionLayer<Dtype>::Columns(const Dtype* image, Dtype* buffer) const {
+  if (is_1x1_) return image;
+  im2col_nd_cpu(image, num_spatial_axes_, conv_input_shape_.cpu_data(), col_buffer_shape_.data(),
+                kernel_shape_.cpu_data(), pad_.cpu_data(), stride_.cpu_data(), dilation_.cpu_data(), buffer);
+  return buffer;
+}
+
+template <typename Dtype>
+void BaseConvolutionLayer<Dtype>::Convolve(const Dtype* columns, const Dtype* weights, Dtype* output) const {
+  for (int g = 0; g < group_; ++g) {
+    caffe_cpu_gemm<Dtype>(CblasNoTrans, CblasNoTrans, conv_out_channels_ / group_, conv_out_spatial_dim_,
+                          kernel_dim_, 1, weights + weight_offset_ * g, columns + col_offset_ * g, 0,
+                          output + output_offset_ * g);
+  }
+}
+
+template <typename Dtype>
+void BaseConvolutionLayer<Dtype>::ConvolveTransposed(const Dtype* output, const Dtype* weights, Dtype* image,
+                                                     Dtype* buffer) const {
+  Dtype* columns = is_1x1_ ? image : buffer;
+  for (int g = 0; g < group_; ++g) {
+    caffe_cpu_gemm<Dtype>(CblasTrans, CblasNoTrans, kernel_dim_, conv_out_spatial_dim_,
+                          conv_out_channels_ / group_, 1, weights + weight_offset_ * g,
+                          output + output_offset_ * g, 0, columns + col_offset_ * g);
+  }
+  if (is_1x1_) return;
+  col2im_nd_cpu(columns, num_spatial_axes_, conv_input_shape_.cpu_data(), col_buffer_shape_.data(),
+                kernel_shape_.cpu_data(), pad_.cpu_data(), stride_.cpu_data(), dilation_.cpu_data(), image);
+}
+
+template <typename Dtype>
+void BaseConvolutionLayer<Dtype>::AddWeightGradient(const Dtype* columns, const Dtype* output,
+                                                    Dtype* weights) const {
+  for (int g = 0; g < group_; ++g) {
+    caffe_cpu_gemm<Dtype>(CblasNoTrans, CblasTrans, conv_out_channels_ / group_, kernel_dim_,
+                          conv_out_spatial_dim_, 1, output + output_offset_ * g, columns + col_offset_ * g, 1,
+                          weights + weight_offset_ * g);
+  }
+}
+
+template <typename Dtype>
+void BaseConvolutionLayer<Dtype>::AddBiasGradient(const Dtype* top_diff, int64_t images, Dtype* bias) const {
+  const int64_t grain = kElementGrain / std::max<int64_t>(images * out_spatial_dim_, 1) + 1;
+  ParallelFor(num_output_, grain, [=](int64_t begin, int64_t end) {
+    for (int64_t channel = begin; channel < end; ++channel) {
+      for (int64_t n = 0; n < images; ++n) {
+        bias[channel] += Sum(top_diff + n * top_dim_ + channel * out_spatial_dim_, out_spatial_dim_);
+      }
+    }
+  });
+}
+
+template <typename Dtype>
+Dtype* BaseConvolutionLayer<Dtype>::OwnColumnBuffer() {
+  if (is_1x1_) return nullptr;
+  col_buffer_.Reshape(col_buffer_shape_);
+  return col_buffer_.mutable_cpu_data();
+}
+
+template <typename Dtype>
+void BaseConvolutionLayer<Dtype>::forward_cpu_gemm(const Dtype* input, const Dtype* weights, Dtype* output,
+                                                   bool skip_im2col) {
+  Dtype* buffer = OwnColumnBuffer();
+  Convolve(skip_im2col && !is_1x1_ ? buffer : Columns(input, buffer), weights, output);
+}
+
+template <typename Dtype>
+void BaseConvolutionLayer<Dtype>::forward_cpu_bias(Dtype* output, const Dtype* bias) {
+  for (int channel = 0; channel < num_output_; ++channel) {
+    const Dtype value = bias[channel];
+    for (int i = 0; i < out_spatial_dim_; ++i) *output++ += value;
+  }
+}
+
+template <typename Dtype>
+void BaseConvolutionLayer<Dtype>::backward_cpu_gemm(const Dtype* input, const Dtype* weights, Dtype* output) {
+  ConvolveTransposed(input, weights, output, OwnColumnBuffer());
+}
+
+template <typename Dtype>
+void BaseConvolutionLayer<Dtype>::weight_cpu_gemm(const Dtype* input, const Dtype* output, Dtype* weights) {
+  AddWeightGradient(Columns(input, OwnColumnBuffer()), output, weights);
+}
+
+template <typename Dtype>
+void BaseConvolutionLayer<Dtype>::backward_cpu_bias(Dtype* bias, const Dtype* input) {
+  AddBiasGradient(input, 1, bias);
+}
+
+template <typename Dtype>
+void BaseConvolutionLayer<Dtype>::Forward_images(const Dtype* weights, const vector<Blob<Dtype>*>& bottom,
+                                                 const vector<Blob<Dtype>*>& top) {
+  const bool reverse = reverse_dimensions();
+  const Dtype* bias = bias_term_ ? this->blobs_[1]->cpu_data() : nullptr;
+  for (size_t i = 0; i < bottom.size(); ++i) {
+    const Dtype* bottom_data = bottom[i]->cpu_data();
+    Dtype* top_data = top[i]->mutable_cpu_data();
+    ParallelFor(num_, ImageGrain(num_), [&](int64_t begin, int64_t end) {
+      const auto buffer = ColumnBuffer<Dtype>(ColumnBufferSize());
+      for (int64_t n = begin; n < end; ++n) {
+        const Dtype* input = bottom_data + n * bottom_dim_;
+        Dtype* output = top_data + n * top_dim_;
+        if (reverse) {
+          ConvolveTransposed(input, weights, output, buffer.get());
+        } else {
+          Convolve(Columns(input, buffer.get()), weights, output);
+        }
+        if (bias) forward_cpu_bias(output, bias);
+      }
+    });
+  }
+}
+
+template <typename Dtype>
+void BaseConvolutionLayer<Dtype>::Backward_images(const Dtype* weights, const vector<Blob<Dtype>*>& top,
+                                                  const vector<bool>& propagate_down,
+                                                  const vector<Blob<Dtype>*>& bottom) {
+  const bool reverse = reverse_dimensions();
+  const bool to_weights = this->param_propagate_down_[0];
+  const bool to_bias = bias_term_ && this->param_propagate_down_[1];
+  const int64_t grain = ImageGrain(num_);
+  const int weight_count = this->blobs_[0]->count();
+  for (size_t i = 0; i < top.size(); ++i) {
+    const Dtype* top_diff = top[i]->cpu_diff();
+    if (to_bias) AddBiasGradient(top_diff, num_, this->blobs_[1]->mutable_cpu_diff());
+    if (!to_weights && !propagate_down[i]) continue;
+    const Dtype* bottom_data = to_weights ? bottom[i]->cpu_data() : nullptr;
+    Dtype* bottom_diff = propagate_down[i] ? bottom[i]->mutable_cpu_diff() : nullptr;
+    Dtype* weight_diff = to_weights ? this->blobs_[0]->mutable_cpu_diff() : nullptr;
+    // The first chunk of images adds to the diff itself, the others to sums of their own.
+    const int others = to_weights ? ParallelChunks(num_, grain) - 1 : 0;
+    vector<Dtype> sums(static_cast<size_t>(others) * weight_count);
+    ParallelForChunks(num_, grain, [&](int chunk, int64_t begin, int64_t end) {
+      const auto buffer = ColumnBuffer<Dtype>(ColumnBufferSize());
+      Dtype* sum = chunk == 0 ? weight_diff : sums.data() + static_cast<size_t>(chunk - 1) * weight_count;
+      for (int64_t n = begin; n < end; ++n) {
+        const Dtype* top_image = top_diff + n * top_dim_;
+        const Dtype* columns = nullptr;
+        if (to_weights) {
+          const Dtype* bottom_image = bottom_data + n * bottom_dim_;
+          columns = Columns(reverse ? top_image : bottom_image, buffer.get());
+          AddWeightGradient(columns, reverse ? bottom_image : top_image, sum);
+        }
+        if (!bottom_diff) continue;
+        if (reverse) {
+          Convolve(columns ? columns : Columns(top_image, buffer.get()), weights,
+                   bottom_diff + n * bottom_dim_);
+        } else {
+          ConvolveTransposed(top_image, weights, bottom_diff + n * bottom_dim_, buffer.get());
+        }
+      }
+    });
+    if (others == 0) continue;
+    ParallelFor(weight_count, kElementGrain, [&](int64_t begin, int64_t end) {
+      for (int other = 0; other < others; ++other) {
+        const Dtype* sum = sums.data() + static_cast<size_t>(other) * weight_count;
+        for (int64_t j = begin; j < end; ++j) weight_diff[j] += sum[j];
+      }
+    });
+  }
+}
+
+INSTANTIATE_CLASS(BaseConvolutionLayer);
+
+}  // namespace caffe
