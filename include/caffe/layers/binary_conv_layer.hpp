@@ -1,0 +1,45 @@
+#ifndef CAFFE_BINARY_CONV_LAYER_HPP_
+#define CAFFE_BINARY_CONV_LAYER_HPP_
+
+#include <vector>
+
+#include "caffe/blob.hpp"
+#include "caffe/layer.hpp"
+#include "caffe/layers/conv_layer.hpp"
+#include "caffe/proto/caffe.pb.h"
+
+namespace caffe {
+
+/**
+ * @brief Convolution with binarized weights (HWGQ-Net: Cai et al., CVPR 2017, section 3).
+ *
+ * Convolves with B = alpha sign(W) in place of the stored weights W (see caffe/util/binarize.hpp; an output's
+ * n weights are its channels times its kernel). Backward: the gradient by the bottom uses B; the gradient by
+ * B is taken for that by W (straight-through). W stays in full precision, as the solver needs it.
+ *
+ * binary_convolution_param: `use_alpha` (false: alpha is 1), `use_binarization` (true; false makes this an
+ * ordinary convolution). All else is in convolution_param, as for ConvolutionLayer.
+ */
+template <typename Dtype>
+class BinaryConvolutionLayer : public ConvolutionLayer<Dtype> {
+ public:
+  explicit BinaryConvolutionLayer(const LayerParameter& param) : ConvolutionLayer<Dtype>(param) {}
+
+  const char* type() const override { return "BinaryConvolution"; }
+
+ protected:
+  void Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
+  void Forward_gpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
+  void Backward_cpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
+                    const vector<Blob<Dtype>*>& bottom) override;
+  void Backward_gpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
+                    const vector<Blob<Dtype>*>& bottom) override;
+
+  /// Alpha of each output, and B, as of the last forward pass.
+  Blob<Dtype> alphas_;
+  Blob<Dtype> binary_weights_;
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_BINARY_CONV_LAYER_HPP_

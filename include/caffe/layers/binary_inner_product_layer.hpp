@@ -1,0 +1,47 @@
+#ifndef CAFFE_BINARY_INNER_PRODUCT_LAYER_HPP_
+#define CAFFE_BINARY_INNER_PRODUCT_LAYER_HPP_
+
+#include <vector>
+
+#include "caffe/blob.hpp"
+#include "caffe/layer.hpp"
+#include "caffe/layers/inner_product_layer.hpp"
+#include "caffe/proto/caffe.pb.h"
+
+namespace caffe {
+
+/**
+ * @brief Fully connected layer with binarized weights (HWGQ-Net: Cai et al., CVPR 2017, section 3).
+ *
+ * As InnerProductLayer, with B = alpha sign(W) in place of the stored weights W (see caffe/util/binarize.hpp;
+ * an output has n = K weights). Backward: the gradient by the bottom uses B; the gradient by B is taken for
+ * that by W (straight-through). W stays in full precision, as the solver needs it.
+ *
+ * binary_inner_product_param: `use_alpha` (false: alpha is 1), `use_binarization` (true; false makes this an
+ * ordinary inner product). All else is in inner_product_param, of which `transpose` is not supported.
+ */
+template <typename Dtype>
+class BinaryInnerProductLayer : public InnerProductLayer<Dtype> {
+ public:
+  explicit BinaryInnerProductLayer(const LayerParameter& param) : InnerProductLayer<Dtype>(param) {}
+  /// @throws Error as InnerProductLayer, and for `transpose`.
+  void LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
+
+  const char* type() const override { return "BinaryInnerProduct"; }
+
+ protected:
+  void Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
+  void Forward_gpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
+  void Backward_cpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
+                    const vector<Blob<Dtype>*>& bottom) override;
+  void Backward_gpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
+                    const vector<Blob<Dtype>*>& bottom) override;
+
+  /// Alpha of each output, and B, as of the last forward pass.
+  Blob<Dtype> alphas_;
+  Blob<Dtype> binary_weights_;
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_BINARY_INNER_PRODUCT_LAYER_HPP_

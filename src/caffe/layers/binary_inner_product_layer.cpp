@@ -1,0 +1,43 @@
+#include "caffe/layers/binary_inner_product_layer.hpp"
+
+#include "caffe/util/binarize.hpp"
+
+namespace caffe {
+
+template <typename Dtype>
+void BinaryInnerProductLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bottom,
+                                                const vector<Blob<Dtype>*>& top) {
+  CHECK(!this->layer_param_.inner_product_param().transpose())
+      << "inner_product_param.transpose is not supported with binary weights: remove it and store the "
+         "weights as "
+         "num_output x inputs";
+  InnerProductLayer<Dtype>::LayerSetUp(bottom, top);
+}
+
+template <typename Dtype>
+void BinaryInnerProductLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom,
+                                                 const vector<Blob<Dtype>*>& top) {
+  const BinaryInnerProductParameter& param = this->layer_param_.binary_inner_product_param();
+  if (!param.use_binarization()) return InnerProductLayer<Dtype>::Forward_cpu(bottom, top);
+  BinarizeWeights(*this->blobs_[0], param.use_alpha(), &alphas_, &binary_weights_);
+  this->Forward_rows(binary_weights_.cpu_data(), bottom, top);
+}
+
+template <typename Dtype>
+void BinaryInnerProductLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top,
+                                                  const vector<bool>& propagate_down,
+                                                  const vector<Blob<Dtype>*>& bottom) {
+  if (!this->layer_param_.binary_inner_product_param().use_binarization()) {
+    return InnerProductLayer<Dtype>::Backward_cpu(top, propagate_down, bottom);
+  }
+  this->Backward_rows(binary_weights_.cpu_data(), top, propagate_down, bottom);
+}
+
+#ifdef CPU_ONLY
+STUB_GPU(BinaryInnerProductLayer);
+#endif
+
+INSTANTIATE_CLASS(BinaryInnerProductLayer);
+REGISTER_LAYER_CLASS(BinaryInnerProduct);
+
+}  // namespace caffe
