@@ -31,6 +31,24 @@ int conv_column_count(int channels, int num_spatial_axes, const int* kernel_shap
 void read_conv_geometry(const ConvolutionParameter& param, int num_spatial_axes, Blob<int>* kernel_shape,
                         Blob<int>* stride, Blob<int>* pad, Blob<int>* dilation);
 
+/**
+ * @brief Size of a pooling's output along one axis: (size + 2 pad - kernel) / stride, rounded up or down,
+ * plus 1.
+ *
+ * With padding, one less where the last window would start beyond the input and its padding on the left.
+ * @throws Error, naming the sizes, where that is not positive or exceeds an int.
+ */
+int pool_output_size(int size, int kernel, int pad, int stride, PoolingParameter::RoundMode round_mode);
+
+/// Kernel size, stride and padding of one spatial axis of a pooling.
+struct PoolAxis {
+  int kernel, stride, pad;
+};
+
+/// Reads the geometry of a pooling that is not global, of two spatial axes, as read_conv_geometry does.
+/// @throws Error also where the padding is not smaller than the kernel.
+void read_pool_geometry(const PoolingParameter& param, PoolAxis* height, PoolAxis* width);
+
 }  // namespace caffe
 
 #endif  // CAFFE_UTIL_CONV_GEOMETRY_HPP_

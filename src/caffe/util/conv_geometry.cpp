@@ -23,16 +23,26 @@ string DescribeInput(int size, int pad) {
   return "input of size " + std::to_string(size) + " padded by " + std::to_string(pad) + " on both sides";
 }
 
+typedef google::protobuf::RepeatedField<google::protobuf::uint32> Values;
+
 struct Setting {
   const char* name;
-  const google::protobuf::RepeatedField<google::protobuf::uint32>& values;
-  // The forms for two axes; null where the definition does not hold them.
-  const google::protobuf::uint32* h;
-  const google::protobuf::uint32* w;
+  // One for all axes, or one each.
+  Values values;
+  // The forms for two axes; empty where the definition does not hold them.
+  Values h;
+  Values w;
   // What an axis gets without a value; -1 where a value is required.
   int missing;
   int minimum;
 };
+
+// The values of an optional field: none or one.
+Values Optional(bool has, google::protobuf::uint32 value) {
+  Values values;
+  if (has) values.Add(value);
+  return values;
+}
 
 int CheckedValue(const Setting& setting, google::protobuf::uint32 value) {
   CHECK_LE(value, INT_MAX) << "'" << setting.name << "' is too large";
@@ -44,16 +54,16 @@ int CheckedValue(const Setting& setting, google::protobuf::uint32 value) {
 void ReadAxes(const Setting& setting, int num_spatial_axes, Blob<int>* blob) {
   blob->Reshape(vector<int>(1, std::max(num_spatial_axes, 1)));
   int* axes = blob->mutable_cpu_data();
-  if (setting.h || setting.w) {
+  if (!setting.h.empty() || !setting.w.empty()) {
     const string name = setting.name;
     CHECK_EQ(num_spatial_axes, 2) << "the _h and _w forms of '" << name
                                   << "' are for two spatial axes; give '" << name
                                   << "' once per axis instead";
     CHECK_EQ(setting.values.size(), 0) << "give either '" << name << "' or its _h and _w forms, not both";
-    CHECK(setting.missing >= 0 || (setting.h && setting.w))
+    CHECK(setting.missing >= 0 || (!setting.h.empty() && !setting.w.empty()))
         << "give both the _h and the _w form of '" << name << "'";
-    axes[0] = setting.h ? CheckedValue(setting, *setting.h) : setting.missing;
-    axes[1] = setting.w ? CheckedValue(setting, *setting.w) : setting.missing;
+    axes[0] = !setting.h.empty() ? CheckedValue(setting, setting.h.Get(0)) : setting.missing;
+    axes[1] = !setting.w.empty() ? CheckedValue(setting, setting.w.Get(0)) : setting.missing;
     return;
   }
   const int given = setting.values.size();
@@ -105,20 +115,50 @@ int conv_column_count(int channels, int num_spatial_axes, const int* kernel_shap
 
 void read_conv_geometry(const ConvolutionParameter& param, int num_spatial_axes, Blob<int>* kernel_shape,
                         Blob<int>* stride, Blob<int>* pad, Blob<int>* dilation) {
-  using google::protobuf::uint32;
-  const uint32 kernel_h = param.kernel_h(), kernel_w = param.kernel_w();
-  const uint32 stride_h = param.stride_h(), stride_w = param.stride_w();
-  const uint32 pad_h = param.pad_h(), pad_w = param.pad_w();
-  ReadAxes({"kernel_size", param.kernel_size(), param.has_kernel_h() ? &kernel_h : nullptr,
-            param.has_kernel_w() ? &kernel_w : nullptr, -1, 1},
+  ReadAxes({"kernel_size", param.kernel_size(), Optional(param.has_kernel_h(), param.kernel_h()),
+            Optional(param.has_kernel_w(), param.kernel_w()), -1, 1},
            num_spatial_axes, kernel_shape);
-  ReadAxes({"stride", param.stride(), param.has_stride_h() ? &stride_h : nullptr,
-            param.has_stride_w() ? &stride_w : nullptr, 1, 1},
+  ReadAxes({"stride", param.stride(), Optional(param.has_stride_h(), param.stride_h()),
+            Optional(param.has_stride_w(), param.stride_w()), 1, 1},
            num_spatial_axes, stride);
-  ReadAxes(
-      {"pad", param.pad(), param.has_pad_h() ? &pad_h : nullptr, param.has_pad_w() ? &pad_w : nullptr, 0, 0},
-      num_spatial_axes, pad);
-  ReadAxes({"dilation", param.dilation(), nullptr, nullptr, 1, 1}, num_spatial_axes, dilation);
+  ReadAxes({"pad", param.pad(), Optional(param.has_pad_h(), param.pad_h()),
+            Optional(param.has_pad_w(), param.pad_w()), 0, 0},
+           num_spatial_axes, pad);
+  ReadAxes({"dilation", param.dilation(), {}, {}, 1, 1}, num_spatial_axes, dilation);
+}
+
+int pool_output_size(int size, int kernel, int pad, int stride, PoolingParameter::RoundMode round_mode) {
+  const int64_t free = size + 2 * int64_t{pad} - kernel;
+  // Division rounds towards 0, which is up for a negative number.
+  const bool up = round_mode == PoolingParameter::CEIL && free > 0;
+  const bool down = round_mode == PoolingParameter::FLOOR && free < 0;
+  int64_t output = (free + (up ? stride - 1 : 0) - (down ? stride - 1 : 0)) / stride + 1;
+  if (pad > 0 && (output - 1) * stride >= int64_t{size} + pad) --output;
+  CHECK(output >= 1 && output <= INT_MAX)
+      << "the output would have size " << output << ": a " << DescribeKernel(kernel, 1) << ", stride "
+      << stride << ", over an " << DescribeInput(size, pad);
+  return static_cast<int>(output);
+}
+
+void read_pool_geometry(const PoolingParameter& param, PoolAxis* height, PoolAxis* width) {
+  Blob<int> kernel, stride, pad;
+  ReadAxes({"kernel_size", Optional(param.has_kernel_size(), param.kernel_size()),
+            Optional(param.has_kernel_h(), param.kernel_h()),
+            Optional(param.has_kernel_w(), param.kernel_w()), -1, 1},
+           2, &kernel);
+  ReadAxes({"stride", Optional(param.has_stride(), param.stride()),
+            Optional(param.has_stride_h(), param.stride_h()),
+            Optional(param.has_stride_w(), param.stride_w()), 1, 1},
+           2, &stride);
+  ReadAxes({"pad", Optional(param.has_pad(), param.pad()), Optional(param.has_pad_h(), param.pad_h()),
+            Optional(param.has_pad_w(), param.pad_w()), 0, 0},
+           2, &pad);
+  PoolAxis* const axes[] = {height, width};
+  for (int i = 0; i < 2; ++i) {
+    *axes[i] = {kernel.cpu_data()[i], stride.cpu_data()[i], pad.cpu_data()[i]};
+    CHECK_LT(axes[i]->pad, axes[i]->kernel) << "'pad' must be smaller than the kernel, or windows would see "
+                                               "padding only";
+  }
 }
 
 }  // namespace caffe

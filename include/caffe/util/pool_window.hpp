@@ -1,0 +1,108 @@
+#ifndef CAFFE_UTIL_POOL_WINDOW_HPP_
+#define CAFFE_UTIL_POOL_WINDOW_HPP_
+
+#include "caffe/util/device_alternate.hpp"
+
+namespace caffe {
+
+/// The part of a pooling window that lies inside a channel of `width` columns.
+struct PoolWindow {
+  int h_begin, h_end, w_begin, w_end;
+  int width;
+  int padded_area;  ///< elements with the padding that the window covers
+
+  CAFFE_HOST_DEVICE bool empty() const { return h_begin >= h_end || w_begin >= w_end; }
+  /// The first element's place in the channel; -1 for an empty window.
+  CAFFE_HOST_DEVICE int first() const { return empty() ? -1 : h_begin * width + w_begin; }
+};
+
+/// Sizes of the windows over a channel.
+struct PoolGeometry {
+  int height, width;
+  int pooled_height, pooled_width;
+  int kernel_h, kernel_w;
+  int stride_h, stride_w;
+  int pad_h, pad_w;
+
+  CAFFE_HOST_DEVICE PoolWindow window(int pooled_h, int pooled_w) const {
+    const int h = pooled_h * stride_h - pad_h, w = pooled_w * stride_w - pad_w;
+    // Padding ends pad elements beyond the channel; what a window has beyond that does not count.
+    const int h_end = Least(h + kernel_h, height + pad_h), w_end = Least(w + kernel_w, width + pad_w);
+    return {h < 0 ? 0 : h, Least(h_end, height),     w < 0 ? 0 : w, Least(w_end, width),
+            width,         (h_end - h) * (w_end - w)};
+  }
+
+ private:
+  CAFFE_HOST_DEVICE static int Least(int a, int b) { return a < b ? a : b; }
+};
+
+/// The largest value of a window and, in *place, where it is in the channel: the first of equal values, the
+/// last NaN if there is one. 0 and -1 for an empty window.
+template <typename Dtype>
+CAFFE_HOST_DEVICE inline Dtype pool_max(const Dtype* channel, const PoolWindow& window, int* place) {
+  *place = window.first();
+  Dtype largest = window.empty() ? Dtype(0) : channel[*place];
+  for (int h = window.h_begin; h < window.h_end; ++h) {
+    for (int w = window.w_begin; w < window.w_end; ++w) {
+      const Dtype value = channel[h * window.width + w];
+      const bool is_nan = value != value;
+      if (value > largest || is_nan) {
+        largest = value;
+        *place = h * window.width + w;
+      }
+    }
+  }
+  return largest;
+}
+
+/// Sum of a window's values and of their squares.
+template <typename Dtype>
+struct PoolSums {
+  Dtype sum = 0;
+  Dtype squares = 0;
+
+  CAFFE_HOST_DEVICE PoolSums(const Dtype* channel, const PoolWindow& window) {
+    for (int h = window.h_begin; h < window.h_end; ++h) {
+      for (int w = window.w_begin; w < window.w_end; ++w) {
+        const Dtype value = channel[h * window.width + w];
+        sum += value;
+        squares += value * value;
+      }
+    }
+  }
+
+  /// Mean over the window with its padding; 0 for an empty window.
+  CAFFE_HOST_DEVICE Dtype average(const PoolWindow& window) const {
+    return window.empty() ? Dtype(0) : sum / static_cast<Dtype>(window.padded_area);
+  }
+  /// Mean of values that are drawn with probability proportional to themselves; 0 where there are none above
+  /// 0.
+  CAFFE_HOST_DEVICE Dtype expected() const { return sum > 0 ? squares / sum : Dtype(0); }
+  /// Derivative of expected() by one of the values.
+  CAFFE_HOST_DEVICE Dtype expected_gradient(Dtype value) const {
+    return sum > 0 ? (2 * value - expected()) / sum : Dtype(0);
+  }
+};
+
+/// The place of a value drawn with probability proportional to itself, by a number uniform on [0, 1]: the
+/// first element where no value is above 0, -1 for an empty window.
+template <typename Dtype>
+CAFFE_HOST_DEVICE inline int pool_draw(const Dtype* channel, const PoolWindow& window, Dtype uniform) {
+  const Dtype threshold = uniform * PoolSums<Dtype>(channel, window).sum;
+  int place = window.first();
+  Dtype running = 0;
+  for (int h = window.h_begin; h < window.h_end; ++h) {
+    for (int w = window.w_begin; w < window.w_end; ++w) {
+      const Dtype value = channel[h * window.width + w];
+      if (!(value > 0)) continue;
+      place = h * window.width + w;
+      running += value;
+      if (running >= threshold) return place;
+    }
+  }
+  return place;
+}
+
+}  // namespace caffe
+
+#endif  // CAFFE_UTIL_POOL_WINDOW_HPP_

@@ -1,0 +1,210 @@
+#include "caffe/layers/pooling_layer.hpp"
+
+#include <algorithm>
+#include <cstdint>
+
+#include "caffe/util/conv_geometry.hpp"
+#include "caffe/util/math_functions.hpp"
+#include "caffe/util/parallel_for.hpp"
+
+namespace caffe {
+
+namespace {
+
+// Calls body(channel's offset in the bottom, output, window) for each output of each channel of each image,
+// the channels on several threads.
+template <typename Dtype, typename Body>
+void ForEachWindow(const PoolGeometry& geometry, const Blob<Dtype>& bottom, Body body) {
+  const int64_t dim = static_cast<int64_t>(geometry.height) * geometry.width;
+  const int64_t pooled_dim = static_cast<int64_t>(geometry.pooled_height) * geometry.pooled_width;
+  const int64_t grain = kElementGrain / std::max<int64_t>(dim, 1) + 1;
+  ParallelFor(bottom.count(0, 2), grain, [&](int64_t begin, int64_t end) {
+    for (int64_t channel = begin; channel < end; ++channel) {
+      int64_t output = channel * pooled_dim;
+      for (int h = 0; h < geometry.pooled_height; ++h) {
+        for (int w = 0; w < geometry.pooled_width; ++w) body(channel * dim, output++, geometry.window(h, w));
+      }
+    }
+  });
+}
+
+template <typename Dtype, typename Place>
+void ForwardMax(const PoolGeometry& geometry, const Blob<Dtype>& bottom, Blob<Dtype>* top,
+                Blob<Place>* places) {
+  const Dtype* bottom_data = bottom.cpu_data();
+  Dtype* top_data = top->mutable_cpu_data();
+  Place* place_data = places->mutable_cpu_data();
+  ForEachWindow(geometry, bottom, [=](int64_t channel, int64_t output, const PoolWindow& window) {
+    int place;
+    top_data[output] = pool_max(bottom_data + channel, window, &place);
+    place_data[output] = static_cast<Place>(place);
+  });
+}
+
+// Hands each output's gradient to the element that it came from.
+template <typename Dtype, typename Place>
+void BackwardToPlaces(const PoolGeometry& geometry, const Blob<Dtype>& top, const Blob<Place>& places,
+                      Blob<Dtype>* bottom) {
+  const Dtype* top_diff = top.cpu_diff();
+  const Place* place_data = places.cpu_data();
+  Dtype* bottom_diff = bottom->mutable_cpu_diff();
+  ForEachWindow(geometry, *bottom, [=](int64_t channel, int64_t output, const PoolWindow&) {
+    const int64_t place = static_cast<int64_t>(place_data[output]);
+    if (place >= 0) bottom_diff[channel + place] += top_diff[output];
+  });
+}
+
+// Hands each output's gradient to all elements of its window: part(place) of it.
+template <typename Dtype, typename Part>
+void Spread(const PoolWindow& window, Dtype gradient, Dtype* channel_diff, Part part) {
+  for (int h = window.h_begin; h < window.h_end; ++h) {
+    for (int w = window.w_begin; w < window.w_end; ++w) {
+      const int place = h * window.width + w;
+      channel_diff[place] += gradient * part(place);
+    }
+  }
+}
+
+}  // namespace
+
+template <typename Dtype>
+void PoolingLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>&, const vector<Blob<Dtype>*>&) {
+  const PoolingParameter& param = this->layer_param_.pooling_param();
+  global_pooling_ = param.global_pooling();
+  round_mode_ = param.round_mode();
+  if (global_pooling_) {
+    CHECK(!param.has_kernel_size() && !param.has_kernel_h() && !param.has_kernel_w())
+        << "'global_pooling' takes the whole input as its window: remove 'kernel_size'";
+    CHECK(param.pad() == 0 && param.pad_h() == 0 && param.pad_w() == 0 && param.stride() == 1 &&
+          (!param.has_stride_h() || param.stride_h() == 1) &&
+          (!param.has_stride_w() || param.stride_w() == 1))
+        << "'global_pooling' has one window: remove 'pad' and 'stride'";
+    return;
+  }
+  PoolAxis height, width;
+  read_pool_geometry(param, &height, &width);
+  kernel_h_ = height.kernel;
+  kernel_w_ = width.kernel;
+  stride_h_ = height.stride;
+  stride_w_ = width.stride;
+  pad_h_ = height.pad;
+  pad_w_ = width.pad;
+  CHECK(param.pool() != PoolingParameter_PoolMethod_STOCHASTIC || (pad_h_ == 0 && pad_w_ == 0))
+      << "stochastic pooling does not take 'pad'";
+}
+
+template <typename Dtype>
+void PoolingLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
+  CHECK_EQ(bottom[0]->num_axes(), 4)
+      << "pooling takes images, num x channels x height x width, not a blob of shape "
+      << bottom[0]->shape_string();
+  channels_ = bottom[0]->channels();
+  height_ = bottom[0]->height();
+  width_ = bottom[0]->width();
+  if (global_pooling_) {
+    kernel_h_ = height_;
+    kernel_w_ = width_;
+  }
+  pooled_height_ = pool_output_size(height_, kernel_h_, pad_h_, stride_h_, round_mode_);
+  pooled_width_ = pool_output_size(width_, kernel_w_, pad_w_, stride_w_, round_mode_);
+  for (Blob<Dtype>* blob : top) blob->Reshape(bottom[0]->num(), channels_, pooled_height_, pooled_width_);
+  switch (this->layer_param_.pooling_param().pool()) {
+    case PoolingParameter_PoolMethod_MAX:
+      if (top.size() == 1) max_idx_.Reshape(top[0]->shape());
+      break;
+    case PoolingParameter_PoolMethod_STOCHASTIC:
+      rand_idx_.Reshape(top[0]->shape());
+      break;
+    default:
+      break;
+  }
+}
+
+template <typename Dtype>
+PoolGeometry PoolingLayer<Dtype>::Geometry() const {
+  return {height_,   width_,    pooled_height_, pooled_width_, kernel_h_,
+          kernel_w_, stride_h_, stride_w_,      pad_h_,        pad_w_};
+}
+
+template <typename Dtype>
+void PoolingLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
+  const PoolGeometry geometry = Geometry();
+  const Dtype* bottom_data = bottom[0]->cpu_data();
+  Dtype* top_data = top[0]->mutable_cpu_data();
+  switch (this->layer_param_.pooling_param().pool()) {
+    case PoolingParameter_PoolMethod_MAX:
+      if (top.size() > 1) {
+        ForwardMax(geometry, *bottom[0], top[0], top[1]);
+      } else {
+        ForwardMax(geometry, *bottom[0], top[0], &max_idx_);
+      }
+      break;
+    case PoolingParameter_PoolMethod_AVE:
+      ForEachWindow(geometry, *bottom[0], [=](int64_t channel, int64_t output, const PoolWindow& window) {
+        top_data[output] = PoolSums<Dtype>(bottom_data + channel, window).average(window);
+      });
+      break;
+    case PoolingParameter_PoolMethod_STOCHASTIC:
+      if (this->phase_ == TRAIN) {
+        // Drawn ahead of the loop, so that the values do not depend on the threads.
+        Dtype* places = rand_idx_.mutable_cpu_data();
+        caffe_rng_uniform(rand_idx_.count(), Dtype(0), Dtype(1), places);
+        ForEachWindow(geometry, *bottom[0], [=](int64_t channel, int64_t output, const PoolWindow& window) {
+          const int place = pool_draw(bottom_data + channel, window, places[output]);
+          top_data[output] = place < 0 ? Dtype(0) : bottom_data[channel + place];
+          places[output] = static_cast<Dtype>(place);
+        });
+      } else {
+        ForEachWindow(geometry, *bottom[0], [=](int64_t channel, int64_t output, const PoolWindow& window) {
+          top_data[output] = PoolSums<Dtype>(bottom_data + channel, window).expected();
+        });
+      }
+      break;
+  }
+}
+
+template <typename Dtype>
+void PoolingLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
+                                       const vector<Blob<Dtype>*>& bottom) {
+  if (!propagate_down[0]) return;
+  const PoolGeometry geometry = Geometry();
+  const Dtype* top_diff = top[0]->cpu_diff();
+  const Dtype* bottom_data = bottom[0]->cpu_data();
+  Dtype* bottom_diff = bottom[0]->mutable_cpu_diff();
+  caffe_set(bottom[0]->count(), Dtype(0), bottom_diff);
+  switch (this->layer_param_.pooling_param().pool()) {
+    case PoolingParameter_PoolMethod_MAX:
+      if (top.size() > 1) {
+        BackwardToPlaces(geometry, *top[0], *top[1], bottom[0]);
+      } else {
+        BackwardToPlaces(geometry, *top[0], max_idx_, bottom[0]);
+      }
+      break;
+    case PoolingParameter_PoolMethod_AVE:
+      ForEachWindow(geometry, *bottom[0], [=](int64_t channel, int64_t output, const PoolWindow& window) {
+        Spread(window, top_diff[output] / static_cast<Dtype>(window.padded_area), bottom_diff + channel,
+               [](int) { return Dtype(1); });
+      });
+      break;
+    case PoolingParameter_PoolMethod_STOCHASTIC:
+      if (this->phase_ == TRAIN) {
+        BackwardToPlaces(geometry, *top[0], rand_idx_, bottom[0]);
+      } else {
+        ForEachWindow(geometry, *bottom[0], [=](int64_t channel, int64_t output, const PoolWindow& window) {
+          const PoolSums<Dtype> sums(bottom_data + channel, window);
+          Spread(window, top_diff[output], bottom_diff + channel,
+                 [&](int place) { return sums.expected_gradient(bottom_data[channel + place]); });
+        });
+      }
+      break;
+  }
+}
+
+#ifdef CPU_ONLY
+STUB_GPU(PoolingLayer);
+#endif
+
+INSTANTIATE_CLASS(PoolingLayer);
+REGISTER_LAYER_CLASS(Pooling);
+
+}  // namespace caffe
