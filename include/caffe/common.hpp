@@ -18,9 +18,9 @@
 #define STRINGIFY(m) #m
 #define AS_STRING(m) STRINGIFY(m)
 
-#define DISABLE_COPY_AND_ASSIGN(classname)    \
- private:                                     \
-  classname(const classname&) = delete;       \
+#define DISABLE_COPY_AND_ASSIGN(classname) \
+ private:                                  \
+  classname(const classname&) = delete;    \
   classname& operator=(const classname&) = delete
 
 /// Instantiates a class template for the two scalar types of the library.
@@ -29,17 +29,17 @@
   template class classname<float>;     \
   template class classname<double>
 
-#define INSTANTIATE_LAYER_GPU_FORWARD(classname)                                                         \
-  template void classname<float>::Forward_gpu(const std::vector<Blob<float>*>&,                          \
-                                              const std::vector<Blob<float>*>&);                         \
-  template void classname<double>::Forward_gpu(const std::vector<Blob<double>*>&,                        \
+#define INSTANTIATE_LAYER_GPU_FORWARD(classname)                                  \
+  template void classname<float>::Forward_gpu(const std::vector<Blob<float>*>&,   \
+                                              const std::vector<Blob<float>*>&);  \
+  template void classname<double>::Forward_gpu(const std::vector<Blob<double>*>&, \
                                                const std::vector<Blob<double>*>&)
 
-#define INSTANTIATE_LAYER_GPU_BACKWARD(classname)                                                        \
-  template void classname<float>::Backward_gpu(const std::vector<Blob<float>*>&, const std::vector<bool>&, \
-                                               const std::vector<Blob<float>*>&);                        \
-  template void classname<double>::Backward_gpu(const std::vector<Blob<double>*>&,                       \
-                                                const std::vector<bool>&, const std::vector<Blob<double>*>&)
+#define INSTANTIATE_LAYER_GPU_BACKWARD(classname)                                                            \
+  template void classname<float>::Backward_gpu(const std::vector<Blob<float>*>&, const std::vector<bool>&,   \
+                                               const std::vector<Blob<float>*>&);                            \
+  template void classname<double>::Backward_gpu(const std::vector<Blob<double>*>&, const std::vector<bool>&, \
+                                                const std::vector<Blob<double>*>&)
 
 #define INSTANTIATE_LAYER_GPU_FUNCS(classname) \
   INSTANTIATE_LAYER_GPU_FORWARD(classname);    \

@@ -25,7 +25,8 @@ class Net {
  public:
   explicit Net(const NetParameter& param);
   /// Reads the definition from a text file and builds the layers that the phase, level and stages include.
-  explicit Net(const string& param_file, Phase phase, const int level = 0, const vector<string>* stages = nullptr);
+  explicit Net(const string& param_file, Phase phase, const int level = 0,
+               const vector<string>* stages = nullptr);
   virtual ~Net() = default;
 
   void Init(const NetParameter& param);
@@ -138,8 +139,8 @@ class Net {
   void add_after_backward(Callback* value) { after_backward_.push_back(value); }
 
  protected:
-  void AppendTop(const NetParameter& param, const int layer_id, const int top_id, set<string>* available_blobs,
-                 map<string, int>* blob_name_to_idx);
+  void AppendTop(const NetParameter& param, const int layer_id, const int top_id,
+                 set<string>* available_blobs, map<string, int>* blob_name_to_idx);
   int AppendBottom(const NetParameter& param, const int layer_id, const int bottom_id,
                    set<string>* available_blobs, map<string, int>* blob_name_to_idx);
   void AppendParam(const NetParameter& param, const int layer_id, const int param_id);

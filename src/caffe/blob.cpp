@@ -32,7 +32,8 @@ string ShapeText(const vector<int>& shape) {
 
 // The number of elements, for a shape that a blob may have.
 int CheckedCount(const vector<int>& shape) {
-  CHECK_LE(shape.size(), static_cast<size_t>(kMaxBlobAxes)) << "a blob has at most " << kMaxBlobAxes << " axes";
+  CHECK_LE(shape.size(), static_cast<size_t>(kMaxBlobAxes))
+      << "a blob has at most " << kMaxBlobAxes << " axes";
   int64_t count = 1;
   for (int dim : shape) {
     CHECK_GE(dim, 0) << "a dimension must not be negative: " << ShapeText(shape);
@@ -44,7 +45,8 @@ int CheckedCount(const vector<int>& shape) {
 
 template <typename Values, typename Dtype>
 void CopyValues(const Values& values, int count, const char* what, Dtype* to) {
-  CHECK_EQ(count, values.size()) << "a stored blob has another number of " << what << " than its shape asks for";
+  CHECK_EQ(count, values.size()) << "a stored blob has another number of " << what
+                                 << " than its shape asks for";
   for (int i = 0; i < count; ++i) to[i] = static_cast<Dtype>(values[i]);
 }
 
@@ -125,7 +127,8 @@ string Blob<Dtype>::shape_string() const {
 template <typename Dtype>
 int Blob<Dtype>::count(int start_axis, int end_axis) const {
   CHECK(0 <= start_axis && start_axis <= end_axis && end_axis <= num_axes())
-      << "axes " << start_axis << " to " << end_axis << " are not a range of a blob of shape " << shape_string();
+      << "axes " << start_axis << " to " << end_axis << " are not a range of a blob of shape "
+      << shape_string();
   int count = 1;
   for (int i = start_axis; i < end_axis; ++i) count *= shape_[i];
   return count;

@@ -78,7 +78,8 @@ void GlobalInit(int* pargc, char*** pargv) {
     const bool is_flag = name != flag;
     if (is_flag && std::strncmp(name, "minloglevel=", 12) == 0) {
       logging::SetMinSeverity(std::atoi(name + 12));
-    } else if (!is_flag || (std::strncmp(name, "logtostderr", 11) && std::strncmp(name, "alsologtostderr", 15))) {
+    } else if (!is_flag ||
+               (std::strncmp(name, "logtostderr", 11) && std::strncmp(name, "alsologtostderr", 15))) {
       (*pargv)[kept++] = (*pargv)[i];
     }
   }

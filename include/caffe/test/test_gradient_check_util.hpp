@@ -29,8 +29,8 @@ class GradientChecker {
                   const Dtype kink = 0., const Dtype kink_range = -1)
       : stepsize_(stepsize), threshold_(threshold), seed_(seed), kink_(kink), kink_range_(kink_range) {}
 
-  /// Checks all parameters and bottoms (or one of the bottoms: check_bottom; -2 for parameters only) with half
-  /// the sum of squares of all outputs as the objective.
+  /// Checks all parameters and bottoms (or one of the bottoms: check_bottom; -2 for parameters only) with
+  /// half the sum of squares of all outputs as the objective.
   void CheckGradient(Layer<Dtype>* layer, const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top,
                      int check_bottom = -1) {
     layer->SetUp(bottom, top);
@@ -67,8 +67,8 @@ class GradientChecker {
 
 template <typename Dtype>
 void GradientChecker<Dtype>::CheckGradientSingle(Layer<Dtype>* layer, const vector<Blob<Dtype>*>& bottom,
-                                                 const vector<Blob<Dtype>*>& top, int check_bottom, int top_id,
-                                                 int top_data_id, bool element_wise) {
+                                                 const vector<Blob<Dtype>*>& top, int check_bottom,
+                                                 int top_id, int top_data_id, bool element_wise) {
   if (element_wise) {
     ASSERT_EQ(0u, layer->blobs().size());
     ASSERT_LE(0, top_id);
@@ -120,13 +120,14 @@ void GradientChecker<Dtype>::CheckGradientSingle(Layer<Dtype>* layer, const vect
         data[i] = feature;
         estimated = (positive - negative) / (2 * stepsize_);
       }
-      const bool at_kink = kink_ - kink_range_ <= std::fabs(feature) && std::fabs(feature) <= kink_ + kink_range_;
+      const bool at_kink =
+          kink_ - kink_range_ <= std::fabs(feature) && std::fabs(feature) <= kink_ + kink_range_;
       if (at_kink) continue;
       const Dtype gradient = computed[blob_id][i];
       const Dtype scale = std::max<Dtype>(std::max(std::fabs(gradient), std::fabs(estimated)), Dtype(1));
       EXPECT_NEAR(gradient, estimated, threshold_ * scale)
-          << "blob " << blob_id << ", element " << i << ", value " << feature << ", objective " << top_id << ","
-          << top_data_id;
+          << "blob " << blob_id << ", element " << i << ", value " << feature << ", objective " << top_id
+          << "," << top_data_id;
     }
   }
 }
@@ -167,8 +168,8 @@ void GradientChecker<Dtype>::CheckGradientNet(const Net<Dtype>& net, const vecto
 }
 
 template <typename Dtype>
-Dtype GradientChecker<Dtype>::GetObjAndGradient(const Layer<Dtype>&, const vector<Blob<Dtype>*>& top, int top_id,
-                                                int top_data_id) {
+Dtype GradientChecker<Dtype>::GetObjAndGradient(const Layer<Dtype>&, const vector<Blob<Dtype>*>& top,
+                                                int top_id, int top_data_id) {
   if (top_id < 0) {
     Dtype objective = 0;
     for (Blob<Dtype>* blob : top) {

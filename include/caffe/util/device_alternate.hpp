@@ -24,33 +24,33 @@
 #ifdef CPU_ONLY
 
 /// Stands where a GPU is needed in a build without one.
-#define NO_GPU                                                                                        \
+#define NO_GPU                                                                                         \
   LOG(FATAL) << "this needs a GPU, but Caffe was built without CUDA: use CPU mode (solver_mode: CPU, " \
                 "-cpu, caffe.set_mode_cpu()) or build with CUDA"
 
 /// The GPU half of a layer in a build without CUDA: each method raises the error of NO_GPU.
-#define STUB_GPU(classname)                                                           \
-  template <typename Dtype>                                                           \
-  void classname<Dtype>::Forward_gpu(const vector<Blob<Dtype>*>&, const vector<Blob<Dtype>*>&) { \
-    NO_GPU;                                                                           \
-  }                                                                                   \
-  template <typename Dtype>                                                           \
-  void classname<Dtype>::Backward_gpu(const vector<Blob<Dtype>*>&, const vector<bool>&, \
-                                      const vector<Blob<Dtype>*>&) {                  \
-    NO_GPU;                                                                           \
-  }
-
-#define STUB_GPU_FORWARD(classname, funcname)                                                    \
+#define STUB_GPU(classname)                                                                      \
   template <typename Dtype>                                                                      \
-  void classname<Dtype>::funcname##_gpu(const vector<Blob<Dtype>*>&, const vector<Blob<Dtype>*>&) { \
+  void classname<Dtype>::Forward_gpu(const vector<Blob<Dtype>*>&, const vector<Blob<Dtype>*>&) { \
+    NO_GPU;                                                                                      \
+  }                                                                                              \
+  template <typename Dtype>                                                                      \
+  void classname<Dtype>::Backward_gpu(const vector<Blob<Dtype>*>&, const vector<bool>&,          \
+                                      const vector<Blob<Dtype>*>&) {                             \
     NO_GPU;                                                                                      \
   }
 
-#define STUB_GPU_BACKWARD(classname, funcname)                                        \
-  template <typename Dtype>                                                           \
+#define STUB_GPU_FORWARD(classname, funcname)                                                       \
+  template <typename Dtype>                                                                         \
+  void classname<Dtype>::funcname##_gpu(const vector<Blob<Dtype>*>&, const vector<Blob<Dtype>*>&) { \
+    NO_GPU;                                                                                         \
+  }
+
+#define STUB_GPU_BACKWARD(classname, funcname)                                            \
+  template <typename Dtype>                                                               \
   void classname<Dtype>::funcname##_gpu(const vector<Blob<Dtype>*>&, const vector<bool>&, \
-                                        const vector<Blob<Dtype>*>&) {                \
-    NO_GPU;                                                                           \
+                                        const vector<Blob<Dtype>*>&) {                    \
+    NO_GPU;                                                                               \
   }
 
 #endif  // CPU_ONLY

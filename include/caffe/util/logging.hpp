@@ -96,11 +96,11 @@ std::unique_ptr<std::string> CheckFailure(const A& a, const B& b, const char* te
   return std::make_unique<std::string>(message.str());
 }
 
-#define CAFFE_DEFINE_CHECK_OP(name, op)                                                     \
-  template <typename A, typename B>                                                         \
+#define CAFFE_DEFINE_CHECK_OP(name, op)                                                       \
+  template <typename A, typename B>                                                           \
   inline std::unique_ptr<std::string> Check##name(const A& a, const B& b, const char* text) { \
-    if (__builtin_expect(static_cast<bool>(a op b), 1)) return nullptr;                     \
-    return CheckFailure(a, b, text);                                                        \
+    if (__builtin_expect(static_cast<bool>(a op b), 1)) return nullptr;                       \
+    return CheckFailure(a, b, text);                                                          \
   }
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wsign-compare"
@@ -127,17 +127,16 @@ T CheckNotNull(const char* file, int line, const char* text, T&& pointer) {
 #define CAFFE_LOG_MESSAGE(severity) \
   ::caffe::logging::Message(::caffe::logging::severity, __FILE__, __LINE__).stream()
 
-#define LOG(severity) \
-  ::caffe::logging::Finisher<::caffe::logging::severity>() & CAFFE_LOG_MESSAGE(severity)
+#define LOG(severity) ::caffe::logging::Finisher<::caffe::logging::severity>() & CAFFE_LOG_MESSAGE(severity)
 #define LOG_IF(severity, condition) !(condition) ? (void)0 : LOG(severity)
 
-#define CAFFE_LOG_COUNTED(severity, test)                                                              \
-  !([]() -> bool {                                                                                     \
-    static ::std::atomic<long> occurrences{0};                                                         \
-    const long count = ++occurrences;                                                                  \
-    return test;                                                                                       \
-  }())                                                                                                 \
-      ? (void)0                                                                                        \
+#define CAFFE_LOG_COUNTED(severity, test)      \
+  !([]() -> bool {                             \
+    static ::std::atomic<long> occurrences{0}; \
+    const long count = ++occurrences;          \
+    return test;                               \
+  }())                                         \
+      ? (void)0                                \
       : LOG(severity)
 #define LOG_EVERY_N(severity, n) CAFFE_LOG_COUNTED(severity, (count - 1) % (n) == 0)
 #define LOG_FIRST_N(severity, n) CAFFE_LOG_COUNTED(severity, count <= (n))
@@ -145,12 +144,11 @@ T CheckNotNull(const char* file, int line, const char* text, T&& pointer) {
 #define VLOG_IS_ON(level) (::caffe::logging::Verbosity() >= (level))
 #define VLOG(level) LOG_IF(INFO, VLOG_IS_ON(level))
 
-#define CHECK(condition)                                 \
-  __builtin_expect(static_cast<bool>(condition), 1) ? (void)0 \
-                                                    : LOG(FATAL) << "Check failed: " #condition " "
+#define CHECK(condition) \
+  __builtin_expect(static_cast<bool>(condition), 1) ? (void)0 : LOG(FATAL) << "Check failed: " #condition " "
 
 // The loop runs at most once: its body throws.
-#define CAFFE_CHECK_OP(name, op, a, b) \
+#define CAFFE_CHECK_OP(name, op, a, b)                                                          \
   while (auto caffe_check_failure = ::caffe::logging::Check##name((a), (b), #a " " #op " " #b)) \
   LOG(FATAL) << *caffe_check_failure
 #define CHECK_EQ(a, b) CAFFE_CHECK_OP(EQ, ==, a, b)
@@ -161,7 +159,8 @@ T CheckNotNull(const char* file, int line, const char* text, T&& pointer) {
 #define CHECK_GT(a, b) CAFFE_CHECK_OP(GT, >, a, b)
 #define CHECK_NOTNULL(pointer) ::caffe::logging::CheckNotNull(__FILE__, __LINE__, #pointer, (pointer))
 #define CHECK_STREQ(a, b) CHECK_EQ(::std::string(a), ::std::string(b))
-#define CHECK_NEAR(a, b, margin) CHECK((a) >= (b) - (margin) && (a) <= (b) + (margin)) << #a " and " #b " differ "
+#define CHECK_NEAR(a, b, margin) \
+  CHECK((a) >= (b) - (margin) && (a) <= (b) + (margin)) << #a " and " #b " differ "
 #define PCHECK(condition) CHECK(condition) << ::std::generic_category().message(errno) << " "
 
 #ifdef NDEBUG

@@ -14,7 +14,8 @@ namespace caffe {
 /// C = alpha op(A) op(B) + beta C with op(A) M x K, op(B) K x N and C M x N, all row-major and dense.
 template <typename Dtype>
 void caffe_cpu_gemm(const CBLAS_TRANSPOSE TransA, const CBLAS_TRANSPOSE TransB, const int M, const int N,
-                    const int K, const Dtype alpha, const Dtype* A, const Dtype* B, const Dtype beta, Dtype* C);
+                    const int K, const Dtype alpha, const Dtype* A, const Dtype* B, const Dtype beta,
+                    Dtype* C);
 
 /// y = alpha op(A) x + beta y with A M x N, row-major and dense.
 template <typename Dtype>

@@ -109,7 +109,8 @@ void Write(Severity severity, const char* file, int line, const std::string& mes
     std::lock_guard<std::mutex> lock(slot.mutex);
     sink = slot.sink;
   }
-  // Called outside the lock: a sink may itself log, or wait for a lock (Python's) that a logging thread holds.
+  // Called outside the lock: a sink may itself log, or wait for a lock (Python's) that a logging thread
+  // holds.
   if (sink) {
     (*sink)(severity, text, message);
   } else {

@@ -23,9 +23,9 @@ void Map(const int n, Dtype* y, Function f) {
 }  // namespace
 
 template <>
-void caffe_cpu_gemm<float>(const CBLAS_TRANSPOSE TransA, const CBLAS_TRANSPOSE TransB, const int M, const int N,
-                           const int K, const float alpha, const float* A, const float* B, const float beta,
-                           float* C) {
+void caffe_cpu_gemm<float>(const CBLAS_TRANSPOSE TransA, const CBLAS_TRANSPOSE TransB, const int M,
+                           const int N, const int K, const float alpha, const float* A, const float* B,
+                           const float beta, float* C) {
   cblas_sgemm(CblasRowMajor, TransA, TransB, M, N, K, alpha, A, TransA == CblasNoTrans ? K : M, B,
               TransB == CblasNoTrans ? N : K, beta, C, N);
 }
@@ -109,12 +109,12 @@ void caffe_cpu_scale(const int n, const Dtype alpha, const Dtype* x, Dtype* y) {
 template void caffe_cpu_scale<float>(const int, const float, const float*, float*);
 template void caffe_cpu_scale<double>(const int, const double, const double*, double*);
 
-#define CAFFE_DEFINE_UNARY(name, expression)              \
-  template <typename Dtype>                               \
-  void name(const int n, const Dtype* a, Dtype* y) {      \
+#define CAFFE_DEFINE_UNARY(name, expression)                   \
+  template <typename Dtype>                                    \
+  void name(const int n, const Dtype* a, Dtype* y) {           \
     Map(n, y, [=](int64_t i) -> Dtype { return expression; }); \
-  }                                                       \
-  template void name<float>(const int, const float*, float*); \
+  }                                                            \
+  template void name<float>(const int, const float*, float*);  \
   template void name<double>(const int, const double*, double*)
 CAFFE_DEFINE_UNARY(caffe_sqr, a[i] * a[i]);
 CAFFE_DEFINE_UNARY(caffe_sqrt, std::sqrt(a[i]));
@@ -126,11 +126,11 @@ CAFFE_DEFINE_UNARY(caffe_cpu_sgnbit, std::signbit(a[i]) ? 1 : 0);
 CAFFE_DEFINE_UNARY(caffe_cpu_fabs, std::fabs(a[i]));
 #undef CAFFE_DEFINE_UNARY
 
-#define CAFFE_DEFINE_BINARY(name, op)                                      \
-  template <typename Dtype>                                                \
-  void name(const int N, const Dtype* a, const Dtype* b, Dtype* y) {       \
-    Map(N, y, [=](int64_t i) { return a[i] op b[i]; });                    \
-  }                                                                        \
+#define CAFFE_DEFINE_BINARY(name, op)                                       \
+  template <typename Dtype>                                                 \
+  void name(const int N, const Dtype* a, const Dtype* b, Dtype* y) {        \
+    Map(N, y, [=](int64_t i) { return a[i] op b[i]; });                     \
+  }                                                                         \
   template void name<float>(const int, const float*, const float*, float*); \
   template void name<double>(const int, const double*, const double*, double*)
 CAFFE_DEFINE_BINARY(caffe_add, +);
@@ -205,7 +205,8 @@ template void caffe_rng_bernoulli<float>(const int, const float, unsigned int*);
 template void caffe_rng_bernoulli<double>(const int, const double, unsigned int*);
 
 template <>
-float caffe_cpu_strided_dot<float>(const int n, const float* x, const int incx, const float* y, const int incy) {
+float caffe_cpu_strided_dot<float>(const int n, const float* x, const int incx, const float* y,
+                                   const int incy) {
   return cblas_sdot(n, x, incx, y, incy);
 }
 

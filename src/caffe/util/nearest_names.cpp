@@ -31,21 +31,24 @@ size_t EditDistance(const std::string& a, const std::string& b) {
 
 }  // namespace
 
-std::vector<std::string> NearestNames(const std::string& name, const std::vector<std::string>& known, int most) {
+std::vector<std::string> NearestNames(const std::string& name, const std::vector<std::string>& known,
+                                      int most) {
   const std::string wanted = LowerCase(name);
   std::vector<std::pair<size_t, std::string>> ranked;
   for (const std::string& candidate : known) {
     const std::string lower = LowerCase(candidate);
     size_t distance = EditDistance(wanted, lower);
     // One name being a part of the other ("Conv", "Convolution") is as good as a slip of the pen.
-    const bool contained = !wanted.empty() && std::min(wanted.size(), lower.size()) >= 3 &&
-                           (lower.find(wanted) != std::string::npos || wanted.find(lower) != std::string::npos);
+    const bool contained =
+        !wanted.empty() && std::min(wanted.size(), lower.size()) >= 3 &&
+        (lower.find(wanted) != std::string::npos || wanted.find(lower) != std::string::npos);
     if (contained) distance = std::min<size_t>(distance, 2);
     if (distance <= std::max<size_t>(2, wanted.size() / 3)) ranked.emplace_back(distance, candidate);
   }
   std::sort(ranked.begin(), ranked.end());
   std::vector<std::string> names;
-  for (size_t i = 0; i < ranked.size() && i < static_cast<size_t>(most); ++i) names.push_back(ranked[i].second);
+  for (size_t i = 0; i < ranked.size() && i < static_cast<size_t>(most); ++i)
+    names.push_back(ranked[i].second);
   return names;
 }
 

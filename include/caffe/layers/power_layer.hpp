@@ -1,0 +1,27 @@
+#ifndef CAFFE_POWER_LAYER_HPP_
+#define CAFFE_POWER_LAYER_HPP_
+
+#include <vector>
+
+#include "caffe/layers/neuron_layer.hpp"
+#include "caffe/util/neuron_functions.hpp"
+
+namespace caffe {
+
+/// y = (shift + scale x)^power. Not in-place where it is trained.
+template <typename Dtype>
+class PowerLayer : public FunctionLayer<Dtype, PowerFunction<Dtype>> {
+ public:
+  explicit PowerLayer(const LayerParameter& param) : FunctionLayer<Dtype, PowerFunction<Dtype>>(param) {}
+  const char* type() const override { return "Power"; }
+
+ protected:
+  PowerFunction<Dtype> function() const override;
+  void Forward_gpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
+  void Backward_gpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
+                    const vector<Blob<Dtype>*>& bottom) override;
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_POWER_LAYER_HPP_

@@ -1,0 +1,126 @@
+#ifndef CAFFE_UTIL_NEURON_FUNCTIONS_HPP_
+#define CAFFE_UTIL_NEURON_FUNCTIONS_HPP_
+
+#include <cmath>
+
+#include "caffe/util/device_alternate.hpp"
+
+namespace caffe {
+
+/**
+ * The element-wise functions of the neuron layers, for all devices. Each has Forward(x), Derivative(x, y)
+ * with y = Forward(x), and kNeedsInput: whether the derivative needs x itself, so that a layer which
+ * overwrote it (in-place) cannot run backward.
+ */
+template <typename Dtype>
+struct ReluFunction {
+  static constexpr bool kNeedsInput = false;
+  Dtype negative_slope;
+  CAFFE_HOST_DEVICE Dtype Forward(Dtype x) const { return x > 0 ? x : negative_slope * x; }
+  // The sign of x is that of y for a slope that is not negative.
+  CAFFE_HOST_DEVICE Dtype Derivative(Dtype x, Dtype) const { return x > 0 ? Dtype(1) : negative_slope; }
+};
+
+template <typename Dtype>
+struct SigmoidFunction {
+  static constexpr bool kNeedsInput = false;
+  // By tanh: no overflow for any x.
+  CAFFE_HOST_DEVICE Dtype Forward(Dtype x) const {
+    return Dtype(0.5) * std::tanh(Dtype(0.5) * x) + Dtype(0.5);
+  }
+  CAFFE_HOST_DEVICE Dtype Derivative(Dtype, Dtype y) const { return y * (1 - y); }
+};
+
+template <typename Dtype>
+struct TanhFunction {
+  static constexpr bool kNeedsInput = false;
+  CAFFE_HOST_DEVICE Dtype Forward(Dtype x) const { return std::tanh(x); }
+  CAFFE_HOST_DEVICE Dtype Derivative(Dtype, Dtype y) const { return 1 - y * y; }
+};
+
+template <typename Dtype>
+struct AbsValFunction {
+  static constexpr bool kNeedsInput = true;
+  CAFFE_HOST_DEVICE Dtype Forward(Dtype x) const { return std::fabs(x); }
+  CAFFE_HOST_DEVICE Dtype Derivative(Dtype x, Dtype) const { return Dtype((x > 0) - (x < 0)); }
+};
+
+/// log(1 + e^x), without overflow.
+template <typename Dtype>
+struct BnllFunction {
+  static constexpr bool kNeedsInput = false;
+  CAFFE_HOST_DEVICE Dtype Forward(Dtype x) const {
+    return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x));
+  }
+  // e^x / (1 + e^x), by y.
+  CAFFE_HOST_DEVICE Dtype Derivative(Dtype, Dtype y) const { return -std::expm1(-y); }
+};
+
+/// Clevert, Unterthiner and Hochreiter, "Fast and Accurate Deep Network Learning by Exponential Linear
+/// Units".
+template <typename Dtype>
+struct EluFunction {
+  static constexpr bool kNeedsInput = false;
+  Dtype alpha;
+  CAFFE_HOST_DEVICE Dtype Forward(Dtype x) const { return x > 0 ? x : alpha * std::expm1(x); }
+  CAFFE_HOST_DEVICE Dtype Derivative(Dtype x, Dtype y) const { return x > 0 ? Dtype(1) : y + alpha; }
+};
+
+/// e^(inner x + offset): base^(scale x + shift) with inner = scale ln base and offset = shift ln base.
+template <typename Dtype>
+struct ExpFunction {
+  static constexpr bool kNeedsInput = false;
+  Dtype inner_scale, offset;
+  CAFFE_HOST_DEVICE Dtype Forward(Dtype x) const { return std::exp(inner_scale * x + offset); }
+  CAFFE_HOST_DEVICE Dtype Derivative(Dtype, Dtype y) const { return inner_scale * y; }
+};
+
+/// ln(scale x + shift) times base_scale = 1 / ln base.
+template <typename Dtype>
+struct LogFunction {
+  static constexpr bool kNeedsInput = true;
+  Dtype scale, shift, base_scale;
+  CAFFE_HOST_DEVICE Dtype Forward(Dtype x) const { return base_scale * std::log(scale * x + shift); }
+  CAFFE_HOST_DEVICE Dtype Derivative(Dtype x, Dtype) const {
+    return base_scale * scale / (scale * x + shift);
+  }
+};
+
+/// (shift + scale x)^power.
+template <typename Dtype>
+struct PowerFunction {
+  static constexpr bool kNeedsInput = true;
+  Dtype power, scale, shift;
+  CAFFE_HOST_DEVICE Dtype Forward(Dtype x) const {
+    const Dtype linear = scale * x + shift;
+    if (power == 1) return linear;
+    if (power == 2) return linear * linear;
+    if (power == 0) return 1;
+    return std::pow(linear, power);
+  }
+  CAFFE_HOST_DEVICE Dtype Derivative(Dtype x, Dtype) const {
+    const Dtype linear = scale * x + shift;
+    if (power == 1) return scale;
+    if (power == 2) return 2 * scale * linear;
+    if (power == 0) return 0;
+    return power * scale * std::pow(linear, power - 1);
+  }
+};
+
+template <typename Dtype>
+struct ClipFunction {
+  static constexpr bool kNeedsInput = true;
+  Dtype min, max;
+  CAFFE_HOST_DEVICE Dtype Forward(Dtype x) const { return x < min ? min : (x > max ? max : x); }
+  CAFFE_HOST_DEVICE Dtype Derivative(Dtype x, Dtype) const { return Dtype(x >= min && x <= max); }
+};
+
+template <typename Dtype>
+struct ThresholdFunction {
+  Dtype threshold;
+  CAFFE_HOST_DEVICE Dtype Forward(Dtype x) const { return Dtype(x > threshold); }
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_UTIL_NEURON_FUNCTIONS_HPP_

@@ -1,0 +1,21 @@
+#include "caffe/layers/exp_layer.hpp"
+
+namespace caffe {
+
+template <typename Dtype>
+ExpFunction<Dtype> ExpLayer<Dtype>::function() const {
+  const ExpParameter& param = this->layer_param_.exp_param();
+  const Dtype base = param.base();
+  CHECK(base == -1 || base > 0) << "exp_param.base must be positive, or -1 for e; it is " << base;
+  const Dtype log_base = base == -1 ? Dtype(1) : std::log(base);
+  return {log_base * param.scale(), log_base * param.shift()};
+}
+
+#ifdef CPU_ONLY
+STUB_GPU(ExpLayer);
+#endif
+
+INSTANTIATE_CLASS(ExpLayer);
+REGISTER_LAYER_CLASS(Exp);
+
+}  // namespace caffe
