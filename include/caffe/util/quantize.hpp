@@ -1,0 +1,68 @@
+#ifndef CAFFE_UTIL_QUANTIZE_HPP_
+#define CAFFE_UTIL_QUANTIZE_HPP_
+
+#include "caffe/util/binarize.hpp"
+#include "caffe/util/device_alternate.hpp"
+#include "caffe/util/neuron_functions.hpp"
+
+namespace caffe {
+
+/**
+ * @brief Half-wave Gaussian quantization (Cai et al., HWGQ-Net, CVPR 2017, section 4).
+ *
+ * -negative_slope for x <= 0, else the first of `count` >= 1 ascending centers c_j with x <= t_j, where t_j
+ * is (c_j + c_{j+1}) / 2 and the last is infinite. NaN stays NaN, so that a diverged net shows it.
+ */
+template <typename Dtype>
+CAFFE_HOST_DEVICE inline Dtype hwgq(Dtype x, Dtype negative_slope, const Dtype* thrs, const Dtype* centers,
+                                    int count) {
+  // From the last center down, without branches, which vectorizes.
+  Dtype y = centers[count - 1];
+  for (int j = count - 2; j >= 0; --j) {
+    const Dtype threshold = thrs[j], center = centers[j];
+    y = x <= threshold ? center : y;
+  }
+  y = x <= 0 ? -negative_slope : y;
+  return x == x ? y : x;
+}
+
+/// hwgq with room for kCenters centers, held by value so that loops keep them in registers. Fewer are padded
+/// at the end: infinite thresholds, and the last center again.
+template <typename Dtype, int kCenters>
+struct HwgqFunction {
+  Dtype negative_slope;
+  Dtype thrs[kCenters];
+  Dtype centers[kCenters];
+  CAFFE_HOST_DEVICE Dtype Forward(Dtype x) const { return hwgq(x, negative_slope, thrs, centers, kCenters); }
+};
+
+/// hwgq with any number of centers, which stay where they are.
+template <typename Dtype>
+struct LongHwgqFunction {
+  Dtype negative_slope;
+  const Dtype* thrs;
+  const Dtype* centers;
+  int count;
+  CAFFE_HOST_DEVICE Dtype Forward(Dtype x) const { return hwgq(x, negative_slope, thrs, centers, count); }
+};
+
+/// +1 for x >= 0, else -1; NaN stays NaN.
+template <typename Dtype>
+struct SignFunction {
+  CAFFE_HOST_DEVICE Dtype Forward(Dtype x) const { return x == x ? binarize(x, Dtype(1)) : x; }
+};
+
+/// Gradient that stands in for a quantizer's: that of a leaky ReLU, and 0 above `limit`. For NaN:
+/// negative_slope.
+template <typename Dtype>
+struct ClippedReluGradient {
+  Dtype negative_slope;
+  Dtype limit;
+  CAFFE_HOST_DEVICE Dtype Derivative(Dtype x, Dtype y) const {
+    return x > limit ? Dtype(0) : ReluFunction<Dtype>{negative_slope}.Derivative(x, y);
+  }
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_UTIL_QUANTIZE_HPP_
