@@ -112,6 +112,7 @@ class BaseConvolutionLayer : public Layer<Dtype> {
   void AddBiasGradient(const Dtype* top_diff, int64_t images, Dtype* bias) const;
   int64_t ColumnBufferSize() const { return is_1x1_ ? 0 : group_ * static_cast<int64_t>(col_offset_); }
   Dtype* OwnColumnBuffer();
+  int64_t ImageGrain() const;
 
   int conv_out_channels_ = 0;
   int conv_in_channels_ = 0;

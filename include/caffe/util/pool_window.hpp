@@ -36,24 +36,22 @@ struct PoolGeometry {
   CAFFE_HOST_DEVICE static int Least(int a, int b) { return a < b ? a : b; }
 };
 
-/// The largest value of a window and, in *place, where it is in the channel: the first of equal values, the
-/// last NaN if there is one. 0 and -1 for an empty window.
+/// The largest value of a window and where it is in the channel: the first of equal values, the first NaN if
+/// there is one. Starts without a value (place -1), then takes the window's values row by row.
 template <typename Dtype>
-CAFFE_HOST_DEVICE inline Dtype pool_max(const Dtype* channel, const PoolWindow& window, int* place) {
-  *place = window.first();
-  Dtype largest = window.empty() ? Dtype(0) : channel[*place];
-  for (int h = window.h_begin; h < window.h_end; ++h) {
-    for (int w = window.w_begin; w < window.w_end; ++w) {
-      const Dtype value = channel[h * window.width + w];
-      const bool is_nan = value != value;
-      if (value > largest || is_nan) {
-        largest = value;
-        *place = h * window.width + w;
-      }
-    }
+struct PoolMax {
+  Dtype largest;
+  int place;
+
+  // Without branches, which would be guessed wrong half of the time.
+  CAFFE_HOST_DEVICE void Take(Dtype value, int at) {
+    const bool is_larger_or_nan = !(value <= largest);
+    const bool has_nan = largest != largest;
+    const bool better = (place < 0) | (is_larger_or_nan & !has_nan);
+    largest = better ? value : largest;
+    place = better ? at : place;
   }
-  return largest;
-}
+};
 
 /// Sum of a window's values and of their squares.
 template <typename Dtype>

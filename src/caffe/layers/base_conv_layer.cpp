@@ -42,9 +42,8 @@ std::unique_ptr<Dtype[]> ColumnBuffer(int64_t size) {
   return std::unique_ptr<Dtype[]>(size > 0 ? new Dtype[size] : nullptr);
 }
 
-// Whole images go to the threads where there are enough of them; otherwise one image after the other, so that
-// the threads can share in each image's products.
-int64_t ImageGrain(int64_t images) { return images >= ParallelThreads() ? 1 : images; }
+// Multiplications that are worth a thread.
+constexpr int64_t kMultiplyGrain = 1 << 17;
 
 }  // namespace
 
@@ -136,6 +135,15 @@ void BaseConvolutionLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom,
   conv_out_spatial_dim_ = conv_output.count(first_spatial_axis);
   col_offset_ = kernel_dim_ * conv_out_spatial_dim_;
   output_offset_ = conv_out_channels_ / group_ * conv_out_spatial_dim_;
+}
+
+// Whole images go to the threads where there are enough of them; otherwise one image after the other, so that
+// the threads can share in each image's products.
+template <typename Dtype>
+int64_t BaseConvolutionLayer<Dtype>::ImageGrain() const {
+  if (num_ < ParallelThreads()) return num_;
+  const int64_t multiplications = static_cast<int64_t>(this->blobs_[0]->count()) * conv_out_spatial_dim_;
+  return kMultiplyGrain / std::max<int64_t>(multiplications, 1) + 1;
 }
 
 template <typename Dtype>
@@ -245,7 +253,7 @@ void BaseConvolutionLayer<Dtype>::Forward_images(const Dtype* weights, const vec
   for (size_t i = 0; i < bottom.size(); ++i) {
     const Dtype* bottom_data = bottom[i]->cpu_data();
     Dtype* top_data = top[i]->mutable_cpu_data();
-    ParallelFor(num_, ImageGrain(num_), [&](int64_t begin, int64_t end) {
+    ParallelFor(num_, ImageGrain(), [&](int64_t begin, int64_t end) {
       const auto buffer = ColumnBuffer<Dtype>(ColumnBufferSize());
       for (int64_t n = begin; n < end; ++n) {
         const Dtype* input = bottom_data + n * bottom_dim_;
@@ -268,7 +276,7 @@ void BaseConvolutionLayer<Dtype>::Backward_images(const Dtype* weights, const ve
   const bool reverse = reverse_dimensions();
   const bool to_weights = this->param_propagate_down_[0];
   const bool to_bias = bias_term_ && this->param_propagate_down_[1];
-  const int64_t grain = ImageGrain(num_);
+  const int64_t grain = ImageGrain();
   const int weight_count = this->blobs_[0]->count();
   for (size_t i = 0; i < top.size(); ++i) {
     const Dtype* top_diff = top[i]->cpu_diff();

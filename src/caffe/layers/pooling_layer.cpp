@@ -11,21 +11,61 @@ namespace caffe {
 
 namespace {
 
-// Calls body(channel's offset in the bottom, output, window) for each output of each channel of each image,
-// the channels on several threads.
+// Calls body(channel of all images) for each of them, on several threads.
+template <typename Body>
+void ForEachChannel(const PoolGeometry& geometry, int channels, Body body) {
+  const int64_t dim = static_cast<int64_t>(geometry.height) * geometry.width;
+  ParallelFor(channels, kElementGrain / std::max<int64_t>(dim, 1) + 1, [&](int64_t begin, int64_t end) {
+    for (int64_t channel = begin; channel < end; ++channel) body(channel);
+  });
+}
+
+// Calls body(channel's offset in the bottom, output, window) for each output of each channel.
 template <typename Dtype, typename Body>
 void ForEachWindow(const PoolGeometry& geometry, const Blob<Dtype>& bottom, Body body) {
-  const int64_t dim = static_cast<int64_t>(geometry.height) * geometry.width;
-  const int64_t pooled_dim = static_cast<int64_t>(geometry.pooled_height) * geometry.pooled_width;
-  const int64_t grain = kElementGrain / std::max<int64_t>(dim, 1) + 1;
-  ParallelFor(bottom.count(0, 2), grain, [&](int64_t begin, int64_t end) {
-    for (int64_t channel = begin; channel < end; ++channel) {
-      int64_t output = channel * pooled_dim;
-      for (int h = 0; h < geometry.pooled_height; ++h) {
-        for (int w = 0; w < geometry.pooled_width; ++w) body(channel * dim, output++, geometry.window(h, w));
-      }
+  ForEachChannel(geometry, bottom.count(0, 2), [&](int64_t channel) {
+    const int64_t offset = channel * geometry.height * geometry.width;
+    int64_t output = channel * geometry.pooled_height * geometry.pooled_width;
+    for (int h = 0; h < geometry.pooled_height; ++h) {
+      for (int w = 0; w < geometry.pooled_width; ++w) body(offset, output++, geometry.window(h, w));
     }
   });
+}
+
+// Lets windows `begin` to `end` of a row, `stride` apart, take one value each. A constant stride makes faster
+// code.
+template <typename Dtype, int kStride>
+CAFFE_TARGET_CLONES void TakeOneEach(int begin, int end, int stride, const Dtype* values, int at,
+                                     Dtype* largest, int* places) {
+  const int step = kStride > 0 ? kStride : stride;
+#pragma GCC ivdep
+  for (int i = begin; i < end; ++i) {
+    PoolMax<Dtype> max = {largest[i], places[i]};
+    max.Take(values[i * step], at + i * step);
+    largest[i] = max.largest;
+    places[i] = max.place;
+  }
+}
+
+// One row of outputs, all of its windows together.
+template <typename Dtype>
+void MaxOfRow(const PoolGeometry& geometry, int pooled_h, const Dtype* channel, Dtype* largest, int* places) {
+  const auto take = geometry.stride_w == 1   ? TakeOneEach<Dtype, 1>
+                    : geometry.stride_w == 2 ? TakeOneEach<Dtype, 2>
+                                             : TakeOneEach<Dtype, 0>;
+  std::fill_n(largest, geometry.pooled_width, Dtype(0));
+  std::fill_n(places, geometry.pooled_width, -1);
+  const PoolWindow rows = geometry.window(pooled_h, 0);
+  for (int h = rows.h_begin; h < rows.h_end; ++h) {
+    for (int tap = 0; tap < geometry.kernel_w; ++tap) {
+      // Window w sees column w * stride + first.
+      const int first = tap - geometry.pad_w, stride = geometry.stride_w;
+      const int begin = first < 0 ? (stride - 1 - first) / stride : 0;
+      const int end = first < geometry.width ? (geometry.width - 1 - first) / stride + 1 : 0;
+      const int at = h * geometry.width + first;
+      take(begin, std::min(end, geometry.pooled_width), stride, channel + at, at, largest, places);
+    }
+  }
 }
 
 template <typename Dtype, typename Place>
@@ -34,10 +74,14 @@ void ForwardMax(const PoolGeometry& geometry, const Blob<Dtype>& bottom, Blob<Dt
   const Dtype* bottom_data = bottom.cpu_data();
   Dtype* top_data = top->mutable_cpu_data();
   Place* place_data = places->mutable_cpu_data();
-  ForEachWindow(geometry, bottom, [=](int64_t channel, int64_t output, const PoolWindow& window) {
-    int place;
-    top_data[output] = pool_max(bottom_data + channel, window, &place);
-    place_data[output] = static_cast<Place>(place);
+  ForEachChannel(geometry, bottom.count(0, 2), [&](int64_t channel) {
+    vector<int> row_places(geometry.pooled_width);
+    for (int h = 0; h < geometry.pooled_height; ++h) {
+      const int64_t row = (channel * geometry.pooled_height + h) * geometry.pooled_width;
+      MaxOfRow(geometry, h, bottom_data + channel * geometry.height * geometry.width, top_data + row,
+               row_places.data());
+      std::copy(row_places.begin(), row_places.end(), place_data + row);
+    }
   });
 }
 

@@ -43,6 +43,15 @@ vector<Case> Cases() {
   };
 }
 
+// Rows long enough for vector instructions, and what is left over.
+vector<Case> WideCases() {
+  return {
+      {"kernel_size: 3 stride: 1 pad: 2", {1, 2, 5, 40}, {1, 2, 7, 42}},
+      {"kernel_size: 3 stride: 2 pad: 1", {1, 1, 4, 75}, {1, 1, 3, 38}},
+      {"kernel_h: 2 kernel_w: 5 stride: 3 pad_w: 4", {1, 1, 2, 60}, {1, 1, 1, 22}},
+  };
+}
+
 // Pooling as the definition says: padding is written out, and what lies beyond it is cut off.
 struct Reference {
   vector<double> max, average;
@@ -101,7 +110,9 @@ TYPED_TEST_SUITE(PoolingLayerTest, TestDtypesAndDevices);
 
 TYPED_TEST(PoolingLayerTest, ForwardIsTheDefinition) {
   typedef typename TypeParam::Dtype Dtype;
-  for (const Case& test : Cases()) {
+  vector<Case> cases = Cases();
+  for (const Case& test : WideCases()) cases.push_back(test);
+  for (const Case& test : cases) {
     SCOPED_TRACE(test.settings);
     LayerFixture<Dtype> max(PoolingText(test.settings), test.bottom);
     max.SetUp();
