@@ -183,6 +183,7 @@ TEST(ConvGeometryTest, OutputSizes) {
 TEST(ConvGeometryTest, SizesOutOfRangeAreErrors) {
   EXPECT_THROW(conv_output_size(4, 5, 0, 1, 1), Error);
   EXPECT_THROW(conv_output_size(0, 1, 0, 1, 1), Error);
+  EXPECT_THROW(conv_output_size(0, 3, 2, 1, 1), Error);
   EXPECT_THROW(conv_output_size(10, 3, INT_MAX, 1, 1), Error);
   EXPECT_THROW(conv_output_size(10, INT_MAX, 0, 1, INT_MAX), Error);
   EXPECT_THROW(deconv_output_size(1, 2, 1, 1, 1), Error);

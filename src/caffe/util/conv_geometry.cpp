@@ -80,8 +80,8 @@ void ReadAxes(const Setting& setting, int num_spatial_axes, Blob<int>* blob) {
 
 int conv_output_size(int size, int kernel, int pad, int stride, int dilation) {
   const int64_t free = size + 2 * int64_t{pad} - KernelExtent(kernel, dilation);
-  CHECK_GE(free, 0) << "a " << DescribeKernel(kernel, dilation) << " does not fit into an "
-                    << DescribeInput(size, pad);
+  CHECK(size >= 1 && free >= 0) << "a " << DescribeKernel(kernel, dilation) << " does not fit into an "
+                                << DescribeInput(size, pad);
   const int64_t output = free / stride + 1;
   CHECK_LE(output, INT_MAX) << "the output is too large: a " << DescribeKernel(kernel, dilation)
                             << " over an " << DescribeInput(size, pad);

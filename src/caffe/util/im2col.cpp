@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <cstring>
+#include <vector>
 
 #include "caffe/blob.hpp"
 #include "caffe/util/conv_geometry.hpp"
@@ -13,81 +15,129 @@ namespace caffe {
 
 namespace {
 
-// One spatial axis of an image and its columns; steps are elements between neighbours.
-struct Axis {
-  int64_t size, outputs, kernel, pad, stride, dilation;
-  int64_t image_step, column_step;
-};
-
 // For one kernel offset along an axis: the outputs that see the image and not its padding, and where the
 // first of them looks.
 struct Span {
   int64_t begin, end, position;
 };
 
-Span SpanOf(const Axis& axis, int64_t offset) {
-  const int64_t first = offset * axis.dilation - axis.pad;  // where output 0 looks
-  Span span;
-  span.begin = first < 0 ? (-first + axis.stride - 1) / axis.stride : 0;
-  span.end = first < axis.size ? (axis.size - first - 1) / axis.stride + 1 : 0;
-  span.begin = std::min(span.begin, axis.outputs);
-  span.end = std::max(std::min(span.end, axis.outputs), span.begin);
-  span.position = span.begin < span.end ? first + span.begin * axis.stride : 0;
-  return span;
-}
+// One spatial axis of an image and its columns; steps are elements between neighbours.
+struct Axis {
+  int64_t size, outputs, stride;
+  int64_t image_step, column_step;
+  vector<Span> spans;  // one for each kernel offset
+
+  Axis(int size, int outputs, int kernel, int pad, int stride, int dilation, int64_t image_step,
+       int64_t column_step)
+      : size(size), outputs(outputs), stride(stride), image_step(image_step), column_step(column_step) {
+    for (int64_t offset = 0; offset < kernel; ++offset) {
+      const int64_t first = offset * dilation - pad;  // where output 0 looks
+      Span span;
+      span.begin = first < 0 ? (-first + stride - 1) / stride : 0;
+      span.end = first < size ? (size - first - 1) / stride + 1 : 0;
+      span.begin = std::min<int64_t>(span.begin, outputs);
+      span.end = std::max(std::min<int64_t>(span.end, outputs), span.begin);
+      span.position = span.begin < span.end ? first + span.begin * stride : 0;
+      spans.push_back(span);
+    }
+  }
+};
 
 struct Geometry {
-  int num_axes;
   int64_t channels;
   int64_t taps = 1;          // rows of the matrix per channel
   int64_t image_size = 1;    // elements of a channel
   int64_t column_count = 1;  // elements of a row
-  std::array<Axis, kMaxBlobAxes> axes;
+  vector<Axis> axes;
 
-  Geometry(int num_spatial_axes, const int* im_shape, const int* kernel_shape, const int* pad,
-           const int* stride, const int* dilation)
-      : num_axes(num_spatial_axes), channels(im_shape[0]) {
+  Geometry(int num_axes, const int* im_shape, const int* kernel_shape, const int* pad, const int* stride,
+           const int* dilation)
+      : channels(im_shape[0]) {
     CHECK(num_axes >= 1 && num_axes < kMaxBlobAxes)
         << "columns are of images with 1 to " << kMaxBlobAxes - 1 << " spatial axes, not " << num_axes;
     std::array<int, kMaxBlobAxes> outputs;
     for (int i = 0; i < num_axes; ++i) {
       outputs[i] = conv_output_size(im_shape[i + 1], kernel_shape[i], pad[i], stride[i], dilation[i]);
+      taps *= kernel_shape[i];
+      image_size *= im_shape[i + 1];
+      column_count *= outputs[i];
     }
     conv_column_count(im_shape[0], num_axes, kernel_shape, outputs.data());
-    for (int i = num_axes - 1; i >= 0; --i) {
-      axes[i] = {im_shape[i + 1], outputs[i],  kernel_shape[i], pad[i],
-                 stride[i],       dilation[i], image_size,      column_count};
-      taps *= axes[i].kernel;
-      image_size *= axes[i].size;
-      column_count *= axes[i].outputs;
+    int64_t image_step = image_size, column_step = column_count;
+    // A line is an image of one row, so that there are rows in all cases.
+    if (num_axes == 1) axes.emplace_back(1, 1, 1, 0, 1, 1, image_step, column_step);
+    for (int i = 0; i < num_axes; ++i) {
+      image_step /= im_shape[i + 1];
+      column_step /= outputs[i];
+      axes.emplace_back(im_shape[i + 1], outputs[i], kernel_shape[i], pad[i], stride[i], dilation[i],
+                        image_step, column_step);
+    }
+  }
+};
+
+// Runs over the kernel's elements, of which it has the spans, the last axis fastest, and over again.
+class Taps {
+ public:
+  Taps(const Geometry& geometry, int64_t tap) : axes_(geometry.axes) {
+    for (size_t i = axes_.size(); i-- > 0;) {
+      const int64_t kernel = static_cast<int64_t>(axes_[i].spans.size());
+      spans_[i] = axes_[i].spans.data() + tap % kernel;
+      tap /= kernel;
+    }
+  }
+  const Span* const* spans() const { return spans_.data(); }
+  void Next() {
+    for (size_t i = axes_.size(); i-- > 0;) {
+      if (++spans_[i] != axes_[i].spans.data() + axes_[i].spans.size()) return;
+      spans_[i] = axes_[i].spans.data();
     }
   }
 
-  std::array<Span, kMaxBlobAxes> SpansOf(int64_t tap) const {
-    std::array<Span, kMaxBlobAxes> spans;
-    for (int i = num_axes - 1; i >= 0; --i) {
-      spans[i] = SpanOf(axes[i], tap % axes[i].kernel);
-      tap /= axes[i].kernel;
-    }
-    return spans;
-  }
+ private:
+  const vector<Axis>& axes_;
+  std::array<const Span*, kMaxBlobAxes> spans_;
 };
 
 // How many pieces of work are worth a thread.
 int64_t GrainFor(int64_t elements) { return kElementGrain / std::max<int64_t>(elements, 1) + 1; }
 
-// What is done along the last axis: image to columns ...
+// Copies a row. Rows are often so short that a call would cost more than the copy.
+template <typename Dtype>
+void CopyRow(const Dtype* from, int64_t n, Dtype* to) {
+  constexpr int64_t kPiece = 16 / sizeof(Dtype);
+  constexpr int64_t kLong = 32 * kPiece;
+  if (n >= kLong) {
+    std::copy_n(from, n, to);
+  } else if (n >= kPiece) {
+    for (int64_t i = 0; i < n - kPiece; i += kPiece) std::memcpy(to + i, from + i, 16);
+    std::memcpy(to + n - kPiece, from + n - kPiece, 16);
+  } else {
+    for (int64_t i = 0; i < n; ++i) to[i] = from[i];
+  }
+}
+
+template <typename Dtype>
+void ZeroRow(int64_t n, Dtype* to) {
+  if (n == 0) return;
+  to[0] = 0;
+  if (n > 1) std::fill_n(to + 1, n - 1, Dtype(0));
+}
+
+// What is done with the rows that a window sees on the last axis: image to columns ...
 struct Gather {
   template <typename Dtype>
-  static void Inside(const Dtype* image, Dtype* columns, int64_t n, int64_t stride) {
-    if (stride == 1) {
-      std::copy_n(image, n, columns);
+  static void Row(const Axis& axis, const Span& span, const Dtype* image, Dtype* columns) {
+    const int64_t n = span.end - span.begin;
+    ZeroRow(span.begin, columns);
+    if (axis.stride == 1) {
+      CopyRow(image + span.position, n, columns + span.begin);
     } else {
-      for (int64_t i = 0; i < n; ++i) columns[i] = image[i * stride];
+      for (int64_t i = 0; i < n; ++i) columns[span.begin + i] = image[span.position + i * axis.stride];
     }
+    ZeroRow(axis.outputs - span.end, columns + span.end);
   }
   template <typename Dtype>
-  static void Padding(Dtype* columns, int64_t n) {
+  static void Padding(int64_t n, Dtype* columns) {
     std::fill_n(columns, n, Dtype(0));
   }
 };
@@ -95,64 +145,62 @@ struct Gather {
 // ... and columns to image.
 struct Scatter {
   template <typename Dtype>
-  static void Inside(Dtype* image, const Dtype* columns, int64_t n, int64_t stride) {
-    if (stride == 1) {
+  static void Row(const Axis& axis, const Span& span, Dtype* image, const Dtype* columns) {
+    const int64_t n = span.end - span.begin;
+    image += span.position;
+    columns += span.begin;
+    if (axis.stride == 1) {
+#pragma GCC ivdep
       for (int64_t i = 0; i < n; ++i) image[i] += columns[i];
     } else {
-      for (int64_t i = 0; i < n; ++i) image[i * stride] += columns[i];
+      for (int64_t i = 0; i < n; ++i) image[i * axis.stride] += columns[i];
     }
   }
   template <typename Dtype>
-  static void Padding(const Dtype*, int64_t) {}
+  static void Padding(int64_t, const Dtype*) {}
 };
 
-// Walks over one row of the matrix and the places of the channel that it stands for.
+// Walks over one row of the matrix and the places of the channel that it stands for. There are two axes or
+// more.
 template <typename Action, typename Image, typename Columns>
-void Walk(const Axis* axis, const Span* span, int num_axes, Image* image, Columns* columns) {
-  Action::Padding(columns, span->begin * axis->column_step);
-  image += span->position * axis->image_step;
-  columns += span->begin * axis->column_step;
-  const int64_t n = span->end - span->begin;
-  if (num_axes == 1) {
-    Action::Inside(image, columns, n, axis->stride);
-    columns += n;
-  } else {
-    for (int64_t i = 0; i < n; ++i) {
-      Walk<Action>(axis + 1, span + 1, num_axes - 1, image, columns);
-      image += axis->stride * axis->image_step;
-      columns += axis->column_step;
+void Walk(const Axis* axis, const Span* const* spans, int num_axes, Image* image, Columns* columns) {
+  const Span span = *spans[0];
+  Action::Padding(span.begin * axis->column_step, columns);
+  image += span.position * axis->image_step;
+  for (int64_t output = span.begin; output < span.end; ++output, image += axis->stride * axis->image_step) {
+    if (num_axes == 2) {
+      Action::Row(axis[1], *spans[1], image, columns + output * axis->column_step);
+    } else {
+      Walk<Action>(axis + 1, spans + 1, num_axes - 1, image, columns + output * axis->column_step);
     }
   }
-  Action::Padding(columns, (axis->outputs - span->end) * axis->column_step);
+  Action::Padding((axis->outputs - span.end) * axis->column_step, columns + span.end * axis->column_step);
+}
+
+// Walks over rows `begin` to `end` of the matrix.
+template <typename Action, typename Image, typename Columns>
+void WalkRows(const Geometry& geometry, int64_t begin, int64_t end, Image* data_im, Columns* data_col) {
+  const int num_axes = static_cast<int>(geometry.axes.size());
+  Taps taps(geometry, begin % geometry.taps);
+  for (int64_t row = begin; row < end; ++row, taps.Next()) {
+    Walk<Action>(geometry.axes.data(), taps.spans(), num_axes,
+                 data_im + row / geometry.taps * geometry.image_size, data_col + row * geometry.column_count);
+  }
 }
 
 template <typename Dtype>
 void ImageToColumns(const Geometry& geometry, const Dtype* data_im, Dtype* data_col) {
-  const auto rows = [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      const auto spans = geometry.SpansOf(row % geometry.taps);
-      Walk<Gather>(geometry.axes.data(), spans.data(), geometry.num_axes,
-                   data_im + row / geometry.taps * geometry.image_size,
-                   data_col + row * geometry.column_count);
-    }
-  };
-  ParallelFor(geometry.channels * geometry.taps, GrainFor(geometry.column_count), rows);
+  ParallelFor(geometry.channels * geometry.taps, GrainFor(geometry.column_count),
+              [&](int64_t begin, int64_t end) { WalkRows<Gather>(geometry, begin, end, data_im, data_col); });
 }
 
 template <typename Dtype>
 void ColumnsToImage(const Geometry& geometry, const Dtype* data_col, Dtype* data_im) {
-  const auto channels = [&](int64_t begin, int64_t end) {
-    for (int64_t channel = begin; channel < end; ++channel) {
-      Dtype* image = data_im + channel * geometry.image_size;
-      std::fill_n(image, geometry.image_size, Dtype(0));
-      for (int64_t tap = 0; tap < geometry.taps; ++tap) {
-        const auto spans = geometry.SpansOf(tap);
-        Walk<Scatter>(geometry.axes.data(), spans.data(), geometry.num_axes, image,
-                      data_col + (channel * geometry.taps + tap) * geometry.column_count);
-      }
-    }
-  };
-  ParallelFor(geometry.channels, GrainFor(geometry.taps * geometry.column_count), channels);
+  ParallelFor(
+      geometry.channels, GrainFor(geometry.taps * geometry.column_count), [&](int64_t begin, int64_t end) {
+        std::fill(data_im + begin * geometry.image_size, data_im + end * geometry.image_size, Dtype(0));
+        WalkRows<Scatter>(geometry, begin * geometry.taps, end * geometry.taps, data_im, data_col);
+      });
 }
 
 Geometry PlaneGeometry(int channels, int height, int width, int kernel_h, int kernel_w, int pad_h, int pad_w,
@@ -170,8 +218,9 @@ Geometry CheckedGeometry(int num_spatial_axes, const int* im_shape, const int* c
   const Geometry geometry(num_spatial_axes, im_shape, kernel_shape, pad, stride, dilation);
   CHECK_EQ(col_shape[0], geometry.channels * geometry.taps)
       << "the columns must have a row for each channel and kernel element";
+  const size_t leading = geometry.axes.size() - num_spatial_axes;
   for (int i = 0; i < num_spatial_axes; ++i) {
-    CHECK_EQ(col_shape[i + 1], geometry.axes[i].outputs)
+    CHECK_EQ(col_shape[i + 1], geometry.axes[leading + i].outputs)
         << "the columns' spatial axis " << i << " does not fit";
   }
   return geometry;
