@@ -63,13 +63,16 @@ class Net {
   /// Shares the parameters of the layers that have the same name there.
   void ShareTrainedLayersWith(const Net* other);
   /// Copies the parameters of the layers that have the same name there; the others keep theirs.
-  /// @throws Error naming the layer and both shapes where they differ.
+  /// @throws Error naming the layer and both shapes where they differ; nothing is copied then.
   void CopyTrainedLayersFrom(const NetParameter& param);
-  /// Reads a .caffemodel, or HDF5 where the name ends in .h5.
+  /// Reads a .caffemodel or an HDF5 file, told apart by what they hold. Errors name the file too.
   void CopyTrainedLayersFrom(const string& trained_filename);
   void CopyTrainedLayersFromBinaryProto(const string& trained_filename);
   void CopyTrainedLayersFromHDF5(const string& trained_filename);
   void ToProto(NetParameter* param, bool write_diff = false) const;
+  /// Writes the groups "data" and, with write_diff, "diff": in each a group for every layer, with datasets
+  /// "0", "1", ... for its parameters. The data of a shared parameter are with the layer that owns it. The
+  /// file appears whole or not at all.
   void ToHDF5(const string& filename, bool write_diff = false) const;
 
   const string& name() const { return name_; }
@@ -139,6 +142,11 @@ class Net {
   void add_after_backward(Callback* value) { after_backward_.push_back(value); }
 
  protected:
+  /// Makes a layer with its tops and parameters.
+  void AppendLayer(const NetParameter& param, const int layer_id, set<string>* available_blobs,
+                   map<string, int>* blob_name_to_idx);
+  /// Finds out which layers and bottoms take part in the backward pass.
+  void DecideBackward(const NetParameter& param);
   void AppendTop(const NetParameter& param, const int layer_id, const int top_id,
                  set<string>* available_blobs, map<string, int>* blob_name_to_idx);
   int AppendBottom(const NetParameter& param, const int layer_id, const int bottom_id,
@@ -189,6 +197,11 @@ class Net {
   vector<Callback*> after_forward_;
   vector<Callback*> before_backward_;
   vector<Callback*> after_backward_;
+
+ private:
+  /// The layer that a source layer's parameters go to; null, with a line of the log, where there is none.
+  Layer<Dtype>* TargetOf(const string& source_layer) const;
+  void WarnIfNothingCopied(bool any_parameter) const;
 
   DISABLE_COPY_AND_ASSIGN(Net);
 };

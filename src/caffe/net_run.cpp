@@ -1,0 +1,213 @@
+// Running a Net: forward and backward passes, their callbacks and debug lines.
+#include "caffe/net.hpp"
+#include "caffe/util/math_functions.hpp"
+
+namespace caffe {
+
+namespace {
+
+template <typename Dtype>
+Dtype MeanMagnitude(Dtype absolute_sum, const Blob<Dtype>& blob) {
+  return blob.count() ? absolute_sum / blob.count() : Dtype(0);
+}
+
+}  // namespace
+
+template <typename Dtype>
+Dtype Net<Dtype>::ForwardFromTo(int start, int end) {
+  CHECK_GE(start, 0) << "there is no layer " << start;
+  CHECK_LT(end, static_cast<int>(layers_.size())) << "there is no layer " << end;
+  Dtype loss = 0;
+  for (int i = start; i <= end; ++i) {
+    for (Callback* callback : before_forward_) callback->run(i);
+    loss += layers_[i]->Forward(bottom_vecs_[i], top_vecs_[i]);
+    if (debug_info_) ForwardDebugInfo(i);
+    for (Callback* callback : after_forward_) callback->run(i);
+  }
+  return loss;
+}
+
+template <typename Dtype>
+Dtype Net<Dtype>::ForwardFrom(int start) {
+  return ForwardFromTo(start, static_cast<int>(layers_.size()) - 1);
+}
+
+template <typename Dtype>
+Dtype Net<Dtype>::ForwardTo(int end) {
+  return ForwardFromTo(0, end);
+}
+
+template <typename Dtype>
+const vector<Blob<Dtype>*>& Net<Dtype>::Forward(Dtype* loss) {
+  const Dtype total = ForwardFrom(0);
+  if (loss) *loss = total;
+  return net_output_blobs_;
+}
+
+template <typename Dtype>
+const vector<Blob<Dtype>*>& Net<Dtype>::ForwardPrefilled(Dtype* loss) {
+  return Forward(loss);
+}
+
+template <typename Dtype>
+const vector<Blob<Dtype>*>& Net<Dtype>::Forward(const vector<Blob<Dtype>*>& bottom, Dtype* loss) {
+  CHECK_LE(bottom.size(), net_input_blobs_.size())
+      << "the net has " << net_input_blobs_.size() << " input(s), not " << bottom.size();
+  for (size_t i = 0; i < bottom.size(); ++i) net_input_blobs_[i]->CopyFrom(*bottom[i]);
+  return Forward(loss);
+}
+
+template <typename Dtype>
+void Net<Dtype>::BackwardFromTo(int start, int end) {
+  CHECK_GE(end, 0) << "there is no layer " << end;
+  CHECK_LT(start, static_cast<int>(layers_.size())) << "there is no layer " << start;
+  for (int i = start; i >= end; --i) {
+    for (Callback* callback : before_backward_) callback->run(i);
+    if (layer_need_backward_[i]) {
+      layers_[i]->Backward(top_vecs_[i], bottom_need_backward_[i], bottom_vecs_[i]);
+      if (debug_info_) BackwardDebugInfo(i);
+    }
+    for (Callback* callback : after_backward_) callback->run(i);
+  }
+}
+
+template <typename Dtype>
+void Net<Dtype>::BackwardFrom(int start) {
+  BackwardFromTo(start, 0);
+}
+
+template <typename Dtype>
+void Net<Dtype>::BackwardTo(int end) {
+  BackwardFromTo(static_cast<int>(layers_.size()) - 1, end);
+}
+
+template <typename Dtype>
+void Net<Dtype>::Backward() {
+  BackwardFrom(static_cast<int>(layers_.size()) - 1);
+  if (!debug_info_) return;
+  Dtype asum_data = 0, asum_diff = 0, sumsq_data = 0, sumsq_diff = 0;
+  for (const Blob<Dtype>* param : learnable_params_) {
+    asum_data += param->asum_data();
+    asum_diff += param->asum_diff();
+    sumsq_data += param->sumsq_data();
+    sumsq_diff += param->sumsq_diff();
+  }
+  LOG(INFO) << "    [Backward] All net params (data, diff): "
+            << "L1 norm = (" << asum_data << ", " << asum_diff << "); "
+            << "L2 norm = (" << std::sqrt(sumsq_data) << ", " << std::sqrt(sumsq_diff) << ")";
+}
+
+template <typename Dtype>
+Dtype Net<Dtype>::ForwardBackward() {
+  Dtype loss;
+  Forward(&loss);
+  Backward();
+  return loss;
+}
+
+template <typename Dtype>
+void Net<Dtype>::Reshape() {
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    try {
+      layers_[i]->Reshape(bottom_vecs_[i], top_vecs_[i]);
+    } catch (const Error& error) {
+      throw error.WithLayer(layer_names_[i], layers_[i]->type());
+    }
+  }
+}
+
+template <typename Dtype>
+void Net<Dtype>::Update() {
+  for (Blob<Dtype>* param : learnable_params_) param->Update();
+  if (!debug_info_) return;
+  for (size_t i = 0; i < params_.size(); ++i) UpdateDebugInfo(static_cast<int>(i));
+}
+
+template <typename Dtype>
+void Net<Dtype>::ClearParamDiffs() {
+  for (Blob<Dtype>* param : learnable_params_) {
+#ifndef CPU_ONLY
+    if (Caffe::mode() == Caffe::GPU) {
+      caffe_gpu_set(param->count(), Dtype(0), param->mutable_gpu_diff());
+      continue;
+    }
+#endif
+    caffe_set(param->count(), Dtype(0), param->mutable_cpu_diff());
+  }
+}
+
+template <typename Dtype>
+void Net<Dtype>::ForwardDebugInfo(const int layer_id) {
+  for (size_t top_id = 0; top_id < top_vecs_[layer_id].size(); ++top_id) {
+    const Blob<Dtype>& blob = *top_vecs_[layer_id][top_id];
+    LOG_IF(INFO, Caffe::root_solver())
+        << "    [Forward] Layer " << layer_names_[layer_id] << ", top blob "
+        << blob_names_[top_id_vecs_[layer_id][top_id]] << " data: " << MeanMagnitude(blob.asum_data(), blob);
+  }
+  for (size_t param_id = 0; param_id < layers_[layer_id]->blobs().size(); ++param_id) {
+    const Blob<Dtype>& blob = *layers_[layer_id]->blobs()[param_id];
+    LOG_IF(INFO, Caffe::root_solver()) << "    [Forward] Layer " << layer_names_[layer_id] << ", param blob "
+                                       << param_display_names_[param_id_vecs_[layer_id][param_id]]
+                                       << " data: " << MeanMagnitude(blob.asum_data(), blob);
+  }
+}
+
+template <typename Dtype>
+void Net<Dtype>::BackwardDebugInfo(const int layer_id) {
+  for (size_t bottom_id = 0; bottom_id < bottom_vecs_[layer_id].size(); ++bottom_id) {
+    if (!bottom_need_backward_[layer_id][bottom_id]) continue;
+    const Blob<Dtype>& blob = *bottom_vecs_[layer_id][bottom_id];
+    LOG_IF(INFO, Caffe::root_solver())
+        << "    [Backward] Layer " << layer_names_[layer_id] << ", bottom blob "
+        << blob_names_[bottom_id_vecs_[layer_id][bottom_id]]
+        << " diff: " << MeanMagnitude(blob.asum_diff(), blob);
+  }
+  for (size_t param_id = 0; param_id < layers_[layer_id]->blobs().size(); ++param_id) {
+    if (!layers_[layer_id]->param_propagate_down(static_cast<int>(param_id))) continue;
+    const Blob<Dtype>& blob = *layers_[layer_id]->blobs()[param_id];
+    LOG_IF(INFO, Caffe::root_solver()) << "    [Backward] Layer " << layer_names_[layer_id] << ", param blob "
+                                       << param_display_names_[param_id_vecs_[layer_id][param_id]]
+                                       << " diff: " << MeanMagnitude(blob.asum_diff(), blob);
+  }
+}
+
+template <typename Dtype>
+void Net<Dtype>::UpdateDebugInfo(const int param_id) {
+  const Blob<Dtype>& blob = *params_[param_id];
+  const string& layer_name = layer_names_[param_layer_indices_[param_id].first];
+  const string& param_name = param_display_names_[param_id];
+  const int owner = param_owners_[param_id];
+  if (owner < 0) {
+    LOG_IF(INFO, Caffe::root_solver()) << "    [Update] Layer " << layer_name << ", param " << param_name
+                                       << " data: " << MeanMagnitude(blob.asum_data(), blob)
+                                       << "; diff: " << MeanMagnitude(blob.asum_diff(), blob);
+  } else {
+    LOG_IF(INFO, Caffe::root_solver())
+        << "    [Update] Layer " << layer_name << ", param blob " << param_name << " (owned by layer "
+        << layer_names_[param_layer_indices_[owner].first] << ", param " << param_display_names_[owner]
+        << ") diff: " << MeanMagnitude(blob.asum_diff(), blob);
+  }
+}
+
+#define INSTANTIATE(Dtype)                                                                       \
+  template Dtype Net<Dtype>::ForwardFromTo(int, int);                                            \
+  template Dtype Net<Dtype>::ForwardFrom(int);                                                   \
+  template Dtype Net<Dtype>::ForwardTo(int);                                                     \
+  template const vector<Blob<Dtype>*>& Net<Dtype>::Forward(Dtype*);                              \
+  template const vector<Blob<Dtype>*>& Net<Dtype>::ForwardPrefilled(Dtype*);                     \
+  template const vector<Blob<Dtype>*>& Net<Dtype>::Forward(const vector<Blob<Dtype>*>&, Dtype*); \
+  template void Net<Dtype>::BackwardFromTo(int, int);                                            \
+  template void Net<Dtype>::BackwardFrom(int);                                                   \
+  template void Net<Dtype>::BackwardTo(int);                                                     \
+  template void Net<Dtype>::Backward();                                                          \
+  template Dtype Net<Dtype>::ForwardBackward();                                                  \
+  template void Net<Dtype>::Reshape();                                                           \
+  template void Net<Dtype>::Update();                                                            \
+  template void Net<Dtype>::ClearParamDiffs();                                                   \
+  template void Net<Dtype>::ForwardDebugInfo(const int);                                         \
+  template void Net<Dtype>::BackwardDebugInfo(const int);                                        \
+  template void Net<Dtype>::UpdateDebugInfo(const int)
+INSTANTIATE(float);
+INSTANTIATE(double);
+
+}  // namespace caffe

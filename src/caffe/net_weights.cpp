@@ -1,0 +1,259 @@
+// A Net's parameters: sharing them, copying them from other nets and files, saving them.
+#include <functional>
+
+#include "caffe/net.hpp"
+#include "caffe/util/hdf5.hpp"
+#include "caffe/util/upgrade_proto.hpp"
+
+namespace caffe {
+
+namespace {
+
+// Runs a comparison of a source layer with the net's layer of that name. Its error gets the layer's name and
+// the ways out, and the source's file where that is one.
+template <typename Dtype>
+void CheckFits(const string& file, const string& name, const Layer<Dtype>& layer,
+               const std::function<void()>& check) {
+  try {
+    check();
+  } catch (const Error& error) {
+    throw Error(
+        error.message() +
+            "; to train this layer from scratch, rename it; to use the source's parameters, define it as "
+            "there",
+        name, layer.type(), file);
+  }
+}
+
+void CheckBlobCount(size_t stored, size_t expected) {
+  if (stored == expected) return;
+  throw Error("another number of parameter blobs: the source has " + std::to_string(stored) + ", this net " +
+              std::to_string(expected));
+}
+
+[[noreturn]] void ThrowShapeMismatch(size_t index, const string& stored, const string& expected) {
+  throw Error("shape mismatch in parameter " + std::to_string(index) + ": the source has " + stored +
+              ", this net " + expected);
+}
+
+string StoredShape(const BlobProto& proto) {
+  Blob<float> blob;
+  if (proto.has_shape()) {
+    blob.Reshape(proto.shape());
+  } else {
+    blob.Reshape(proto.num(), proto.channels(), proto.height(), proto.width());
+  }
+  return blob.shape_string();
+}
+
+}  // namespace
+
+template <typename Dtype>
+void Net<Dtype>::ShareWeights() {
+  for (size_t i = 0; i < params_.size(); ++i) {
+    if (param_owners_[i] < 0) continue;
+    params_[i]->ShareData(*params_[param_owners_[i]]);
+    params_[i]->ShareDiff(*params_[param_owners_[i]]);
+  }
+}
+
+template <typename Dtype>
+Layer<Dtype>* Net<Dtype>::TargetOf(const string& source_layer) const {
+  const auto found = layer_names_index_.find(source_layer);
+  if (found != layer_names_index_.end()) return layers_[found->second].get();
+  LOG(INFO) << "Ignoring source layer " << source_layer;
+  return nullptr;
+}
+
+template <typename Dtype>
+void Net<Dtype>::ShareTrainedLayersWith(const Net* other) {
+  for (size_t i = 0; i < other->layers().size(); ++i) {
+    const string& name = other->layer_names()[i];
+    Layer<Dtype>* layer = TargetOf(name);
+    if (!layer) continue;
+    const auto& source = other->layers()[i]->blobs();
+    auto& target = layer->blobs();
+    CheckFits("", name, *layer, [&] {
+      CheckBlobCount(source.size(), target.size());
+      for (size_t j = 0; j < target.size(); ++j) {
+        if (source[j]->shape() == target[j]->shape()) continue;
+        ThrowShapeMismatch(j, source[j]->shape_string(), target[j]->shape_string());
+      }
+    });
+    for (size_t j = 0; j < target.size(); ++j) target[j]->ShareData(*source[j]);
+  }
+}
+
+template <typename Dtype>
+void Net<Dtype>::CopyTrainedLayersFrom(const NetParameter& param) {
+  vector<pair<const LayerParameter*, Layer<Dtype>*>> matches;
+  bool any_parameter = false;
+  for (const LayerParameter& source : param.layer()) {
+    Layer<Dtype>* layer = TargetOf(source.name());
+    if (!layer) continue;
+    const auto& target = layer->blobs();
+    CheckFits("", source.name(), *layer, [&] {
+      CheckBlobCount(source.blobs_size(), target.size());
+      for (size_t j = 0; j < target.size(); ++j) {
+        const BlobProto& stored = source.blobs(static_cast<int>(j));
+        if (target[j]->ShapeEquals(stored)) continue;
+        ThrowShapeMismatch(j, StoredShape(stored), target[j]->shape_string());
+      }
+    });
+    any_parameter |= !target.empty();
+    matches.emplace_back(&source, layer);
+  }
+  for (const auto& [source, layer] : matches) {
+    if (source->blobs_size() > 0) LOG(INFO) << "Copying source layer " << source->name();
+    try {
+      for (int j = 0; j < source->blobs_size(); ++j) layer->blobs()[j]->FromProto(source->blobs(j), false);
+    } catch (const Error& error) {
+      throw error.WithLayer(source->name(), layer->type());
+    }
+  }
+  WarnIfNothingCopied(any_parameter);
+}
+
+template <typename Dtype>
+void Net<Dtype>::WarnIfNothingCopied(bool any_parameter) const {
+  if (any_parameter || params_.empty()) return;
+  LOG(WARNING) << "No parameters were copied to net '" << name_
+               << "': none of its layers with parameters has the name of a source layer";
+}
+
+template <typename Dtype>
+void Net<Dtype>::CopyTrainedLayersFrom(const string& trained_filename) {
+  if (IsHdf5File(trained_filename)) {
+    CopyTrainedLayersFromHDF5(trained_filename);
+  } else {
+    CopyTrainedLayersFromBinaryProto(trained_filename);
+  }
+}
+
+template <typename Dtype>
+void Net<Dtype>::CopyTrainedLayersFromBinaryProto(const string& trained_filename) {
+  NetParameter param;
+  ReadNetParamsFromBinaryFileOrDie(trained_filename, &param);
+  try {
+    CopyTrainedLayersFrom(param);
+  } catch (const Error& error) {
+    throw error.WithFile(trained_filename);
+  }
+}
+
+template <typename Dtype>
+void Net<Dtype>::ToProto(NetParameter* param, bool write_diff) const {
+  param->Clear();
+  param->set_name(name_);
+  for (const auto& layer : layers_) layer->ToProto(param->add_layer(), write_diff);
+}
+
+#ifdef USE_HDF5
+
+namespace {
+
+struct StoredLayer {
+  string name;
+  int num_blobs;
+};
+
+// The layers whose groups are below this one. A layer's name may have slashes ("inception/1x1"), which to
+// HDF5 are groups in groups.
+void FindLayers(hid_t group, const string& prefix, vector<StoredLayer>* layers) {
+  const int num_links = hdf5_get_num_links(group);
+  int num_blobs = 0;
+  for (int i = 0; i < num_links; ++i) {
+    const string name = hdf5_get_name_by_idx(group, i);
+    if (Hdf5IsGroup(group, name)) {
+      FindLayers(Hdf5OpenGroup(group, name).get(), prefix.empty() ? name : prefix + "/" + name, layers);
+    } else {
+      ++num_blobs;
+    }
+  }
+  if (!prefix.empty() && (num_blobs > 0 || num_links == 0)) layers->push_back({prefix, num_blobs});
+}
+
+}  // namespace
+
+template <typename Dtype>
+void Net<Dtype>::CopyTrainedLayersFromHDF5(const string& trained_filename) {
+  const Hdf5Handle file = Hdf5OpenFile(trained_filename);
+  const Hdf5Handle data = Hdf5OpenGroup(file.get(), "data");
+  vector<StoredLayer> sources;
+  FindLayers(data.get(), "", &sources);
+  // What is to be read into which blob: all is compared before any is read.
+  vector<pair<string, Blob<Dtype>*>> datasets;
+  bool any_parameter = false;
+  for (const StoredLayer& source : sources) {
+    Layer<Dtype>* layer = TargetOf(source.name);
+    if (!layer) continue;
+    const auto& target = layer->blobs();
+    const vector<int>& param_ids = param_id_vecs_[layer_names_index_.at(source.name)];
+    CheckFits(trained_filename, source.name, *layer, [&] {
+      int num_found = 0;
+      for (size_t j = 0; j < target.size(); ++j) {
+        const string dataset = source.name + "/" + std::to_string(j);
+        if (Hdf5Exists(data.get(), dataset)) {
+          ++num_found;
+          hdf5_load_nd_dataset_helper(data.get(), dataset.c_str(), 0, kMaxBlobAxes, target[j].get(), false);
+          datasets.emplace_back(dataset, target[j].get());
+        } else if (param_owners_[param_ids[j]] < 0) {
+          CheckBlobCount(source.num_blobs, target.size());
+        }
+      }
+      if (source.num_blobs > num_found) CheckBlobCount(source.num_blobs, target.size());
+    });
+    any_parameter |= !target.empty();
+    if (!target.empty()) LOG(INFO) << "Copying source layer " << source.name;
+  }
+  for (const auto& [dataset, blob] : datasets) {
+    hdf5_load_nd_dataset<Dtype>(data.get(), dataset.c_str(), 0, kMaxBlobAxes, blob);
+  }
+  WarnIfNothingCopied(any_parameter);
+}
+
+template <typename Dtype>
+void Net<Dtype>::ToHDF5(const string& filename, bool write_diff) const {
+  Hdf5WriteFile(filename, [&](hid_t file) {
+    const Hdf5Handle data = Hdf5CreateGroup(file, "data");
+    const Hdf5Handle diff = write_diff ? Hdf5CreateGroup(file, "diff") : Hdf5Handle();
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      const Hdf5Handle layer_data = Hdf5CreateGroup(data.get(), layer_names_[i]);
+      const Hdf5Handle layer_diff = write_diff ? Hdf5CreateGroup(diff.get(), layer_names_[i]) : Hdf5Handle();
+      for (size_t j = 0; j < layers_[i]->blobs().size(); ++j) {
+        const Blob<Dtype>& blob = *layers_[i]->blobs()[j];
+        const bool owned = param_owners_[param_id_vecs_[i][j]] < 0;
+        if (owned) hdf5_save_nd_dataset<Dtype>(layer_data.get(), std::to_string(j), blob);
+        if (write_diff) hdf5_save_nd_dataset<Dtype>(layer_diff.get(), std::to_string(j), blob, true);
+      }
+    }
+  });
+}
+
+#else
+
+template <typename Dtype>
+void Net<Dtype>::CopyTrainedLayersFromHDF5(const string&) {
+  NO_HDF5;
+}
+
+template <typename Dtype>
+void Net<Dtype>::ToHDF5(const string&, bool) const {
+  NO_HDF5;
+}
+
+#endif  // USE_HDF5
+
+#define INSTANTIATE(Dtype)                                                   \
+  template void Net<Dtype>::ShareWeights();                                  \
+  template void Net<Dtype>::ShareTrainedLayersWith(const Net*);              \
+  template void Net<Dtype>::CopyTrainedLayersFrom(const NetParameter&);      \
+  template void Net<Dtype>::CopyTrainedLayersFrom(const string&);            \
+  template void Net<Dtype>::CopyTrainedLayersFromBinaryProto(const string&); \
+  template void Net<Dtype>::CopyTrainedLayersFromHDF5(const string&);        \
+  template void Net<Dtype>::ToProto(NetParameter*, bool) const;              \
+  template void Net<Dtype>::ToHDF5(const string&, bool) const
+INSTANTIATE(float);
+INSTANTIATE(double);
+
+}  // namespace caffe

@@ -1,0 +1,360 @@
+#include "caffe/util/hdf5.hpp"
+
+#include <fstream>
+
+namespace caffe {
+
+bool IsHdf5File(const string& filename) {
+  const string signature = "\x89HDF\r\n\x1a\n";
+  string start(signature.size(), '\0');
+  std::ifstream file(filename, std::ios::binary);
+  return file.read(&start[0], start.size()) && start == signature;
+}
+
+}  // namespace caffe
+
+#ifdef USE_HDF5
+
+#include <cerrno>
+#include <climits>
+#include <filesystem>
+#include <system_error>
+#include <vector>
+
+#include "caffe/util/atomic_file.hpp"
+
+namespace caffe {
+
+namespace {
+
+/// Keeps HDF5 from printing its own account of an error, which the Error tells.
+class Quiet {
+ public:
+  Quiet() {
+    H5Eget_auto2(H5E_DEFAULT, &print_, &client_data_);
+    H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+  }
+  ~Quiet() { H5Eset_auto2(H5E_DEFAULT, print_, client_data_); }
+
+ private:
+  H5E_auto2_t print_ = nullptr;
+  void* client_data_ = nullptr;
+};
+
+// ": REASON" by HDF5's innermost account of what just failed; empty where it has none.
+string Reason() {
+  string reason;
+  H5Ewalk2(
+      H5E_DEFAULT, H5E_WALK_UPWARD,
+      [](unsigned depth, const H5E_error2_t* entry, void* text) -> herr_t {
+        if (depth == 0 && entry->desc) *static_cast<string*>(text) = string(": ") + entry->desc;
+        return 0;
+      },
+      &reason);
+  return reason;
+}
+
+// The text of HDF5's functions that fill a buffer of a size they tell first.
+template <typename Get>
+string TextOf(Get get) {
+  const ssize_t length = get(nullptr, 0);
+  if (length <= 0) return "";
+  string text(length, '\0');
+  get(&text[0], text.size() + 1);
+  return text;
+}
+
+string FileOf(hid_t id) {
+  return TextOf([id](char* text, size_t size) { return H5Fget_name(id, text, size); });
+}
+
+[[noreturn]] void Throw(hid_t loc_id, const string& what) {
+  const string file = FileOf(loc_id);
+  throw Error(what, "", "", file);
+}
+
+// "dataset '/data/conv1/0'"
+string Named(const char* kind, hid_t loc_id, const string& name) {
+  string group = TextOf([loc_id](char* text, size_t size) { return H5Iget_name(loc_id, text, size); });
+  if (group.empty() || group.back() != '/') group += '/';
+  return string(kind) + " '" + group + name + "'";
+}
+
+string ShapeText(const std::vector<hsize_t>& shape) {
+  ostringstream text;
+  for (size_t i = 0; i < shape.size(); ++i) text << (i ? " " : "") << shape[i];
+  return text.str();
+}
+
+hid_t NativeType(float) { return H5T_NATIVE_FLOAT; }
+hid_t NativeType(double) { return H5T_NATIVE_DOUBLE; }
+
+Hdf5Handle OpenDataset(hid_t loc_id, const string& name) {
+  Hdf5Handle dataset(H5Dopen2(loc_id, name.c_str(), H5P_DEFAULT), H5Dclose);
+  if (!dataset.valid()) Throw(loc_id, "has no " + Named("dataset", loc_id, name));
+  return dataset;
+}
+
+std::vector<hsize_t> ShapeOf(hid_t dataset) {
+  const Hdf5Handle space(H5Dget_space(dataset), H5Sclose);
+  const int axes = H5Sget_simple_extent_ndims(space.get());
+  std::vector<hsize_t> shape(std::max(axes, 0));
+  if (axes > 0) H5Sget_simple_extent_dims(space.get(), shape.data(), nullptr);
+  return shape;
+}
+
+void Read(hid_t loc_id, const string& name, hid_t dataset, hid_t memory_type, void* to) {
+  if (H5Dread(dataset, memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, to) < 0) {
+    Throw(loc_id, "cannot read " + Named("dataset", loc_id, name) + Reason());
+  }
+}
+
+void Write(hid_t loc_id, const string& name, hid_t type, const Hdf5Handle& space, const void* from) {
+  const Hdf5Handle dataset(
+      H5Dcreate2(loc_id, name.c_str(), type, space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), H5Dclose);
+  if (!dataset.valid() || H5Dwrite(dataset.get(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, from) < 0) {
+    Throw(loc_id, "cannot write " + Named("dataset", loc_id, name) + Reason());
+  }
+}
+
+// The name of a type that holds no numbers; null for one that does.
+const char* NotNumeric(H5T_class_t type) {
+  switch (type) {
+    case H5T_FLOAT:
+    case H5T_INTEGER:
+      return nullptr;
+    case H5T_STRING:
+      return "text";
+    case H5T_TIME:
+      return "times";
+    case H5T_BITFIELD:
+      return "bit fields";
+    case H5T_OPAQUE:
+      return "opaque bytes";
+    case H5T_COMPOUND:
+      return "records";
+    case H5T_REFERENCE:
+      return "references";
+    case H5T_ENUM:
+      return "enumerated values";
+    case H5T_VLEN:
+      return "lists";
+    case H5T_ARRAY:
+      return "arrays";
+    default:
+      return "no known type";
+  }
+}
+
+}  // namespace
+
+Hdf5Handle& Hdf5Handle::operator=(Hdf5Handle&& other) noexcept {
+  std::swap(id_, other.id_);
+  std::swap(close_, other.close_);
+  return *this;
+}
+
+Hdf5Handle::~Hdf5Handle() { Close(); }
+
+bool Hdf5Handle::Close() {
+  if (!valid()) return true;
+  const Quiet quiet;
+  const hid_t id = id_;
+  id_ = -1;
+  return close_(id) >= 0;
+}
+
+Hdf5Handle Hdf5OpenFile(const string& filename) {
+  const Quiet quiet;
+  // HDF5 tells a missing file and a foreign one in many words; the system in few.
+  std::error_code error;
+  if (std::filesystem::status(filename, error).type() == std::filesystem::file_type::not_found) {
+    throw Error("cannot read '" + filename + "': " + std::generic_category().message(ENOENT), "", "",
+                filename);
+  }
+  Hdf5Handle file(H5Fopen(filename.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
+  if (!file.valid()) throw Error("not a whole HDF5 file" + Reason(), "", "", filename);
+  return file;
+}
+
+Hdf5Handle Hdf5CreateFile(const string& filename) {
+  const Quiet quiet;
+  Hdf5Handle file(H5Fcreate(filename.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), H5Fclose);
+  if (!file.valid()) throw Error("cannot make an HDF5 file" + Reason(), "", "", filename);
+  return file;
+}
+
+void Hdf5CloseFile(Hdf5Handle* file) {
+  const Quiet quiet;
+  const string filename = FileOf(file->get());
+  // Buffered content is written first, while the file's identifier still tells why that fails.
+  const bool flushed = H5Fflush(file->get(), H5F_SCOPE_LOCAL) >= 0;
+  const string reason = flushed ? "" : Reason();
+  const bool closed = file->Close();
+  if (!flushed || !closed) throw Error("cannot write all of the HDF5 file" + reason, "", "", filename);
+}
+
+void Hdf5WriteFile(const string& filename, const std::function<void(hid_t file)>& write) {
+  try {
+    AtomicFile atomic(filename);
+    Hdf5Handle file = Hdf5CreateFile(atomic.temp_path());
+    write(file.get());
+    Hdf5CloseFile(&file);
+    atomic.Commit();
+  } catch (const Error& error) {
+    // The user knows the file by its own name, not by that of the temporary one.
+    throw Error(error.message(), error.layer_name(), error.layer_type(), filename);
+  }
+}
+
+Hdf5Handle Hdf5OpenGroup(hid_t loc_id, const string& name) {
+  const Quiet quiet;
+  Hdf5Handle group(H5Gopen2(loc_id, name.c_str(), H5P_DEFAULT), H5Gclose);
+  if (!group.valid()) Throw(loc_id, "has no " + Named("group", loc_id, name));
+  return group;
+}
+
+Hdf5Handle Hdf5CreateGroup(hid_t loc_id, const string& name) {
+  if (Hdf5IsGroup(loc_id, name)) return Hdf5OpenGroup(loc_id, name);
+  const Quiet quiet;
+  const Hdf5Handle links(H5Pcreate(H5P_LINK_CREATE), H5Pclose);
+  H5Pset_create_intermediate_group(links.get(), 1);
+  Hdf5Handle group(H5Gcreate2(loc_id, name.c_str(), links.get(), H5P_DEFAULT, H5P_DEFAULT), H5Gclose);
+  if (!group.valid()) Throw(loc_id, "cannot make " + Named("group", loc_id, name) + Reason());
+  return group;
+}
+
+bool Hdf5Exists(hid_t loc_id, const string& name) {
+  const Quiet quiet;
+  return H5Lexists(loc_id, name.c_str(), H5P_DEFAULT) > 0;
+}
+
+bool Hdf5IsGroup(hid_t loc_id, const string& name) {
+  const Quiet quiet;
+  return Hdf5Handle(H5Gopen2(loc_id, name.c_str(), H5P_DEFAULT), H5Gclose).valid();
+}
+
+template <typename Dtype>
+void hdf5_load_nd_dataset_helper(hid_t file_id, const char* dataset_name_, int min_dim, int max_dim,
+                                 Blob<Dtype>* blob, bool reshape) {
+  const Quiet quiet;
+  const Hdf5Handle dataset = OpenDataset(file_id, dataset_name_);
+  const string what = Named("dataset", file_id, dataset_name_);
+  const Hdf5Handle type(H5Dget_type(dataset.get()), H5Tclose);
+  const char* foreign = NotNumeric(H5Tget_class(type.get()));
+  if (foreign) Throw(file_id, what + " holds " + foreign + ", not numbers");
+
+  const std::vector<hsize_t> stored = ShapeOf(dataset.get());
+  const int axes = static_cast<int>(stored.size());
+  if (axes < min_dim || axes > max_dim) {
+    Throw(file_id, what + " has " + std::to_string(axes) + " axes; " + std::to_string(min_dim) + " to " +
+                       std::to_string(max_dim) + " are expected");
+  }
+  vector<int> shape;
+  for (hsize_t dim : stored) {
+    if (dim > INT_MAX) Throw(file_id, what + " is too large for a blob: " + ShapeText(stored));
+    shape.push_back(static_cast<int>(dim));
+  }
+  if (reshape) {
+    blob->Reshape(shape);
+  } else if (shape != blob->shape()) {
+    Throw(file_id, "shape mismatch: " + what + " has the shape " + ShapeText(stored) + ", but " +
+                       blob->shape_string() + " is expected");
+  }
+}
+template void hdf5_load_nd_dataset_helper<float>(hid_t, const char*, int, int, Blob<float>*, bool);
+template void hdf5_load_nd_dataset_helper<double>(hid_t, const char*, int, int, Blob<double>*, bool);
+
+template <typename Dtype>
+void hdf5_load_nd_dataset(hid_t file_id, const char* dataset_name_, int min_dim, int max_dim,
+                          Blob<Dtype>* blob, bool reshape) {
+  hdf5_load_nd_dataset_helper(file_id, dataset_name_, min_dim, max_dim, blob, reshape);
+  const Quiet quiet;
+  const Hdf5Handle dataset = OpenDataset(file_id, dataset_name_);
+  Read(file_id, dataset_name_, dataset.get(), NativeType(Dtype()), blob->mutable_cpu_data());
+}
+template void hdf5_load_nd_dataset<float>(hid_t, const char*, int, int, Blob<float>*, bool);
+template void hdf5_load_nd_dataset<double>(hid_t, const char*, int, int, Blob<double>*, bool);
+
+template <typename Dtype>
+void hdf5_save_nd_dataset(const hid_t file_id, const string& dataset_name, const Blob<Dtype>& blob,
+                          bool write_diff) {
+  const Quiet quiet;
+  const std::vector<hsize_t> shape(blob.shape().begin(), blob.shape().end());
+  const Hdf5Handle space(H5Screate_simple(blob.num_axes(), shape.data(), nullptr), H5Sclose);
+  Write(file_id, dataset_name, NativeType(Dtype()), space, write_diff ? blob.cpu_diff() : blob.cpu_data());
+}
+template void hdf5_save_nd_dataset<float>(const hid_t, const string&, const Blob<float>&, bool);
+template void hdf5_save_nd_dataset<double>(const hid_t, const string&, const Blob<double>&, bool);
+
+int hdf5_load_int(hid_t loc_id, const string& dataset_name) {
+  const Quiet quiet;
+  const Hdf5Handle dataset = OpenDataset(loc_id, dataset_name);
+  const Hdf5Handle type(H5Dget_type(dataset.get()), H5Tclose);
+  const Hdf5Handle space(H5Dget_space(dataset.get()), H5Sclose);
+  if (H5Tget_class(type.get()) != H5T_INTEGER || H5Sget_simple_extent_npoints(space.get()) != 1) {
+    Throw(loc_id, Named("dataset", loc_id, dataset_name) + " is not a single integer");
+  }
+  int value = 0;
+  Read(loc_id, dataset_name, dataset.get(), H5T_NATIVE_INT, &value);
+  return value;
+}
+
+void hdf5_save_int(hid_t loc_id, const string& dataset_name, int i) {
+  const Quiet quiet;
+  const hsize_t one = 1;
+  const Hdf5Handle space(H5Screate_simple(1, &one, nullptr), H5Sclose);
+  Write(loc_id, dataset_name, H5T_NATIVE_INT, space, &i);
+}
+
+string hdf5_load_string(hid_t loc_id, const string& dataset_name) {
+  const Quiet quiet;
+  const Hdf5Handle dataset = OpenDataset(loc_id, dataset_name);
+  const Hdf5Handle type(H5Dget_type(dataset.get()), H5Tclose);
+  const Hdf5Handle space(H5Dget_space(dataset.get()), H5Sclose);
+  if (H5Tget_class(type.get()) != H5T_STRING || H5Sget_simple_extent_npoints(space.get()) != 1) {
+    Throw(loc_id, Named("dataset", loc_id, dataset_name) + " is not a single text");
+  }
+  if (H5Tis_variable_str(type.get()) > 0) {
+    const Hdf5Handle memory_type(H5Tcopy(H5T_C_S1), H5Tclose);
+    H5Tset_size(memory_type.get(), H5T_VARIABLE);
+    H5Tset_cset(memory_type.get(), H5Tget_cset(type.get()));
+    char* text = nullptr;
+    Read(loc_id, dataset_name, dataset.get(), memory_type.get(), &text);
+    const string value = text ? text : "";
+    H5Dvlen_reclaim(memory_type.get(), space.get(), H5P_DEFAULT, &text);
+    return value;
+  }
+  string text(H5Tget_size(type.get()), '\0');
+  Read(loc_id, dataset_name, dataset.get(), type.get(), &text[0]);
+  return text.c_str();
+}
+
+void hdf5_save_string(hid_t loc_id, const string& dataset_name, const string& s) {
+  const Quiet quiet;
+  const Hdf5Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
+  H5Tset_size(type.get(), s.size() + 1);
+  const Hdf5Handle space(H5Screate(H5S_SCALAR), H5Sclose);
+  Write(loc_id, dataset_name, type.get(), space, s.c_str());
+}
+
+int hdf5_get_num_links(hid_t loc_id) {
+  const Quiet quiet;
+  H5G_info_t info;
+  if (H5Gget_info(loc_id, &info) < 0) Throw(loc_id, "cannot list a group" + Reason());
+  return static_cast<int>(info.nlinks);
+}
+
+string hdf5_get_name_by_idx(hid_t loc_id, int idx) {
+  const Quiet quiet;
+  const string name = TextOf([loc_id, idx](char* text, size_t size) {
+    return H5Lget_name_by_idx(loc_id, ".", H5_INDEX_NAME, H5_ITER_INC, static_cast<hsize_t>(idx), text, size,
+                              H5P_DEFAULT);
+  });
+  if (name.empty()) Throw(loc_id, "has no object " + std::to_string(idx) + " in a group");
+  return name;
+}
+
+}  // namespace caffe
+
+#endif  // USE_HDF5
