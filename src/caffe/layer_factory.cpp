@@ -1,7 +1,7 @@
 #include "caffe/layer_factory.hpp"
 
 #include "caffe/layer.hpp"
-#include "caffe/util/nearest_names.hpp"
+#include "caffe/util/type_registry.hpp"
 
 namespace caffe {
 
@@ -14,29 +14,21 @@ typename LayerRegistry<Dtype>::CreatorRegistry& LayerRegistry<Dtype>::Registry()
 
 template <typename Dtype>
 void LayerRegistry<Dtype>::AddCreator(const string& type, Creator creator) {
-  const bool added = Registry().emplace(type, creator).second;
-  CHECK(added) << "layer type '" << type << "' is registered already";
+  RegisterType("layer type", type, creator, &Registry());
 }
 
 template <typename Dtype>
 shared_ptr<Layer<Dtype>> LayerRegistry<Dtype>::CreateLayer(const LayerParameter& param) {
-  const string& type = param.type();
-  const auto found = Registry().find(type);
-  if (found == Registry().end()) {
-    throw Error(UnknownName("layer type", type, LayerTypeList()), param.name(), type);
-  }
   try {
-    return found->second(param);
+    return FindCreator("layer type", param.type(), Registry())(param);
   } catch (const Error& error) {
-    throw error.WithLayer(param.name(), type);
+    throw error.WithLayer(param.name(), param.type());
   }
 }
 
 template <typename Dtype>
 vector<string> LayerRegistry<Dtype>::LayerTypeList() {
-  vector<string> types;
-  for (const auto& entry : Registry()) types.push_back(entry.first);
-  return types;
+  return RegisteredTypes(Registry());
 }
 
 template class LayerRegistry<float>;

@@ -1,0 +1,49 @@
+#ifndef CAFFE_UTIL_BENCHMARK_H_
+#define CAFFE_UTIL_BENCHMARK_H_
+
+#include <chrono>
+
+#include "caffe/common.hpp"
+
+namespace caffe {
+
+/**
+ * @brief A stopwatch for what the current mode computes.
+ *
+ * The elapsed time is that of the last Start ... Stop; reading it stops a running timer. A timer that never
+ * ran reads 0, with a warning.
+ */
+class Timer {
+ public:
+  Timer();
+  virtual ~Timer() = default;
+
+  /// Nothing happens where the timer runs already.
+  virtual void Start();
+  virtual void Stop();
+  virtual float MilliSeconds();
+  virtual float MicroSeconds();
+  virtual float Seconds();
+
+  bool initted() { return initted_; }
+  bool running() { return running_; }
+  bool has_run_at_least_once() { return has_run_at_least_once_; }
+
+ protected:
+  void Init();
+
+  bool initted_ = false;
+  bool running_ = false;
+  bool has_run_at_least_once_ = false;
+  std::chrono::steady_clock::time_point start_cpu_;
+  std::chrono::steady_clock::time_point stop_cpu_;
+  float elapsed_milliseconds_ = 0;
+  float elapsed_microseconds_ = 0;
+};
+
+/// The time of the host in every mode; without a GPU that is what a Timer tells.
+class CPUTimer : public Timer {};
+
+}  // namespace caffe
+
+#endif  // CAFFE_UTIL_BENCHMARK_H_

@@ -1,0 +1,327 @@
+#include "caffe/solver.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "caffe/util/path_resolve.hpp"
+#include "caffe/util/split_list.hpp"
+#include "caffe/util/upgrade_proto.hpp"
+
+namespace caffe {
+
+namespace {
+
+// The value of one output: "    Test net output #0: loss = 0.5 (* 2 = 1 loss)".
+void LogOutput(const char* which, int index, const string& name, double value, double loss_weight) {
+  ostringstream loss;
+  if (loss_weight != 0) loss << " (* " << loss_weight << " = " << loss_weight * value << " loss)";
+  LOG_IF(INFO, Caffe::root_solver()) << "    " << which << " net output #" << index << ": " << name << " = "
+                                     << value << loss.str();
+}
+
+// Where a test net comes from: a definition in the solver, or a file.
+struct NetSource {
+  const NetParameter* definition;
+  string file;
+  string description;
+};
+
+}  // namespace
+
+template <typename Dtype>
+Solver<Dtype>::Solver(const SolverParameter& param) {
+  Init(param);
+}
+
+template <typename Dtype>
+Solver<Dtype>::Solver(const string& param_file) {
+  SolverParameter param;
+  ReadSolverParamsFromTextFileOrDie(param_file, &param);
+  ResolvePaths(param_file, &param);
+  try {
+    Init(param);
+  } catch (const Error& error) {
+    throw error.WithFile(param_file);
+  }
+}
+
+template <typename Dtype>
+void Solver<Dtype>::Init(const SolverParameter& param) {
+  LOG_IF(INFO, Caffe::root_solver()) << "Initializing solver from parameters: \n" << param.DebugString();
+  param_ = param;
+  CHECK_GE(param_.average_loss(), 1) << "average_loss must be at least 1";
+  CHECK_GE(param_.iter_size(), 1) << "iter_size must be at least 1";
+  if (param_.snapshot()) {
+    CHECK(param_.has_snapshot_prefix()) << "snapshot is given, but snapshot_prefix is not";
+    CheckSnapshotWritePermissions();
+  }
+  if (param_.random_seed() >= 0) {
+    Caffe::set_random_seed(static_cast<unsigned int>(param_.random_seed() + Caffe::solver_rank()));
+  }
+  InitTrainNet();
+  InitTestNets();
+  LOG_IF(INFO, Caffe::root_solver()) << "Solver scaffolding done.";
+  iter_ = 0;
+  current_step_ = 0;
+}
+
+template <typename Dtype>
+shared_ptr<Net<Dtype>> Solver<Dtype>::MakeNet(NetParameter net_param, Phase phase, const NetState& state,
+                                              const string& file) {
+  try {
+    if (!file.empty()) {
+      ReadNetParamsFromTextFileOrDie(file, &net_param);
+      ResolvePaths(file, &net_param);
+    }
+    NetState net_state;
+    net_state.set_phase(phase);
+    net_state.MergeFrom(net_param.state());
+    net_state.MergeFrom(state);
+    *net_param.mutable_state() = net_state;
+    auto net = std::make_shared<Net<Dtype>>(net_param);
+    for (const string& list : param_.weights()) {
+      for (const string& weights : SplitList(list)) {
+        LOG(INFO) << "Finetuning from " << weights;
+        net->CopyTrainedLayersFrom(weights);
+      }
+    }
+    return net;
+  } catch (const Error& error) {
+    if (file.empty()) throw;
+    throw error.WithFile(file);
+  }
+}
+
+template <typename Dtype>
+void Solver<Dtype>::InitTrainNet() {
+  const int given =
+      param_.has_net() + param_.has_net_param() + param_.has_train_net() + param_.has_train_net_param();
+  CHECK_EQ(given, 1)
+      << "a solver must specify one training net, by one of the fields net, net_param, train_net "
+         "and train_net_param";
+  if (param_.has_train_net_param()) {
+    LOG_IF(INFO, Caffe::root_solver()) << "Creating training net specified in train_net_param.";
+    net_ = MakeNet(param_.train_net_param(), TRAIN, param_.train_state(), "");
+  } else if (param_.has_net_param()) {
+    LOG_IF(INFO, Caffe::root_solver()) << "Creating training net specified in net_param.";
+    net_ = MakeNet(param_.net_param(), TRAIN, param_.train_state(), "");
+  } else {
+    const string& file = param_.has_train_net() ? param_.train_net() : param_.net();
+    LOG_IF(INFO, Caffe::root_solver()) << "Creating training net from "
+                                       << (param_.has_train_net() ? "train_net" : "net") << " file: " << file;
+    net_ = MakeNet(NetParameter(), TRAIN, param_.train_state(), file);
+  }
+}
+
+template <typename Dtype>
+void Solver<Dtype>::InitTestNets() {
+  vector<NetSource> sources;
+  for (const NetParameter& definition : param_.test_net_param()) {
+    sources.push_back({&definition, "", "test_net_param"});
+  }
+  for (const string& file : param_.test_net()) sources.push_back({nullptr, file, "test_net file: " + file});
+  // What is left of test_iter is for tests of the net that is trained.
+  const size_t num_tests = param_.test_iter_size();
+  if (param_.has_net() || param_.has_net_param()) {
+    CHECK_GE(num_tests, sources.size()) << "test_iter must be given once for each test net";
+    while (sources.size() < num_tests) {
+      if (param_.has_net_param()) {
+        sources.push_back({&param_.net_param(), "", "net_param"});
+      } else {
+        sources.push_back({nullptr, param_.net(), "net file: " + param_.net()});
+      }
+    }
+  }
+  CHECK_EQ(num_tests, sources.size()) << "test_iter must be given once for each test net";
+  if (param_.test_state_size() > 0) {
+    CHECK_EQ(param_.test_state_size(), sources.size())
+        << "test_state must be given once for each test net, or not at all";
+  }
+  if (!sources.empty()) {
+    CHECK_GT(param_.test_interval(), 0) << "a solver with test nets needs a positive test_interval";
+  }
+  test_nets_.clear();
+  for (size_t i = 0; i < sources.size(); ++i) {
+    const NetSource& source = sources[i];
+    const NetState state = param_.test_state_size() > 0 ? param_.test_state(static_cast<int>(i)) : NetState();
+    LOG(INFO) << "Creating test net (#" << i << ") specified by " << source.description;
+    test_nets_.push_back(
+        MakeNet(source.definition ? *source.definition : NetParameter(), TEST, state, source.file));
+    test_nets_.back()->set_debug_info(param_.debug_info());
+  }
+}
+
+template <typename Dtype>
+void Solver<Dtype>::SetActionFunction(ActionCallback func) {
+  action_request_function_ = func;
+}
+
+template <typename Dtype>
+SolverAction::Enum Solver<Dtype>::GetRequestedAction() {
+  return action_request_function_ ? action_request_function_() : SolverAction::NONE;
+}
+
+template <typename Dtype>
+void Solver<Dtype>::Step(int iters) {
+  const int start_iter = iter_;
+  const int stop_iter = iter_ + iters;
+  losses_.clear();
+  smoothed_loss_ = 0;
+  iterations_last_ = iter_;
+  iteration_timer_.Start();
+  while (iter_ < stop_iter) {
+    net_->ClearParamDiffs();
+    const bool test = param_.test_interval() && iter_ % param_.test_interval() == 0 &&
+                      (iter_ > 0 || param_.test_initialization());
+    if (test && Caffe::root_solver()) TestAll();
+    if (requested_early_exit_) break;
+
+    for (Callback* callback : callbacks_) callback->on_start();
+    const bool display = param_.display() && iter_ % param_.display() == 0;
+    net_->set_debug_info(display && param_.debug_info());
+    Dtype loss = 0;
+    for (int i = 0; i < param_.iter_size(); ++i) loss += net_->ForwardBackward();
+    loss /= param_.iter_size();
+    WarnOfBrokenLoss(loss);
+    UpdateSmoothedLoss(loss, start_iter, param_.average_loss());
+    if (display) DisplayTraining();
+
+    for (Callback* callback : callbacks_) callback->on_gradients_ready();
+    ApplyUpdate();
+    ++iter_;
+
+    const SolverAction::Enum request = GetRequestedAction();
+    const bool due = param_.snapshot() && iter_ % param_.snapshot() == 0;
+    if ((due || request == SolverAction::SNAPSHOT) && Caffe::root_solver()) Snapshot();
+    if (request == SolverAction::STOP) {
+      requested_early_exit_ = true;
+      break;
+    }
+  }
+}
+
+template <typename Dtype>
+void Solver<Dtype>::Solve(const char* resume_file) {
+  CHECK(Caffe::root_solver()) << "only the root solver trains by itself";
+  if (param_.snapshot_after_train() && param_.has_snapshot_prefix()) CheckSnapshotWritePermissions();
+  LOG(INFO) << "Solving " << net_->name();
+  LOG(INFO) << "Learning Rate Policy: " << param_.lr_policy();
+  requested_early_exit_ = false;
+  if (resume_file) {
+    LOG(INFO) << "Restoring previous solver status from " << resume_file;
+    Restore(resume_file);
+  }
+  const int start_iter = iter_;
+  Step(param_.max_iter() - iter_);
+  const bool saved_just_now = param_.snapshot() && iter_ % param_.snapshot() == 0;
+  if (param_.snapshot_after_train() && !saved_just_now) Snapshot();
+  if (requested_early_exit_) {
+    LOG(INFO) << "Optimization stopped early.";
+    return;
+  }
+  // The last update was not looked at yet: Step displays and tests before each one.
+  if (param_.display() && iter_ % param_.display() == 0) {
+    Dtype loss;
+    net_->Forward(&loss);
+    WarnOfBrokenLoss(loss);
+    UpdateSmoothedLoss(loss, start_iter, param_.average_loss());
+    LOG(INFO) << "Iteration " << iter_ << ", loss = " << smoothed_loss_;
+  }
+  if (param_.test_interval() && iter_ % param_.test_interval() == 0) TestAll();
+  LOG(INFO) << "Optimization Done.";
+}
+
+template <typename Dtype>
+void Solver<Dtype>::DisplayTraining() {
+  const float seconds = iteration_timer_.Seconds();
+  const float per_second = (iter_ - iterations_last_) / (seconds > 0 ? seconds : 1);
+  LOG_IF(INFO, Caffe::root_solver()) << "Iteration " << iter_ << " (" << per_second << " iter/s, " << seconds
+                                     << "s/" << param_.display() << " iters), loss = " << smoothed_loss_;
+  iteration_timer_.Start();
+  iterations_last_ = iter_;
+  int index = 0;
+  for (size_t j = 0; j < net_->output_blobs().size(); ++j) {
+    const Blob<Dtype>& blob = *net_->output_blobs()[j];
+    const int blob_id = net_->output_blob_indices()[j];
+    const Dtype* values = blob.cpu_data();
+    for (int k = 0; k < blob.count(); ++k) {
+      LogOutput("Train", index++, net_->blob_names()[blob_id], values[k], net_->blob_loss_weights()[blob_id]);
+    }
+  }
+}
+
+template <typename Dtype>
+void Solver<Dtype>::WarnOfBrokenLoss(Dtype loss) {
+  if (std::isfinite(loss) || broken_loss_reported_) return;
+  broken_loss_reported_ = true;
+  LOG(WARNING)
+      << "The loss is " << loss << " at iteration " << iter_
+      << ": training has diverged or the data hold no numbers; it goes on, and this is said once. A lower "
+         "base_lr or clip_gradients may help.";
+}
+
+template <typename Dtype>
+void Solver<Dtype>::UpdateSmoothedLoss(Dtype loss, int start_iter, int average_loss) {
+  const size_t window = average_loss;
+  if (losses_.size() < window) {
+    losses_.push_back(loss);
+  } else {
+    losses_[(iter_ - start_iter) % window] = loss;
+  }
+  // Summed anew each time: a running sum would never lose a loss that was no number.
+  smoothed_loss_ = std::accumulate(losses_.begin(), losses_.end(), Dtype(0)) / losses_.size();
+}
+
+template <typename Dtype>
+void Solver<Dtype>::TestAll() {
+  for (size_t i = 0; i < test_nets_.size() && !requested_early_exit_; ++i) Test(static_cast<int>(i));
+}
+
+template <typename Dtype>
+void Solver<Dtype>::Test(const int test_net_id) {
+  CHECK(Caffe::root_solver()) << "only the root solver tests";
+  LOG(INFO) << "Iteration " << iter_ << ", Testing net (#" << test_net_id << ")";
+  CHECK(test_net_id >= 0 && test_net_id < static_cast<int>(test_nets_.size()))
+      << "there is no test net " << test_net_id;
+  Net<Dtype>& test_net = *test_nets_[test_net_id];
+  test_net.ShareTrainedLayersWith(net_.get());
+  const int num_passes = param_.test_iter(test_net_id);
+  double loss_sum = 0;
+  vector<double> sums;
+  vector<int> blob_ids;
+  for (int i = 0; i < num_passes; ++i) {
+    for (SolverAction::Enum request = GetRequestedAction(); request != SolverAction::NONE;
+         request = GetRequestedAction()) {
+      if (request == SolverAction::SNAPSHOT) Snapshot();
+      if (request == SolverAction::STOP) requested_early_exit_ = true;
+    }
+    if (requested_early_exit_) {
+      LOG(INFO) << "Test interrupted.";
+      return;
+    }
+    Dtype loss;
+    const vector<Blob<Dtype>*>& outputs = test_net.Forward(&loss);
+    loss_sum += loss;
+    size_t index = 0;
+    for (size_t j = 0; j < outputs.size(); ++j) {
+      const Dtype* values = outputs[j]->cpu_data();
+      for (int k = 0; k < outputs[j]->count(); ++k, ++index) {
+        if (index == sums.size()) {
+          sums.push_back(0);
+          blob_ids.push_back(test_net.output_blob_indices()[j]);
+        }
+        sums[index] += values[k];
+      }
+    }
+  }
+  if (param_.test_compute_loss() && num_passes > 0) LOG(INFO) << "Test loss: " << loss_sum / num_passes;
+  for (size_t i = 0; i < sums.size(); ++i) {
+    LogOutput("Test", static_cast<int>(i), test_net.blob_names()[blob_ids[i]], sums[i] / num_passes,
+              test_net.blob_loss_weights()[blob_ids[i]]);
+  }
+}
+
+INSTANTIATE_CLASS(Solver);
+
+}  // namespace caffe

@@ -1,0 +1,151 @@
+#include "caffe/sgd_solvers.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "apply_rule.hpp"
+#include "caffe/util/nearest_names.hpp"
+#include "caffe/util/update_rules.hpp"
+
+namespace caffe {
+
+namespace {
+
+const vector<string>& LearningRatePolicies() {
+  static const vector<string> policies = {"fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid"};
+  return policies;
+}
+
+void CheckKnown(const string& field, const string& value, const vector<string>& known) {
+  if (std::find(known.begin(), known.end(), value) == known.end())
+    throw Error(UnknownName(field, value, known));
+}
+
+}  // namespace
+
+template <typename Dtype>
+SGDSolver<Dtype>::SGDSolver(const SolverParameter& param) : Solver<Dtype>(param) {
+  PreSolve();
+}
+
+template <typename Dtype>
+SGDSolver<Dtype>::SGDSolver(const string& param_file) : Solver<Dtype>(param_file) {
+  PreSolve();
+}
+
+template <typename Dtype>
+void SGDSolver<Dtype>::PreSolve() {
+  // A misspelling shows now and not after the first test, which may take long.
+  if (this->param_.has_lr_policy()) CheckKnown("lr_policy", this->param_.lr_policy(), LearningRatePolicies());
+  CheckKnown("regularization_type", this->param_.regularization_type(), {"L1", "L2"});
+  history_.clear();
+  update_.clear();
+  temp_.clear();
+  AddHistory();
+  for (const Blob<Dtype>* param : this->net_->learnable_params()) {
+    update_.push_back(std::make_shared<Blob<Dtype>>(param->shape()));
+    temp_.push_back(std::make_shared<Blob<Dtype>>(param->shape()));
+  }
+}
+
+template <typename Dtype>
+void SGDSolver<Dtype>::AddHistory() {
+  for (const Blob<Dtype>* param : this->net_->learnable_params()) {
+    history_.push_back(std::make_shared<Blob<Dtype>>(param->shape()));
+  }
+}
+
+template <typename Dtype>
+Dtype SGDSolver<Dtype>::GetLearningRate() {
+  const SolverParameter& param = this->param_;
+  const string& policy = param.lr_policy();
+  const double base_lr = param.base_lr();
+  const double gamma = param.gamma();
+  const double iter = this->iter_;
+  CHECK(param.has_lr_policy()) << "the solver has no lr_policy; 'fixed' keeps base_lr throughout";
+  CheckKnown("lr_policy", policy, LearningRatePolicies());
+  if (policy == "step") {
+    CHECK_GT(param.stepsize(), 0) << "lr_policy 'step' needs a positive stepsize";
+    this->current_step_ = this->iter_ / param.stepsize();
+    return base_lr * std::pow(gamma, this->current_step_);
+  }
+  if (policy == "exp") return base_lr * std::pow(gamma, iter);
+  if (policy == "inv") return base_lr * std::pow(1 + gamma * iter, -static_cast<double>(param.power()));
+  if (policy == "multistep") {
+    while (this->current_step_ < param.stepvalue_size() &&
+           this->iter_ >= param.stepvalue(this->current_step_)) {
+      ++this->current_step_;
+      LOG_IF(INFO, Caffe::root_solver())
+          << "MultiStep Status: Iteration " << this->iter_ << ", step = " << this->current_step_;
+    }
+    return base_lr * std::pow(gamma, this->current_step_);
+  }
+  if (policy == "poly") {
+    CHECK_GT(param.max_iter(), 0) << "lr_policy 'poly' needs a positive max_iter";
+    // Beyond max_iter the formula would turn negative or into no number.
+    return base_lr * std::pow(std::max(1 - iter / param.max_iter(), 0.0), static_cast<double>(param.power()));
+  }
+  if (policy == "sigmoid") return base_lr / (1 + std::exp(-gamma * (iter - param.stepsize())));
+  return base_lr;
+}
+
+template <typename Dtype>
+void SGDSolver<Dtype>::ApplyUpdate() {
+  const Dtype rate = GetLearningRate();
+  if (this->param_.display() && this->iter_ % this->param_.display() == 0) {
+    LOG_IF(INFO, Caffe::root_solver()) << "Iteration " << this->iter_ << ", lr = " << rate;
+  }
+  ClipGradients();
+  const int num_params = static_cast<int>(this->net_->learnable_params().size());
+  for (int param_id = 0; param_id < num_params; ++param_id) {
+    Normalize(param_id);
+    Regularize(param_id);
+    ComputeUpdateValue(param_id, rate);
+  }
+  this->net_->Update();
+}
+
+template <typename Dtype>
+void SGDSolver<Dtype>::ClipGradients() {
+  const Dtype limit = this->param_.clip_gradients();
+  if (limit < 0) return;
+  Dtype sumsq = 0;
+  for (const Blob<Dtype>* param : this->net_->learnable_params()) sumsq += param->sumsq_diff();
+  const Dtype norm = std::sqrt(sumsq);
+  if (!(norm > limit)) return;
+  const Dtype factor = limit / norm;
+  LOG_IF(INFO, Caffe::root_solver()) << "Gradient clipping: scaling down gradients (L2 norm " << norm << " > "
+                                     << limit << ") by scale factor " << factor;
+  for (Blob<Dtype>* param : this->net_->learnable_params()) param->scale_diff(factor);
+}
+
+template <typename Dtype>
+void SGDSolver<Dtype>::Normalize(int param_id) {
+  const int iter_size = this->param_.iter_size();
+  if (iter_size == 1) return;
+  this->net_->learnable_params()[param_id]->scale_diff(Dtype(1) / iter_size);
+}
+
+template <typename Dtype>
+void SGDSolver<Dtype>::Regularize(int param_id) {
+  const Dtype decay = this->param_.weight_decay() * this->net_->params_weight_decay()[param_id];
+  if (decay == 0) return;
+  Blob<Dtype>* param = this->net_->learnable_params()[param_id];
+  if (this->param_.regularization_type() == "L1") {
+    ApplyRule(L1Penalty<Dtype>{decay}, param, param);
+  } else {
+    ApplyRule(L2Penalty<Dtype>{decay}, param, param);
+  }
+}
+
+template <typename Dtype>
+void SGDSolver<Dtype>::ComputeUpdateValue(int param_id, Dtype rate) {
+  const Dtype momentum = this->param_.momentum();
+  ApplyRule(SgdRule<Dtype>{LocalRate(param_id, rate), momentum}, this->net_->learnable_params()[param_id],
+            history_[param_id].get());
+}
+
+INSTANTIATE_CLASS(SGDSolver);
+REGISTER_SOLVER_CLASS(SGD);
+
+}  // namespace caffe
