@@ -11,12 +11,13 @@
 #endif
 
 /**
- * Compiles a hot function for several x86-64 generations; the loader picks one by what the processor has.
- * Functions inlined into it (functors above all) are vectorized with it.
+ * Compiles a hot function for processors with AVX2 and for those without; the loader picks by what there is.
+ * Functions inlined into it (functors above all) are vectorized with it. There is no variant for AVX-512:
+ * such loops wait for memory, and GCC 12 miscompiles conditional sums of doubles for it.
  */
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__CUDACC__) && \
     !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define CAFFE_TARGET_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#define CAFFE_TARGET_CLONES __attribute__((target_clones("arch=x86-64-v3", "default")))
 #else
 #define CAFFE_TARGET_CLONES
 #endif

@@ -1,0 +1,58 @@
+#ifndef CAFFE_BATCHNORM_LAYER_HPP_
+#define CAFFE_BATCHNORM_LAYER_HPP_
+
+#include <vector>
+
+#include "caffe/blob.hpp"
+#include "caffe/layer.hpp"
+#include "caffe/proto/caffe.pb.h"
+
+namespace caffe {
+
+/**
+ * @brief Normalizes each channel to mean 0 and variance 1: y = (x - mean) / sqrt(variance + eps)
+ * (Ioffe and Szegedy, "Batch Normalization", 2015; without their scale and shift, which are a Scale layer).
+ *
+ * In training (use_global_stats false, the default in phase TRAIN) mean and variance are those of the batch,
+ * over all axes but the channels' (axis 1), and moving sums of them are kept; otherwise they are those kept.
+ * Parameters: the sums of means and of unbiased variances, both of shape [channels], and the scalar factor to
+ * divide them by. Each step multiplies all three by moving_average_fraction and adds to them. Solvers never
+ * update them: lr_mult must be 0. May be in-place.
+ */
+template <typename Dtype>
+class BatchNormLayer : public Layer<Dtype> {
+ public:
+  explicit BatchNormLayer(const LayerParameter& param) : Layer<Dtype>(param) {}
+  void LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
+  void Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
+
+  const char* type() const override { return "BatchNorm"; }
+  int ExactNumBottomBlobs() const override { return 1; }
+  int ExactNumTopBlobs() const override { return 1; }
+
+ protected:
+  void Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
+  void Forward_gpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
+  void Backward_cpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
+                    const vector<Blob<Dtype>*>& bottom) override;
+  void Backward_gpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
+                    const vector<Blob<Dtype>*>& bottom) override;
+
+  /// Of the last forward pass; variance_ holds sqrt(variance + eps).
+  Blob<Dtype> mean_, variance_;
+  /// The normalized values, which the gradient needs and a following in-place layer may overwrite.
+  Blob<Dtype> x_norm_;
+  bool use_global_stats_ = false;
+  Dtype moving_average_fraction_ = 0;
+  int channels_ = 0;
+  Dtype eps_ = 0;
+
+ private:
+  /// Mean and variance of the batch into mean_ and variance_, and into the moving sums.
+  void ComputeBatchStatistics(const Blob<Dtype>& bottom);
+  void UseMovingStatistics();
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_BATCHNORM_LAYER_HPP_

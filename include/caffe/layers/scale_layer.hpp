@@ -1,0 +1,49 @@
+#ifndef CAFFE_SCALE_LAYER_HPP_
+#define CAFFE_SCALE_LAYER_HPP_
+
+#include <vector>
+
+#include "caffe/blob.hpp"
+#include "caffe/layer.hpp"
+#include "caffe/proto/caffe.pb.h"
+
+namespace caffe {
+
+/**
+ * @brief Multiplies by a scale whose axes are axes scale_param.axis ... of the bottom, the same for all other
+ * axes, and with bias_term adds a bias of the same shape.
+ *
+ * The scale is the second bottom or, where there is none, a parameter of num_axes axes (-1: all from `axis`
+ * on), filled with 1 unless a filler is given. May be in-place.
+ */
+template <typename Dtype>
+class ScaleLayer : public Layer<Dtype> {
+ public:
+  explicit ScaleLayer(const LayerParameter& param) : Layer<Dtype>(param) {}
+  void LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
+  void Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
+
+  const char* type() const override { return "Scale"; }
+  int MinBottomBlobs() const override { return 1; }
+  int MaxBottomBlobs() const override { return 2; }
+  int ExactNumTopBlobs() const override { return 1; }
+
+ protected:
+  void Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
+  void Forward_gpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
+  void Backward_cpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
+                    const vector<Blob<Dtype>*>& bottom) override;
+  void Backward_gpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
+                    const vector<Blob<Dtype>*>& bottom) override;
+
+  /// The bottom before it was overwritten in place, which the scale's gradient needs.
+  Blob<Dtype> temp_;
+  int axis_ = 0;
+  int outer_dim_ = 0, scale_dim_ = 0, inner_dim_ = 0;
+  /// Index of the bias among the parameters; -1 without one.
+  int bias_param_id_ = -1;
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_SCALE_LAYER_HPP_

@@ -1,0 +1,106 @@
+#include "caffe/layers/scale_layer.hpp"
+
+#include "caffe/filler.hpp"
+#include "caffe/util/broadcast_axes.hpp"
+#include "caffe/util/math_functions.hpp"
+
+namespace caffe {
+
+template <typename Dtype>
+void ScaleLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>&) {
+  const ScaleParameter& param = this->layer_param_.scale_param();
+  const bool has_parameter = bottom.size() == 1;
+  bias_param_id_ = param.bias_term() ? (has_parameter ? 1 : 0) : -1;
+  const size_t num_blobs = has_parameter + param.bias_term();
+  if (this->blobs_.empty()) {
+    if (has_parameter) {
+      this->blobs_.push_back(
+          std::make_shared<Blob<Dtype>>(CoveredShape(*bottom[0], param.axis(), param.num_axes())));
+      FillerParameter one;
+      one.set_value(1);
+      FillBlob(param.has_filler() ? param.filler() : one, this->blobs_[0].get());
+    }
+    if (param.bias_term()) {
+      const Blob<Dtype>& scale = has_parameter ? *this->blobs_[0] : *bottom[1];
+      this->blobs_.push_back(std::make_shared<Blob<Dtype>>(scale.shape()));
+      FillBlob(param.bias_filler(), this->blobs_.back().get());
+    }
+  } else {
+    CHECK_EQ(this->blobs_.size(), num_blobs) << "the saved layer holds another number of parameters";
+  }
+  this->param_propagate_down_.resize(this->blobs_.size(), true);
+}
+
+template <typename Dtype>
+void ScaleLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
+  const Blob<Dtype>& scale = bottom.size() > 1 ? *bottom[1] : *this->blobs_[0];
+  axis_ = scale.num_axes() == 0 ? 0 : bottom[0]->CanonicalAxisIndex(this->layer_param_.scale_param().axis());
+  const ChannelExtent extent = BroadcastExtent(*bottom[0], scale, axis_);
+  outer_dim_ = extent.outer;
+  scale_dim_ = extent.channels;
+  inner_dim_ = extent.inner;
+  if (bias_param_id_ >= 0) {
+    CHECK_EQ(this->blobs_[bias_param_id_]->count(), scale_dim_) << "bias and scale must have the same shape";
+  }
+  if (top[0] == bottom[0]) {
+    temp_.ReshapeLike(*bottom[0]);
+  } else {
+    top[0]->ReshapeLike(*bottom[0]);
+  }
+}
+
+template <typename Dtype>
+void ScaleLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
+  const ChannelExtent extent = {outer_dim_, scale_dim_, inner_dim_};
+  const Dtype* x = bottom[0]->cpu_data();
+  if (bottom[0] == top[0]) caffe_copy(bottom[0]->count(), x, temp_.mutable_cpu_data());
+  const Dtype* scale = (bottom.size() > 1 ? bottom[1] : this->blobs_[0].get())->cpu_data();
+  Dtype* y = top[0]->mutable_cpu_data();
+  const Dtype* bias = bias_param_id_ >= 0 ? this->blobs_[bias_param_id_]->cpu_data() : nullptr;
+  ForChannels(extent, [=](int first, int last) {
+    if (bias) {
+      MapChannels(extent, first, last, [=](int64_t i, int c) { return x[i] * scale[c] + bias[c]; }, y);
+    } else {
+      MapChannels(extent, first, last, [=](int64_t i, int c) { return x[i] * scale[c]; }, y);
+    }
+  });
+}
+
+template <typename Dtype>
+void ScaleLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
+                                     const vector<Blob<Dtype>*>& bottom) {
+  const ChannelExtent extent = {outer_dim_, scale_dim_, inner_dim_};
+  const Dtype* dy = top[0]->cpu_diff();
+  const bool has_parameter = bottom.size() == 1;
+  if (bias_param_id_ >= 0 && this->param_propagate_down_[bias_param_id_]) {
+    Dtype* bias_diff = this->blobs_[bias_param_id_]->mutable_cpu_diff();
+    ForChannels(extent, [=](int first, int last) {
+      AddChannelSums(extent, first, last, [dy](int64_t i, int) { return dy[i]; }, bias_diff);
+    });
+  }
+  if (has_parameter ? this->param_propagate_down_[0] : propagate_down[1]) {
+    const Dtype* x = (bottom[0] == top[0] ? temp_ : *bottom[0]).cpu_data();
+    Dtype* scale_diff = (has_parameter ? this->blobs_[0].get() : bottom[1])->mutable_cpu_diff();
+    // The gradient of a parameter adds up over passes, that of a bottom does not.
+    if (!has_parameter) caffe_set(scale_dim_, Dtype(0), scale_diff);
+    ForChannels(extent, [=](int first, int last) {
+      AddChannelSums(extent, first, last, [dy, x](int64_t i, int) { return dy[i] * x[i]; }, scale_diff);
+    });
+  }
+  if (propagate_down[0]) {
+    const Dtype* scale = (has_parameter ? this->blobs_[0].get() : bottom[1])->cpu_data();
+    Dtype* dx = bottom[0]->mutable_cpu_diff();
+    ForChannels(extent, [=](int first, int last) {
+      MapChannels(extent, first, last, [dy, scale](int64_t i, int c) { return dy[i] * scale[c]; }, dx);
+    });
+  }
+}
+
+#ifdef CPU_ONLY
+STUB_GPU(ScaleLayer);
+#endif
+
+INSTANTIATE_CLASS(ScaleLayer);
+REGISTER_LAYER_CLASS(Scale);
+
+}  // namespace caffe

@@ -1,0 +1,77 @@
+#include "caffe/layers/sigmoid_cross_entropy_loss_layer.hpp"
+
+#include <cmath>
+
+#include "caffe/util/neuron_functions.hpp"
+
+namespace caffe {
+
+template <typename Dtype>
+void SigmoidCrossEntropyLossLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bottom,
+                                                     const vector<Blob<Dtype>*>& top) {
+  LossLayer<Dtype>::LayerSetUp(bottom, top);
+  const LossParameter& param = this->layer_param_.loss_param();
+  has_ignore_label_ = param.has_ignore_label();
+  ignore_label_ = param.ignore_label();
+  normalization_ = LossNormalizationMode(param, LossParameter_NormalizationMode_BATCH_SIZE);
+}
+
+template <typename Dtype>
+void SigmoidCrossEntropyLossLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom,
+                                                  const vector<Blob<Dtype>*>& top) {
+  LossLayer<Dtype>::Reshape(bottom, top);
+  CHECK_EQ(bottom[0]->count(), bottom[1]->count())
+      << "there must be one target for each prediction; the shapes are " << bottom[0]->shape_string()
+      << " and " << bottom[1]->shape_string();
+  outer_num_ = bottom[0]->shape(0);
+  inner_num_ = bottom[0]->count(1);
+}
+
+template <typename Dtype>
+Dtype SigmoidCrossEntropyLossLayer<Dtype>::get_normalizer(LossParameter_NormalizationMode normalization_mode,
+                                                          int valid_count) {
+  return LossNormalizer<Dtype>(normalization_mode, outer_num_, inner_num_, valid_count);
+}
+
+template <typename Dtype>
+void SigmoidCrossEntropyLossLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom,
+                                                      const vector<Blob<Dtype>*>& top) {
+  const Dtype* x = bottom[0]->cpu_data();
+  const Dtype* target = bottom[1]->cpu_data();
+  Dtype loss = 0;
+  int valid_count = 0;
+  for (int i = 0; i < bottom[0]->count(); ++i) {
+    if (has_ignore_label_ && static_cast<int>(target[i]) == ignore_label_) continue;
+    // log(1 + e^-|x|) cannot overflow.
+    loss += x[i] * ((x[i] >= 0) - target[i]) + std::log1p(std::exp(-std::fabs(x[i])));
+    ++valid_count;
+  }
+  normalizer_ = get_normalizer(normalization_, valid_count);
+  top[0]->mutable_cpu_data()[0] = loss / normalizer_;
+}
+
+template <typename Dtype>
+void SigmoidCrossEntropyLossLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top,
+                                                       const vector<bool>& propagate_down,
+                                                       const vector<Blob<Dtype>*>& bottom) {
+  CHECK(!propagate_down[1]) << "targets have no gradient";
+  if (!propagate_down[0]) return;
+  const Dtype* x = bottom[0]->cpu_data();
+  const Dtype* target = bottom[1]->cpu_data();
+  Dtype* dx = bottom[0]->mutable_cpu_diff();
+  const Dtype weight = top[0]->cpu_diff()[0] / normalizer_;
+  const SigmoidFunction<Dtype> sigmoid;
+  for (int i = 0; i < bottom[0]->count(); ++i) {
+    const bool ignored = has_ignore_label_ && static_cast<int>(target[i]) == ignore_label_;
+    dx[i] = ignored ? Dtype(0) : weight * (sigmoid.Forward(x[i]) - target[i]);
+  }
+}
+
+#ifdef CPU_ONLY
+STUB_GPU(SigmoidCrossEntropyLossLayer);
+#endif
+
+INSTANTIATE_CLASS(SigmoidCrossEntropyLossLayer);
+REGISTER_LAYER_CLASS(SigmoidCrossEntropyLoss);
+
+}  // namespace caffe
