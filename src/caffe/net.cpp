@@ -9,6 +9,16 @@
 
 namespace caffe {
 
+namespace {
+
+// What a layer says of its parameter, in its definition or when it was set up (BatchNorm fixes its
+// statistics).
+ParamSpec ParamSpecOf(const LayerParameter& layer_param, int param_id) {
+  return param_id < layer_param.param_size() ? layer_param.param(param_id) : ParamSpec();
+}
+
+}  // namespace
+
 template <typename Dtype>
 Net<Dtype>::Net(const NetParameter& param) {
   Init(param);
@@ -121,10 +131,8 @@ void Net<Dtype>::AppendLayer(const NetParameter& param, const int layer_id, set<
   const int num_param_blobs = static_cast<int>(layer->blobs().size());
   CHECK_LE(layer_param.param_size(), num_param_blobs)
       << "too many param specifications: the layer has " << num_param_blobs << " parameter blob(s)";
-  const ParamSpec default_spec;
   for (int param_id = 0; param_id < num_param_blobs; ++param_id) {
-    const ParamSpec& spec = param_id < layer_param.param_size() ? layer_param.param(param_id) : default_spec;
-    const bool param_need_backward = spec.lr_mult() != 0;
+    const bool param_need_backward = ParamSpecOf(layer->layer_param(), param_id).lr_mult() != 0;
     need_backward |= param_need_backward;
     layer->set_param_propagate_down(param_id, param_need_backward);
     AppendParam(param, layer_id, param_id);
@@ -254,10 +262,8 @@ void AgreeOnMultiplier(const char* field, const string& param_name, bool given, 
 }  // namespace
 
 template <typename Dtype>
-void Net<Dtype>::AppendParam(const NetParameter& param, const int layer_id, const int param_id) {
-  const LayerParameter& layer_param = param.layer(layer_id);
-  const ParamSpec default_spec;
-  const ParamSpec& spec = param_id < layer_param.param_size() ? layer_param.param(param_id) : default_spec;
+void Net<Dtype>::AppendParam(const NetParameter&, const int layer_id, const int param_id) {
+  const ParamSpec spec = ParamSpecOf(layers_[layer_id]->layer_param(), param_id);
   const string& param_name = spec.name();
   param_display_names_.push_back(param_name.empty() ? std::to_string(param_id) : param_name);
   const int net_param_id = static_cast<int>(params_.size());

@@ -161,4 +161,17 @@ TYPED_TEST(BatchNormLayerTest, StatisticsAreNeverLearned) {
   EXPECT_NE(error.find("lr_mult: 0"), string::npos) << error;
 }
 
+TYPED_TEST(BatchNormLayerTest, NetsNeitherLearnNorDecayStatistics) {
+  using Dtype = typename TypeParam::Dtype;
+  NetParameter param;
+  ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(
+      "layer { name: 'd' type: 'DummyData' top: 'd' dummy_data_param { shape { dim: 4 dim: 2 } } } "
+      "layer { name: 'bn' type: 'BatchNorm' bottom: 'd' top: 'bn' } "
+      "layer { name: 'loss' type: 'EuclideanLoss' bottom: 'bn' bottom: 'd' top: 'loss' }",
+      &param));
+  const Net<Dtype> net(param);
+  EXPECT_EQ(net.params_lr(), vector<float>(3, 0));
+  EXPECT_FALSE(net.layer_need_backward()[1]);
+}
+
 }  // namespace caffe
