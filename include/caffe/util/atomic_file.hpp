@@ -29,6 +29,9 @@ class AtomicFile {
   /// An open descriptor of temp_path().
   int descriptor() const { return descriptor_; }
 
+  /// Appends to the content. @throws Error naming the path and the system's reason.
+  void Write(const void* data, size_t size);
+
   /// @throws Error naming the path and the system's reason; the old file then stays.
   void Commit();
 

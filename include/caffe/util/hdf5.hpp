@@ -32,8 +32,6 @@ class Hdf5Handle {
 
   hid_t get() const { return id_; }
   bool valid() const { return id_ >= 0; }
-  /// Closes it now. Returns whether that worked: for a file, whether all of it was written.
-  bool Close();
 
  private:
   hid_t id_ = -1;
@@ -46,12 +44,8 @@ class Hdf5Handle {
 
 /// Opens a file for reading.
 Hdf5Handle Hdf5OpenFile(const string& filename);
-/// Makes a file, or empties an existing one.
-Hdf5Handle Hdf5CreateFile(const string& filename);
-/// Writes what is left and closes the file.
-void Hdf5CloseFile(Hdf5Handle* file);
-/// Makes a whole file or none: `write` fills a temporary one, which takes the place of `filename` when all of
-/// it is on the disk. An error leaves the old file.
+/// Makes a whole file or none: it takes the place of `filename` when all that `write` puts into it is on the
+/// disk. An error leaves the old file.
 void Hdf5WriteFile(const string& filename, const std::function<void(hid_t file)>& write);
 Hdf5Handle Hdf5OpenGroup(hid_t loc_id, const string& name);
 /// Makes a group where there is none yet, and those above it where the name has slashes.

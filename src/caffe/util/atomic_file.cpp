@@ -17,8 +17,8 @@ namespace fs = std::filesystem;
 namespace {
 
 template <typename Call>
-int RetryInterrupted(Call call) {
-  int result;
+auto RetryInterrupted(Call call) {
+  decltype(call()) result;
   do {
     result = call();
   } while (result < 0 && errno == EINTR);
@@ -85,6 +85,16 @@ void AtomicFile::OpenTemporary() {
         [&] { return open(temp_path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666); });
   } while (descriptor_ < 0 && errno == EEXIST);
   if (descriptor_ < 0) Fail(errno);
+}
+
+void AtomicFile::Write(const void* data, size_t size) {
+  const char* rest = static_cast<const char*>(data);
+  while (size > 0) {
+    const ssize_t written = RetryInterrupted([&] { return write(descriptor_, rest, size); });
+    if (written < 0) Fail(errno);
+    rest += written;
+    size -= written;
+  }
 }
 
 void AtomicFile::Commit() {

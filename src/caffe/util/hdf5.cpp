@@ -154,14 +154,10 @@ Hdf5Handle& Hdf5Handle::operator=(Hdf5Handle&& other) noexcept {
   return *this;
 }
 
-Hdf5Handle::~Hdf5Handle() { Close(); }
-
-bool Hdf5Handle::Close() {
-  if (!valid()) return true;
+Hdf5Handle::~Hdf5Handle() {
+  if (!valid()) return;
   const Quiet quiet;
-  const hid_t id = id_;
-  id_ = -1;
-  return close_(id) >= 0;
+  close_(id_);
 }
 
 Hdf5Handle Hdf5OpenFile(const string& filename) {
@@ -177,34 +173,30 @@ Hdf5Handle Hdf5OpenFile(const string& filename) {
   return file;
 }
 
-Hdf5Handle Hdf5CreateFile(const string& filename) {
-  const Quiet quiet;
-  Hdf5Handle file(H5Fcreate(filename.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), H5Fclose);
-  if (!file.valid()) throw Error("cannot make an HDF5 file" + Reason(), "", "", filename);
-  return file;
-}
-
-void Hdf5CloseFile(Hdf5Handle* file) {
-  const Quiet quiet;
-  const string filename = FileOf(file->get());
-  // Buffered content is written first, while the file's identifier still tells why that fails.
-  const bool flushed = H5Fflush(file->get(), H5F_SCOPE_LOCAL) >= 0;
-  const string reason = flushed ? "" : Reason();
-  const bool closed = file->Close();
-  if (!flushed || !closed) throw Error("cannot write all of the HDF5 file" + reason, "", "", filename);
-}
-
 void Hdf5WriteFile(const string& filename, const std::function<void(hid_t file)>& write) {
+  // HDF5 cannot let go of a file that it cannot write: it would complain until the process ends. So it gets
+  // memory, and what it made there is written as any other content is.
+  AtomicFile target(filename);
+  std::vector<char> image;
   try {
-    AtomicFile atomic(filename);
-    Hdf5Handle file = Hdf5CreateFile(atomic.temp_path());
+    const Quiet quiet;
+    const Hdf5Handle in_memory(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+    const size_t growth = 1 << 20;
+    H5Pset_fapl_core(in_memory.get(), growth, false);
+    const Hdf5Handle file(H5Fcreate(filename.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, in_memory.get()), H5Fclose);
+    if (!file.valid()) throw Error("cannot make an HDF5 file" + Reason());
     write(file.get());
-    Hdf5CloseFile(&file);
-    atomic.Commit();
+    if (H5Fflush(file.get(), H5F_SCOPE_LOCAL) < 0) throw Error("cannot make an HDF5 file" + Reason());
+    const ssize_t size = H5Fget_file_image(file.get(), nullptr, 0);
+    image.resize(std::max<ssize_t>(size, 0));
+    if (H5Fget_file_image(file.get(), image.data(), image.size()) <= 0) {
+      throw Error("cannot make an HDF5 file" + Reason());
+    }
   } catch (const Error& error) {
-    // The user knows the file by its own name, not by that of the temporary one.
-    throw Error(error.message(), error.layer_name(), error.layer_type(), filename);
+    throw error.WithFile(filename);
   }
+  target.Write(image.data(), image.size());
+  target.Commit();
 }
 
 Hdf5Handle Hdf5OpenGroup(hid_t loc_id, const string& name) {
