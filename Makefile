@@ -1,0 +1,60 @@
+# The targets that users of Caffe know, thin over CMake.
+#   make all        the library, the tools and the Python module
+#   make lib        build/lib/libcaffe.so
+#   make tools      the launchers build/tools/caffe and its companions
+#   make pycaffe    the compiled module into caffe/, so that `import caffe` works from here
+#   make test       the C++ tests (not run); make runtest runs them
+#   make pytest     runs the Python tests
+#   make install    the library, its headers and CMake files, to PREFIX
+#   make lint       checks the style; make format puts it right
+BUILD ?= build
+PREFIX ?= /usr/local
+JOBS ?= $(shell sh scripts/jobs.sh)
+PYTHON ?= $(if $(wildcard .venv/bin/python),.venv/bin/python,python3)
+CLANG_FORMAT ?= $(firstword $(wildcard .venv/bin/clang-format) clang-format)
+CXX_FILES = git ls-files '*.cpp' '*.hpp' '*.h' '*.cu' '*.cuh'
+RUN_CMAKE = cmake --build $(BUILD) --parallel $(JOBS) --target
+
+.PHONY: all lib tools pycaffe test runtest pytest install lint format clean configure
+
+all: configure
+	@$(RUN_CMAKE) caffe tools pycaffe
+
+lib: configure
+	@$(RUN_CMAKE) caffe
+
+tools: configure
+	@$(RUN_CMAKE) tools
+
+pycaffe: configure
+	@$(RUN_CMAKE) pycaffe
+
+test: configure
+	@$(RUN_CMAKE) caffe_tests
+
+runtest: test
+	$(BUILD)/test/caffe_tests --gtest_brief=1 $(GTEST_ARGS)
+
+pytest: tools pycaffe
+	$(PYTHON) -m pytest $(PYTEST_ARGS)
+
+install: lib
+	cmake --install $(BUILD) --prefix $(PREFIX)
+
+lint:
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(CXX_FILES) | xargs $(CLANG_FORMAT) --dry-run -Werror
+
+format:
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+	$(CXX_FILES) | xargs $(CLANG_FORMAT) -i
+
+# The generator is chosen once; everything else may change from run to run.
+configure:
+	@cmake -S . -B $(BUILD) $(if $(wildcard $(BUILD)/CMakeCache.txt),--log-level=WARNING,-G Ninja) \
+	  -DPython_EXECUTABLE=$(abspath $(shell command -v $(PYTHON))) $(CAFFE_CMAKE_ARGS)
+
+clean:
+	rm -rf $(BUILD) caffe/_caffe*.so caffe/proto/caffe_pb2.py

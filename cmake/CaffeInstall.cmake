@@ -1,0 +1,21 @@
+# `cmake --install`: the library, its headers and the files that find_package(Caffe) reads.
+include(CMakePackageConfigHelpers)
+set(caffe_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/Caffe)
+
+# The library goes on using the BLAS and HDF5 that it was linked with, where they lie outside the usual folders.
+set_target_properties(caffe PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
+install(TARGETS caffe EXPORT CaffeTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/caffe DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES ${PROJECT_BINARY_DIR}/include/caffe/proto/caffe.pb.h
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/caffe/proto)
+install(FILES ${PROJECT_SOURCE_DIR}/src/caffe/proto/caffe.proto DESTINATION ${CMAKE_INSTALL_DATADIR}/caffe)
+install(EXPORT CaffeTargets NAMESPACE Caffe:: DESTINATION ${caffe_cmake_dir})
+
+configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/CaffeConfig.cmake.in
+                              ${PROJECT_BINARY_DIR}/CaffeConfig.cmake
+                              INSTALL_DESTINATION ${caffe_cmake_dir})
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/CaffeConfigVersion.cmake
+                                 COMPATIBILITY SameMajorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/CaffeConfig.cmake ${PROJECT_BINARY_DIR}/CaffeConfigVersion.cmake
+              ${PROJECT_SOURCE_DIR}/cmake/FindOpenBLAS.cmake
+        DESTINATION ${caffe_cmake_dir})
