@@ -1,7 +1,7 @@
 """Caffe for networks with 1-bit weights and 2-bit activations.
 
-The interface is pycaffe's: ``caffe.Net``, the solvers, ``caffe.NetSpec``; ``caffe.hwgq`` adds what low precision
-needs. Errors of the engine are ``caffe.Error``.
+The interface is pycaffe's: ``caffe.Net``, the solvers, ``caffe.NetSpec``; ``caffe.hwgq`` adds what low
+precision needs. Errors of the engine are ``caffe.Error``.
 """
 
 from . import io
