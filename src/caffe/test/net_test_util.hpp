@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
-#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -17,6 +16,7 @@
 
 #include "caffe/net.hpp"
 #include "caffe/util/io.hpp"
+#include "log_capture.hpp"
 
 namespace caffe {
 
@@ -32,49 +32,6 @@ template <typename Dtype>
 shared_ptr<Net<Dtype>> MakeNet(const string& text) {
   return std::make_shared<Net<Dtype>>(FromText<NetParameter>(text));
 }
-
-/// Collects what is logged while it lives, and keeps it off the screen.
-class LogCapture {
- public:
-  LogCapture() : min_severity_(logging::MinSeverity()) {
-    logging::SetMinSeverity(logging::INFO);
-    logging::SetSink([this](logging::Severity severity, const std::string&, const std::string& message) {
-      messages_.push_back(message);
-      severities_.push_back(severity);
-    });
-  }
-  ~LogCapture() {
-    logging::SetSink(nullptr);
-    logging::SetMinSeverity(min_severity_);
-  }
-
-  const vector<string>& messages() const { return messages_; }
-  void Clear() {
-    messages_.clear();
-    severities_.clear();
-  }
-  /// Number of messages that start with `start`.
-  int Count(const string& start) const { return static_cast<int>(Starting(start).size()); }
-  bool Has(const string& message) const {
-    return std::find(messages_.begin(), messages_.end(), message) != messages_.end();
-  }
-  /// The messages that start with `start`, in their order.
-  vector<string> Starting(const string& start) const {
-    vector<string> found;
-    for (const string& message : messages_) {
-      if (message.compare(0, start.size(), start) == 0) found.push_back(message);
-    }
-    return found;
-  }
-  int Warnings() const {
-    return static_cast<int>(std::count(severities_.begin(), severities_.end(), logging::WARNING));
-  }
-
- private:
-  int min_severity_;
-  vector<string> messages_;
-  vector<logging::Severity> severities_;
-};
 
 /// A folder of its own, gone with the object.
 class TempFolder {

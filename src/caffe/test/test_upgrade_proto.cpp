@@ -16,6 +16,7 @@
 #include "caffe/test/test_error_util.hpp"
 #include "caffe/test/test_shared_data.hpp"
 #include "caffe/util/io.hpp"
+#include "log_capture.hpp"
 
 namespace caffe {
 
@@ -49,17 +50,10 @@ string UpgradeError(const string& text) {
   return ErrorOf([&] { Upgraded(text); });
 }
 
-/// Collects log lines, and keeps them from the screen.
 class UpgradeProtoTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    logging::SetSink([this](logging::Severity, const std::string&, const std::string& message) {
-      log_.push_back(message);
-    });
-  }
-  void TearDown() override { logging::SetSink(nullptr); }
-
-  std::vector<string> log_;
+  LogCapture capture_;
+  const vector<string>& log_ = capture_.messages();
 };
 
 }  // namespace
