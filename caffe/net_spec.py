@@ -96,7 +96,8 @@ class Function:
         for position, bottom in enumerate(inputs):
             if not isinstance(bottom, Top):
                 raise TypeError(
-                    f"{type_name} takes blobs made by other layers; argument {position} is a {type(bottom).__name__}"
+                    f"{type_name} takes blobs made by other layers; argument {position} is a "
+                    f"{type(bottom).__name__}"
                 )
         self.inputs = inputs
         self.params = dict(params)
@@ -202,8 +203,8 @@ class NetSpec:
 class Layers:
     """Types of layers as functions: ``layers.Convolution(bottom, num_output=8, kernel_size=3)``.
 
-    ``ntop`` says how many blobs the function returns (a tuple unless 1), ``in_place`` that the layer overwrites its
-    bottom; other arguments are fields of the layer's own message or of LayerParameter.
+    ``ntop`` says how many blobs the function returns (a tuple unless 1), ``in_place`` that the layer
+    overwrites its bottom; other arguments are fields of the layer's own message or of LayerParameter.
     """
 
     def __getattr__(self, name: str) -> Any:

@@ -104,7 +104,8 @@ def _layer_position(net: Net, name: str) -> int:
 def _check_names(given: Mapping[str, Any], expected: Sequence[str], what: str) -> None:
     if set(given) != set(expected):
         raise ValueError(
-            f"the net's {what} are {', '.join(map(repr, expected)) or 'none'}; got {', '.join(map(repr, given))}"
+            f"the net's {what} are {', '.join(map(repr, expected)) or 'none'}; "
+            f"got {', '.join(map(repr, given))}"
         )
 
 
@@ -135,7 +136,8 @@ def _forward(
         kwargs: values for all inputs by name, for a batch of the net's size.
 
     Returns:
-        The outputs (those of layer ``end`` where one is given) and ``blobs`` by name, as views of the net's memory.
+        The outputs (those of layer ``end`` where one is given) and ``blobs`` by name, as views of the net's
+        memory.
     """
     start_at = _layer_position(self, start) if start is not None else 0
     if end is not None:
@@ -168,7 +170,8 @@ def _backward(
         kwargs: gradients of all outputs by name.
 
     Returns:
-        Gradients of the inputs (those of the bottoms of layer ``end`` where one is given) and of ``diffs`` by name.
+        Gradients of the inputs (those of the bottoms of layer ``end`` where one is given) and of ``diffs`` by
+        name.
     """
     start_at = _layer_position(self, start) if start is not None else len(self.layers) - 1
     if end is not None:
@@ -238,7 +241,7 @@ def _forward_backward_all(
 
 
 def _joined(batches: dict[str, list[np.ndarray]], total: int) -> dict[str, np.ndarray]:
-    # What was filled up with zeros is cut off again; a blob without a batch axis has one value for each batch.
+    # What was filled up with zeros is cut off again; a blob without a batch axis has one value a batch.
     return {
         name: np.concatenate([np.atleast_1d(part) for part in parts])[:total]
         for name, parts in batches.items()

@@ -62,10 +62,12 @@ void BatchNormLayer<Dtype>::ComputeBatchStatistics(const Blob<Dtype>& bottom) {
   Dtype* mean = mean_.mutable_cpu_data();
   Dtype* variance = variance_.mutable_cpu_data();
   const Dtype per_channel = static_cast<Dtype>(extent.outer) * extent.inner;
+  vector<double> sums(channels_);
+  double* sum = sums.data();
   ForChannels(extent, [=](int first, int last) {
-    std::fill(mean + first, mean + last, Dtype(0));
-    AddChannelSums<Dtype>(extent, first, last, [x](int64_t i, int) { return x[i]; }, mean);
-    for (int c = first; c < last; ++c) mean[c] /= per_channel;
+    // The mean is subtracted from values near it, so it needs all the digits it can have.
+    AddChannelSums<double>(extent, first, last, [x](int64_t i, int) { return x[i]; }, sum);
+    for (int c = first; c < last; ++c) mean[c] = static_cast<Dtype>(sum[c] / per_channel);
     // Two passes: the difference of mean square and squared mean would lose the digits of a small variance.
     std::fill(variance + first, variance + last, Dtype(0));
     AddChannelSums<Dtype>(
