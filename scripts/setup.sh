@@ -59,6 +59,7 @@ COMMANDS
   done <<'LIBRARIES'
 libprotobuf-dev
 liblmdb-dev
+libleveldb-dev
 libopenblas-openmp-dev libopenblas-pthread-dev libopenblas-serial-dev
 libhdf5-dev libhdf5-openmpi-dev libhdf5-mpich-dev
 libjpeg-dev libjpeg62-turbo-dev libjpeg-turbo8-dev

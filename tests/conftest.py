@@ -1,0 +1,35 @@
+"""Where the tests find the checkout and data that may lie beside it."""
+
+import os
+import pathlib
+
+import pytest
+
+from caffe import idx
+
+ROOT = pathlib.Path(__file__).parents[1]
+SHARED = pathlib.Path(os.environ.get("CAFFE_SHARED", ROOT.parent / "shared"))
+
+
+@pytest.fixture(scope="session")
+def root():
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """Reference data beside the checkout; the test is skipped where there is none."""
+    if not SHARED.is_dir():
+        pytest.skip(f"{SHARED} is not there (set CAFFE_SHARED)")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def mnist_dir():
+    """The folder of the MNIST idx files; the test is skipped where there is none."""
+    candidates = [os.environ.get("MNIST_DIR"), ROOT / "data/mnist", SHARED / "data/mnist"]
+    for folder in filter(None, candidates):
+        if idx.find(folder, "train-images-idx3-ubyte"):
+            return pathlib.Path(folder)
+    pytest.skip("there are no MNIST files (set MNIST_DIR)")

@@ -1,0 +1,95 @@
+"""The shell scripts: what they ask for, and what they say where they can't go on."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+FAKE_ID = "#!/bin/sh\necho 1000\n"
+NOTHING = "#!/bin/sh\nexit 0\n"
+TOOLS = ["c++", "make", "cmake", "ninja", "ccache", "protoc"]
+
+
+def write_command(folder, name, text):
+    (folder / name).write_text(text)
+    (folder / name).chmod(0o755)
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """A folder of commands to stand for PATH: an ordinary user's machine with all tools and no library."""
+    for name in ["bash", "sh", "dirname", "grep", "cat"]:
+        os.symlink(f"/bin/{name}" if os.path.exists(f"/bin/{name}") else f"/usr/bin/{name}", tmp_path / name)
+    for name in TOOLS:
+        write_command(tmp_path, name, NOTHING)
+    write_command(tmp_path, "id", FAKE_ID)
+    write_command(tmp_path, "dpkg-query", "#!/bin/sh\nexit 1\n")
+    return tmp_path
+
+
+def run_setup(root, machine, **environment):
+    environment = {"PATH": str(machine), "PYTHON": sys.executable} | environment
+    return subprocess.run(
+        [machine / "bash", root / "scripts/setup.sh"],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def install_line(result):
+    assert result.returncode == 1
+    assert result.stdout == ""
+    (line,) = [line for line in result.stderr.splitlines() if "apt-get install" in line]
+    return line.split()
+
+
+def test_setup_names_what_is_missing_where_it_may_not_install(root, machine):
+    (machine / "cmake").unlink()
+    words = install_line(run_setup(root, machine))
+    assert words[:3] == ["apt-get", "update", "&&"]
+    assert {"cmake", "liblmdb-dev", "libopenblas-openmp-dev", "libgtest-dev"} <= set(words)
+    assert not {"g++", "ninja-build", "make"} & set(words)
+
+
+def test_setup_asks_only_for_what_is_missing(root, machine):
+    write_command(
+        machine, "dpkg-query", '#!/bin/sh\nif [ "$3" != liblmdb-dev ]; then echo install ok installed; fi\n'
+    )
+    libraries = [word for word in install_line(run_setup(root, machine)) if word.startswith("lib")]
+    assert libraries == ["liblmdb-dev"]
+
+
+def test_setup_takes_another_flavour_of_a_library(root, machine):
+    write_command(
+        machine,
+        "dpkg-query",
+        '#!/bin/sh\nif [ "$3" = libopenblas-pthread-dev ]; then echo install ok installed; fi\n',
+    )
+    words = install_line(run_setup(root, machine))
+    assert "libopenblas-openmp-dev" not in words
+    assert "liblmdb-dev" in words
+
+
+def test_setup_refuses_an_old_python(root, machine):
+    write_command(
+        machine, "old", '#!/bin/sh\nif [ "$1" = --version ]; then echo Python 3.8.10; exit; fi\nexit 1\n'
+    )
+    result = run_setup(root, machine, PYTHON=str(machine / "old"))
+    assert result.returncode == 1
+    assert "Python 3.8.10" in result.stderr
+    assert "3.10 or newer" in result.stderr
+
+
+def test_setup_says_that_there_is_no_python(root, machine):
+    result = run_setup(root, machine, PYTHON="no-such-python")
+    assert result.returncode == 1
+    assert "no-such-python" in result.stderr
+
+
+def test_jobs_are_bounded_by_the_cores(root):
+    jobs = subprocess.run(["sh", root / "scripts/jobs.sh"], capture_output=True, text=True, check=True)
+    assert 1 <= int(jobs.stdout) <= os.cpu_count()
