@@ -87,7 +87,7 @@ LevelDBCursor::LevelDBCursor(leveldb::Iterator* iter, shared_ptr<leveldb::DB> db
 LevelDBCursor::~LevelDBCursor() = default;
 
 void LevelDBCursor::CheckStatus() const {
-  CHECK(iter_->status().ok()) << "cannot read the LevelDB: " << iter_->status().ToString();
+  LOG_IF(FATAL, !iter_->status().ok()) << "cannot read the LevelDB: " << iter_->status().ToString();
 }
 
 void LevelDBCursor::SeekToFirst() {
@@ -115,7 +115,7 @@ void LevelDBTransaction::Commit() {
   leveldb::WriteOptions options;
   options.sync = true;
   const leveldb::Status status = db_->Write(options, batch_.get());
-  CHECK(status.ok()) << "cannot write to the LevelDB: " << status.ToString();
+  LOG_IF(FATAL, !status.ok()) << "cannot write to the LevelDB: " << status.ToString();
   batch_->Clear();
 }
 

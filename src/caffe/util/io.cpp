@@ -17,6 +17,7 @@
 #include "caffe/util/atomic_file.hpp"
 #include "caffe/util/nearest_names.hpp"
 #include "caffe/util/shared_field_numbers.hpp"
+#include "caffe/util/succeeds.hpp"
 #include "caffe/util/wire_misfit.hpp"
 
 namespace caffe {
@@ -267,18 +268,6 @@ void WriteBinary(const Message& proto, const string& filename) {
     if (!proto.SerializePartialToZeroCopyStream(&stream) || !stream.Flush()) file.Fail(stream.GetErrno());
   }
   file.Commit();
-}
-
-/// Calls `read`; false, with the error logged, where it throws.
-template <typename Read>
-bool Succeeds(Read read) {
-  try {
-    read();
-    return true;
-  } catch (const Error& error) {
-    LOG(ERROR) << error.what();
-    return false;
-  }
 }
 
 }  // namespace

@@ -1,0 +1,119 @@
+#include "caffe/util/image.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+#include <system_error>
+
+#include "caffe/util/image_codecs.hpp"
+
+namespace caffe {
+
+namespace {
+
+bool StartsWith(const string& bytes, const string& start) {
+  return bytes.compare(0, start.size(), start) == 0;
+}
+
+/// What bytes of an unknown format seem to be.
+string GuessFormat(const string& bytes) {
+  if (bytes.empty()) return "it is empty";
+  const char* format = StartsWith(bytes, "GIF8")                                            ? "a GIF"
+                       : StartsWith(bytes, "BM")                                            ? "a BMP"
+                       : StartsWith(bytes, "II*") || StartsWith(bytes, "MM")                ? "a TIFF"
+                       : StartsWith(bytes, "RIFF") && bytes.compare(8, 4, "WEBP") == 0      ? "a WebP"
+                       : StartsWith(bytes, "<") || StartsWith(bytes, "version https://git") ? "a text file"
+                                                                                            : nullptr;
+  const string convert = "only JPEG and PNG are read: convert it";
+  return format ? string("it seems to be ") + format + "; " + convert : "it is neither a JPEG nor a PNG";
+}
+
+[[noreturn]] void FailToRead(const string& filename, int error_number) {
+  throw Error("cannot read '" + filename + "': " + std::generic_category().message(error_number), "", "",
+              filename);
+}
+
+}  // namespace
+
+Image::Image(int height, int width, int channels)
+    : height(height), width(width), channels(channels), pixels(size_t{1} * height * width * channels) {}
+
+ImageFormat FormatOfImage(const string& bytes) {
+  if (StartsWith(bytes, "\xff\xd8\xff")) return ImageFormat::JPEG;
+  if (StartsWith(bytes, "\x89PNG\r\n\x1a\n")) return ImageFormat::PNG;
+  return ImageFormat::UNKNOWN;
+}
+
+void CheckImageSize(int64_t height, int64_t width) {
+  LOG_IF(FATAL, height < 1 || width < 1 || height > kMaxImagePixels / width)
+      << "it is " << width << " x " << height << " pixels, above the limit of " << kMaxImagePixels;
+}
+
+Image DecodeImage(const string& bytes, ImageChannels channels, const string& name) {
+  try {
+    switch (FormatOfImage(bytes)) {
+      case ImageFormat::JPEG:
+        return DecodeJpeg(bytes, channels, name);
+      case ImageFormat::PNG:
+        return DecodePng(bytes, channels);
+      case ImageFormat::UNKNOWN:
+        break;
+    }
+    LOG(FATAL) << GuessFormat(bytes);
+  } catch (const Error& error) {
+    throw Error("cannot decode the image '" + name + "': " + error.message());
+  }
+  return Image();
+}
+
+string ReadFileBytes(const string& filename) {
+  const int descriptor = open(filename.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) FailToRead(filename, errno);
+  struct stat status;
+  string bytes;
+  if (fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode)) bytes.reserve(status.st_size);
+  char block[1 << 16];
+  ssize_t count;
+  while ((count = read(descriptor, block, sizeof(block))) != 0) {
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) break;
+    bytes.append(block, count);
+  }
+  const int error = errno;
+  close(descriptor);
+  if (count < 0) FailToRead(filename, error);
+  return bytes;
+}
+
+Image ReadImage(const string& filename, ImageChannels channels) {
+  try {
+    return DecodeImage(ReadFileBytes(filename), channels, filename);
+  } catch (const Error& error) {
+    throw error.WithFile(filename);
+  }
+}
+
+string EncodeImage(const Image& image, ImageFormat format) {
+  CHECK(format != ImageFormat::UNKNOWN) << "images are encoded as JPEG or PNG";
+  CheckImageSize(image.height, image.width);
+  return format == ImageFormat::JPEG ? EncodeJpeg(image) : EncodePng(image);
+}
+
+Image GrayOf(const Image& image) {
+  if (image.channels == 1) return image;
+  constexpr int kShift = 15;
+  constexpr int kBlue = 3735, kGreen = 19235, kRed = 9798;
+  static_assert(kBlue + kGreen + kRed == 1 << kShift, "white stays white");
+  Image gray(image.height, image.width, 1);
+  const uint8_t* pixel = image.pixels.data();
+  for (uint8_t& luma : gray.pixels) {
+    luma = (pixel[0] * kBlue + pixel[1] * kGreen + pixel[2] * kRed + (1 << (kShift - 1))) >> kShift;
+    pixel += image.channels;
+  }
+  return gray;
+}
+
+}  // namespace caffe
