@@ -44,7 +44,7 @@ ImageFormat FormatOfImage(const string& bytes);
  * transparency. An EXIF orientation is not applied. A JPEG that is cut short or damaged in part is decoded as
  * far as it goes, with a warning.
  *
- * @param name of the image, for messages.
+ * @param name of the image, for messages; may be empty.
  * @throws Error with the name where the bytes are no image, damaged, or of more than kMaxImagePixels.
  */
 Image DecodeImage(const string& bytes, ImageChannels channels, const string& name);

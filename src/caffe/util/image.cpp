@@ -64,7 +64,7 @@ Image DecodeImage(const string& bytes, ImageChannels channels, const string& nam
     }
     LOG(FATAL) << GuessFormat(bytes);
   } catch (const Error& error) {
-    throw Error("cannot decode the image '" + name + "': " + error.message());
+    throw Error("cannot decode the image" + (name.empty() ? "" : " '" + name + "'") + ": " + error.message());
   }
   return Image();
 }

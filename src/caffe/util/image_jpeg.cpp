@@ -146,7 +146,7 @@ Image DecodeJpeg(const string& bytes, ImageChannels channels, const string& name
                                 image.pixels.data(), image.row_bytes()))
       << decoder.error();
   if (decoder.warning()[0] != '\0')
-    LOG(WARNING) << "the image '" << name << "' is damaged: " << decoder.warning();
+    LOG(WARNING) << "the image " << name << " is damaged: " << decoder.warning();
   if (!ink) return image;
   const Image color = ColorOfInk(image);
   return gray ? GrayOf(color) : color;

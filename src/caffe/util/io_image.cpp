@@ -45,7 +45,7 @@ ImageFormat FormatNamed(const string& encoding) {
 
 bool Decode(Datum* datum, ImageChannels channels) {
   if (!datum->encoded()) return false;
-  SetImage(DecodeImage(datum->data(), channels, "of a record"), datum);
+  SetImage(DecodeImage(datum->data(), channels, ""), datum);
   return true;
 }
 

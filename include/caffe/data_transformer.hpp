@@ -1,0 +1,81 @@
+#ifndef CAFFE_DATA_TRANSFORMER_HPP
+#define CAFFE_DATA_TRANSFORMER_HPP
+
+#include <vector>
+
+#include "caffe/blob.hpp"
+#include "caffe/common.hpp"
+#include "caffe/proto/caffe.pb.h"
+#include "caffe/util/image.hpp"
+
+namespace caffe {
+
+/**
+ * @brief Makes the input of a net of images: cuts out, mirrors, subtracts a mean and scales.
+ *
+ * out = scale (in - mean), over a square of crop_size pixels: at a random place in the TRAIN phase, in the
+ * middle in the TEST phase. The mean of a mean_file is taken at the same place, before mirroring. With
+ * `mirror` an image is flipped left to right in one of two cases, in both phases.
+ *
+ * Of an image the random numbers are, in this order: mirror, row, column.
+ */
+template <typename Dtype>
+class DataTransformer {
+ public:
+  /// @throws Error where param contradicts itself or its mean_file cannot be read.
+  explicit DataTransformer(const TransformationParameter& param, Phase phase);
+  virtual ~DataTransformer() {}
+
+  /// Seeds the transformer's generator from the calling thread's, where random numbers are needed.
+  void InitRand();
+
+  /// Transforms a datum, decoding it if it is encoded, into the first item of the blob, whose shape must be
+  /// the one of InferBlobShape but for the number of items.
+  void Transform(const Datum& datum, Blob<Dtype>* transformed_blob);
+  /// The same for an image.
+  void Transform(const Image& image, Blob<Dtype>* transformed_blob);
+  /// Transforms each datum into the item of its place; the blob may have more items.
+  void Transform(const vector<Datum>& datum_vector, Blob<Dtype>* transformed_blob);
+  /// Transforms all items with one crop and one flip. A blob of count 0 is shaped.
+  void Transform(Blob<Dtype>* input_blob, Blob<Dtype>* transformed_blob);
+
+  /// The shape of the transformed data: 1 (or the number of datums), channels, height, width.
+  vector<int> InferBlobShape(const Datum& datum);
+  vector<int> InferBlobShape(const Image& image);
+  vector<int> InferBlobShape(const vector<Datum>& datum_vector);
+
+ protected:
+  /// A number in [0, n). @throws Error where InitRand was not called.
+  virtual int Rand(int n);
+  /// Transforms a decoded datum.
+  void Transform(const Datum& datum, Dtype* transformed_data);
+
+  TransformationParameter param_;
+  shared_ptr<Caffe::RNG> rng_;
+  Phase phase_;
+  Blob<Dtype> data_mean_;
+  vector<Dtype> mean_values_;
+
+ private:
+  template <typename Value>
+  struct View;
+  struct Placement;
+
+  template <typename Value>
+  static View<Value> PlanesOf(const Value* data, int channels, int height, int width);
+  static View<uint8_t> PixelsOf(const Image& image);
+
+  /// The image of an encoded datum, in the number of channels that the parameters ask for.
+  Image Decode(const Datum& datum) const;
+  vector<int> ShapeOf(int channels, int height, int width) const;
+  void CheckShape(const Blob<Dtype>& blob, const vector<int>& shape) const;
+  void CheckMean(int channels, int height, int width) const;
+  /// Draws crop and flip.
+  Placement Place(int channels, int height, int width);
+  template <typename Value>
+  void Apply(const View<Value>& in, const Placement& placement, Dtype* out) const;
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_DATA_TRANSFORMER_HPP
