@@ -10,6 +10,7 @@
 
 #include "caffe/filler.hpp"
 #include "caffe/layer.hpp"
+#include "caffe/test/test_error_util.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/parallel_for.hpp"
 
@@ -33,17 +34,6 @@ void FillNormal(Blob<Dtype>* blob) {
   FillerParameter filler;
   filler.set_type("gaussian");
   FillBlob(filler, blob);
-}
-
-/// The text of the Error that a function throws; empty where it throws none.
-template <typename Function>
-string ErrorOf(Function function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
 }
 
 /// A layer with blobs of its own, for one bottom and one top.

@@ -8,6 +8,7 @@
 
 #include "caffe/test/test_caffe_main.hpp"
 #include "caffe/test/test_error_util.hpp"
+#include "layer_test_util.hpp"
 #include "net_test_util.hpp"
 
 namespace caffe {
@@ -33,11 +34,6 @@ void FillAscending(Blob<Dtype>* blob) {
 
 Hdf5Handle CreateFile(const string& path) {
   return Hdf5Handle(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), H5Fclose);
-}
-
-template <typename Dtype>
-vector<Dtype> Data(const Blob<Dtype>& blob) {
-  return vector<Dtype>(blob.cpu_data(), blob.cpu_data() + blob.count());
 }
 
 }  // namespace
@@ -72,7 +68,7 @@ TYPED_TEST(Hdf5Test, BlobsOfAllShapesComeBack) {
     Blob<TypeParam> data(vector<int>{1, 2});
     hdf5_load_nd_dataset(file.get(), ("data" + std::to_string(i)).c_str(), 0, kMaxBlobAxes, &data, true);
     EXPECT_EQ(data.shape(), shapes[i]);
-    EXPECT_EQ(Data(data), Data(expected));
+    EXPECT_EQ(DataOf(data), DataOf(expected));
     Blob<TypeParam> diff(shapes[i]);
     hdf5_load_nd_dataset(file.get(), ("diff" + std::to_string(i)).c_str(), 0, kMaxBlobAxes, &diff);
     for (int j = 0; j < diff.count(); ++j) EXPECT_EQ(diff.cpu_data()[j], expected.cpu_diff()[j]);
@@ -96,11 +92,11 @@ TYPED_TEST(Hdf5Test, NumbersOfOtherTypesAreConverted) {
   save("bytes", H5T_NATIVE_UCHAR, bytes);
   Blob<TypeParam> blob;
   hdf5_load_nd_dataset(file.get(), "doubles", 2, 2, &blob, true);
-  EXPECT_EQ(Data(blob), (vector<TypeParam>{0.5, -1.25, 3, 4}));
+  EXPECT_EQ(DataOf(blob), (vector<TypeParam>{0.5, -1.25, 3, 4}));
   hdf5_load_nd_dataset(file.get(), "floats", 2, 2, &blob, true);
-  EXPECT_EQ(Data(blob), (vector<TypeParam>{0.5, -1.25, 3, 4}));
+  EXPECT_EQ(DataOf(blob), (vector<TypeParam>{0.5, -1.25, 3, 4}));
   hdf5_load_nd_dataset(file.get(), "bytes", 2, 2, &blob, true);
-  EXPECT_EQ(Data(blob), (vector<TypeParam>{0, 1, 200, 255}));
+  EXPECT_EQ(DataOf(blob), (vector<TypeParam>{0, 1, 200, 255}));
 }
 
 TYPED_TEST(Hdf5Test, ErrorsNameFileAndDataset) {

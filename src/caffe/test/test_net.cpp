@@ -7,6 +7,7 @@
 
 #include "caffe/test/test_caffe_main.hpp"
 #include "caffe/test/test_error_util.hpp"
+#include "layer_test_util.hpp"
 #include "net_test_util.hpp"
 
 namespace caffe {
@@ -52,21 +53,6 @@ void FillInputs(Net<Dtype>* net) {
   for (Blob<Dtype>* blob : net->input_blobs()) {
     for (int i = 0; i < blob->count(); ++i) blob->mutable_cpu_data()[i] = Dtype((value++ * 7) % 11 - 5) / 4;
   }
-}
-
-template <typename Dtype>
-vector<Dtype> Values(const Dtype* values, int count) {
-  return vector<Dtype>(values, values + count);
-}
-
-template <typename Dtype>
-vector<Dtype> Data(const Blob<Dtype>& blob) {
-  return Values(blob.cpu_data(), blob.count());
-}
-
-template <typename Dtype>
-vector<Dtype> Diff(const Blob<Dtype>& blob) {
-  return Values(blob.cpu_diff(), blob.count());
 }
 
 // The names of the layers that the net runs backward.
@@ -410,20 +396,20 @@ TYPED_TEST(NetTest, BackwardAddsUntilDiffsAreCleared) {
   const auto net = MakeNet<Dtype>(kTinyNet);
   FillInputs(net.get());
   net->ForwardBackward();
-  const vector<Dtype> once = Diff(*net->params()[0]);
+  const vector<Dtype> once = DiffOf(*net->params()[0]);
   net->ForwardBackward();
   for (size_t i = 0; i < once.size(); ++i) EXPECT_NEAR(net->params()[0]->cpu_diff()[i], 2 * once[i], 1e-4);
   net->ClearParamDiffs();
   for (const Blob<Dtype>* param : net->learnable_params()) EXPECT_EQ(param->asum_diff(), 0);
   net->ForwardBackward();
-  EXPECT_EQ(Diff(*net->params()[0]), once);
+  EXPECT_EQ(DiffOf(*net->params()[0]), once);
 }
 
 TYPED_TEST(NetTest, UpdateSubtractsDiffsOnceForSharedParameters) {
   typedef typename TypeParam::Dtype Dtype;
   const auto net = MakeNet<Dtype>(kX + InnerProduct("a", "x", "param { name: 'w' }") +
                                   InnerProduct("b", "a", "param { name: 'w' }"));
-  const vector<Dtype> before = Data(*net->params()[0]);
+  const vector<Dtype> before = DataOf(*net->params()[0]);
   std::fill_n(net->params()[0]->mutable_cpu_diff(), 9, Dtype(0.25));
   net->Update();
   for (int i = 0; i < 9; ++i) EXPECT_NEAR(net->params()[1]->cpu_data()[i], before[i] - 0.25, 1e-6);
@@ -436,7 +422,7 @@ TYPED_TEST(NetTest, PartsRunAsTheWhole) {
   Dtype loss;
   net->Forward(&loss);
   net->Backward();
-  const vector<Dtype> gradient = Diff(*net->input_blobs()[0]);
+  const vector<Dtype> gradient = DiffOf(*net->input_blobs()[0]);
   EXPECT_EQ(net->ForwardTo(2), 0);
   EXPECT_EQ(net->ForwardFrom(3), loss);
   EXPECT_EQ(net->ForwardFromTo(1, 3), loss);
@@ -447,7 +433,7 @@ TYPED_TEST(NetTest, PartsRunAsTheWhole) {
   net->BackwardTo(2);
   EXPECT_EQ(net->input_blobs()[0]->asum_diff(), 0);
   net->BackwardFrom(1);
-  EXPECT_EQ(Diff(*net->input_blobs()[0]), gradient);
+  EXPECT_EQ(DiffOf(*net->input_blobs()[0]), gradient);
   EXPECT_THROW(net->ForwardFrom(-1), Error);
   EXPECT_THROW(net->ForwardTo(4), Error);
   EXPECT_THROW(net->BackwardFrom(4), Error);
@@ -461,7 +447,7 @@ TYPED_TEST(NetTest, ForwardTakesInputs) {
   for (int i = 0; i < data.count(); ++i) data.mutable_cpu_data()[i] = i;
   Dtype loss;
   net->Forward({&data, &target}, &loss);
-  EXPECT_EQ(Data(*net->input_blobs()[0]), Data(data));
+  EXPECT_EQ(DataOf(*net->input_blobs()[0]), DataOf(data));
   EXPECT_TRUE(
       Contains(ErrorOf([&] { net->Forward({&data, &target, &third}); }), "the net has 2 input(s), not 3"));
   EXPECT_TRUE(Contains(ErrorOf([&] { net->Forward({&third}); }), "shape"));
@@ -667,7 +653,7 @@ const char kSaved[] = R"(
 template <typename Dtype>
 vector<vector<Dtype>> Weights(const Net<Dtype>& net) {
   vector<vector<Dtype>> weights;
-  for (const auto& param : net.params()) weights.push_back(Data(*param));
+  for (const auto& param : net.params()) weights.push_back(DataOf(*param));
   return weights;
 }
 
@@ -712,7 +698,7 @@ TYPED_TEST(NetTest, SavesGradientsOnRequest) {
   net->ToProto(&message, true);
   Blob<Dtype> stored;
   stored.FromProto(message.layer(1).blobs(0));
-  EXPECT_EQ(Diff(stored), Diff(*net->params()[0]));
+  EXPECT_EQ(DiffOf(stored), DiffOf(*net->params()[0]));
 }
 
 TYPED_TEST(NetTest, CopiesByNameAndLeavesTheRest) {
