@@ -1,5 +1,6 @@
 #include "caffe/blob.hpp"
 
+#include <algorithm>
 #include <climits>
 #include <type_traits>
 #include <vector>
@@ -44,10 +45,8 @@ int CheckedCount(const vector<int>& shape) {
 }
 
 template <typename Values, typename Dtype>
-void CopyValues(const Values& values, int count, const char* what, Dtype* to) {
-  CHECK_EQ(count, values.size()) << "a stored blob has another number of " << what
-                                 << " than its shape asks for";
-  for (int i = 0; i < count; ++i) to[i] = static_cast<Dtype>(values[i]);
+void CopyValues(const Values& values, Dtype* to) {
+  std::transform(values.begin(), values.end(), to, [](auto value) { return static_cast<Dtype>(value); });
 }
 
 template <typename Dtype>
@@ -370,10 +369,14 @@ bool Blob<Dtype>::ShapeEquals(const BlobProto& other) {
 template <typename Dtype>
 void Blob<Dtype>::FromProto(const BlobProto& proto, bool reshape) {
   const vector<int> shape = ShapeOf(proto);
-  // Before anything is allocated: a damaged file must not ask for more memory than it has values.
+  // Before anything is allocated or changed: a damaged file must not ask for more memory than it has values.
   const int count = CheckedCount(shape);
-  const int64_t stored = proto.double_data_size() > 0 ? proto.double_data_size() : proto.data_size();
-  CHECK_EQ(count, stored) << "a stored blob of shape " << ShapeText(shape) << "has another number of values";
+  const int num_values = proto.double_data_size() > 0 ? proto.double_data_size() : proto.data_size();
+  const int num_gradients = proto.double_diff_size() > 0 ? proto.double_diff_size() : proto.diff_size();
+  CHECK_EQ(count, num_values) << "a stored blob of shape " << ShapeText(shape)
+                              << "has another number of values";
+  CHECK(num_gradients == 0 || num_gradients == count) << "a stored blob of shape " << ShapeText(shape)
+                                                      << "has another number of gradients: " << num_gradients;
   if (reshape) {
     Reshape(shape);
   } else {
@@ -381,14 +384,14 @@ void Blob<Dtype>::FromProto(const BlobProto& proto, bool reshape) {
                               << shape_string();
   }
   if (proto.double_data_size() > 0) {
-    CopyValues(proto.double_data(), count_, "values", mutable_cpu_data());
+    CopyValues(proto.double_data(), mutable_cpu_data());
   } else {
-    CopyValues(proto.data(), count_, "values", mutable_cpu_data());
+    CopyValues(proto.data(), mutable_cpu_data());
   }
   if (proto.double_diff_size() > 0) {
-    CopyValues(proto.double_diff(), count_, "gradients", mutable_cpu_diff());
+    CopyValues(proto.double_diff(), mutable_cpu_diff());
   } else if (proto.diff_size() > 0) {
-    CopyValues(proto.diff(), count_, "gradients", mutable_cpu_diff());
+    CopyValues(proto.diff(), mutable_cpu_diff());
   }
 }
 
