@@ -1,0 +1,106 @@
+#include "caffe/layers/base_data_layer.hpp"
+
+#include <vector>
+
+namespace caffe {
+
+template <typename Dtype>
+BaseDataLayer<Dtype>::BaseDataLayer(const LayerParameter& param)
+    : Layer<Dtype>(param), transform_param_(param.transform_param()) {}
+
+template <typename Dtype>
+void BaseDataLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
+  output_labels_ = top.size() > 1;
+  data_transformer_ = std::make_shared<DataTransformer<Dtype>>(transform_param_, this->phase_);
+  data_transformer_->InitRand();
+  DataLayerSetUp(bottom, top);
+}
+
+template <typename Dtype>
+BasePrefetchingDataLayer<Dtype>::BasePrefetchingDataLayer(const LayerParameter& param)
+    : BaseDataLayer<Dtype>(param), prefetch_(param.data_param().prefetch()) {
+  for (auto& batch : prefetch_) {
+    batch = std::make_shared<Batch<Dtype>>();
+    prefetch_free_.push(batch.get());
+  }
+}
+
+template <typename Dtype>
+void BasePrefetchingDataLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bottom,
+                                                 const vector<Blob<Dtype>*>& top) {
+  CHECK(!is_started()) << "a data layer can be set up only once";
+  LOG_IF(FATAL, prefetch_.empty()) << "data_param.prefetch is 0: read at least 1 batch ahead";
+  BaseDataLayer<Dtype>::LayerSetUp(bottom, top);
+  this->data_transformer_->InitRand();
+  StartInternalThread();
+}
+
+template <typename Dtype>
+void BasePrefetchingDataLayer<Dtype>::ShapeTops(const vector<int>& item_shape, int batch_size,
+                                                const vector<Blob<Dtype>*>& top) {
+  for (const auto& batch : prefetch_) {
+    ShapeBatch(item_shape, batch_size, batch.get());
+    // Memory that is missing is missed here and not in the worker.
+    batch->data_.mutable_cpu_data();
+    batch->label_.Reshape({batch_size});
+    batch->label_.mutable_cpu_data();
+  }
+  top[0]->ReshapeLike(prefetch_[0]->data_);
+  LOG(INFO) << "output data size: " << top[0]->num() << "," << top[0]->channels() << "," << top[0]->height()
+            << "," << top[0]->width();
+  if (this->output_labels_) top[1]->ReshapeLike(prefetch_[0]->label_);
+}
+
+template <typename Dtype>
+void BasePrefetchingDataLayer<Dtype>::ShapeBatch(const vector<int>& item_shape, int batch_size,
+                                                 Batch<Dtype>* batch) {
+  transformed_data_.Reshape(item_shape);
+  vector<int> shape = item_shape;
+  shape[0] = batch_size;
+  batch->data_.Reshape(shape);
+}
+
+template <typename Dtype>
+void BasePrefetchingDataLayer<Dtype>::InternalThreadEntry() {
+  while (!must_stop()) {
+    Batch<Dtype>* batch = prefetch_free_.pop();
+    load_batch(batch);
+    prefetch_full_.push(batch);
+  }
+}
+
+template <typename Dtype>
+void BasePrefetchingDataLayer<Dtype>::InternalThreadFailed(std::exception_ptr error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const Error&) {
+    prefetch_full_.fail(error);
+  } catch (const std::exception& other) {
+    // Of any other exception the layer's name would not be told.
+    prefetch_full_.fail(std::make_exception_ptr(Error(string("cannot read the data: ") + other.what())));
+  } catch (...) {
+    prefetch_full_.fail(error);
+  }
+}
+
+template <typename Dtype>
+void BasePrefetchingDataLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>&,
+                                                  const vector<Blob<Dtype>*>& top) {
+  if (prefetch_current_) prefetch_free_.push(prefetch_current_);
+  prefetch_current_ = nullptr;
+  prefetch_current_ = prefetch_full_.pop("Waiting for data");
+  top[0]->ReshapeLike(prefetch_current_->data_);
+  top[0]->set_cpu_data(prefetch_current_->data_.mutable_cpu_data());
+  if (!this->output_labels_) return;
+  top[1]->ReshapeLike(prefetch_current_->label_);
+  top[1]->set_cpu_data(prefetch_current_->label_.mutable_cpu_data());
+}
+
+#ifdef CPU_ONLY
+STUB_GPU_FORWARD(BasePrefetchingDataLayer, Forward);
+#endif
+
+INSTANTIATE_CLASS(BaseDataLayer);
+INSTANTIATE_CLASS(BasePrefetchingDataLayer);
+
+}  // namespace caffe

@@ -1,0 +1,134 @@
+#include "caffe/layers/image_data_layer.hpp"
+
+#include <cerrno>
+#include <cstdlib>
+#include <fstream>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "caffe/util/image.hpp"
+#include "caffe/util/math_functions.hpp"
+#include "caffe/util/rng.hpp"
+
+namespace caffe {
+
+namespace {
+
+constexpr char kBlank[] = " \t\r";
+
+/// "NAME LABEL", where the name may have blanks within. False where the line is not that.
+bool ParseLine(const string& line, string* name, int* label) {
+  const size_t label_end = line.find_last_not_of(kBlank);
+  const size_t label_start = line.find_last_of(kBlank, label_end) + 1;
+  if (label_end == string::npos || label_start == 0) return false;
+  const size_t name_end = line.find_last_not_of(kBlank, label_start - 1);
+  if (name_end == string::npos) return false;
+  const string number = line.substr(label_start, label_end + 1 - label_start);
+  char* parsed;
+  errno = 0;
+  const long value = std::strtol(number.c_str(), &parsed, 10);
+  if (*parsed != '\0' || errno != 0 || value < INT_MIN || value > INT_MAX) return false;
+  *name = line.substr(0, name_end + 1);
+  *label = static_cast<int>(value);
+  return true;
+}
+
+}  // namespace
+
+template <typename Dtype>
+ImageDataLayer<Dtype>::~ImageDataLayer() {
+  this->StopInternalThread();
+}
+
+template <typename Dtype>
+void ImageDataLayer<Dtype>::ReadList() {
+  const string& source = this->layer_param_.image_data_param().source();
+  LOG(INFO) << "Opening file " << source;
+  errno = 0;
+  std::ifstream list(source);
+  const auto fail = [&source](const string& what) { throw Error(what, "", "", source); };
+  if (!list)
+    fail("cannot read the list of images '" + source + "': " + std::generic_category().message(errno));
+  string line, name;
+  int label;
+  for (int number = 1; std::getline(list, line); ++number) {
+    if (line.find_first_not_of(kBlank) == string::npos) continue;
+    if (!ParseLine(line, &name, &label)) {
+      fail(source + ":" + std::to_string(number) +
+           ": a line is a file name, a blank and an integer label; this is '" + line.substr(0, 100) + "'");
+    }
+    lines_.emplace_back(name, label);
+  }
+  if (lines_.empty()) fail("the list of images '" + source + "' is empty");
+}
+
+template <typename Dtype>
+Image ImageDataLayer<Dtype>::ReadLine(int line) const {
+  const ImageDataParameter& param = this->layer_param_.image_data_param();
+  Image image = ReadImage(param.root_folder() + lines_[line].first,
+                          param.is_color() ? ImageChannels::COLOR : ImageChannels::GRAY);
+  if (param.new_height() == 0) return image;
+  return ResizeImage(image, param.new_height(), param.new_width());
+}
+
+template <typename Dtype>
+void ImageDataLayer<Dtype>::DataLayerSetUp(const vector<Blob<Dtype>*>&, const vector<Blob<Dtype>*>& top) {
+  const ImageDataParameter& param = this->layer_param_.image_data_param();
+  LOG_IF(FATAL, (param.new_height() == 0) != (param.new_width() == 0))
+      << "image_data_param has new_height " << param.new_height() << " and new_width " << param.new_width()
+      << ": give both or neither";
+  LOG_IF(FATAL, param.batch_size() < 1 || param.batch_size() > INT_MAX)
+      << "image_data_param.batch_size is " << param.batch_size()
+      << ": give the number of images of a forward pass";
+  ReadList();
+  if (param.shuffle()) {
+    LOG(INFO) << "Shuffling data";
+    prefetch_rng_ = std::make_shared<Caffe::RNG>(caffe_rng_rand());
+    ShuffleImages();
+  } else if (this->phase_ == TRAIN && Caffe::solver_rank() > 0 && param.rand_skip() == 0) {
+    LOG(WARNING) << "Shuffling or skipping recommended for multi-GPU";
+  }
+  LOG(INFO) << "A total of " << lines_.size() << " images.";
+  if (param.rand_skip() > 0) {
+    const unsigned int skip = caffe_rng_rand() % param.rand_skip();
+    LOG(INFO) << "Skipping first " << skip << " data points.";
+    LOG_IF(FATAL, skip >= lines_.size()) << "image_data_param.rand_skip is " << param.rand_skip()
+                                         << ", above the " << lines_.size() << " images of the list";
+    lines_id_ = static_cast<int>(skip);
+  }
+  const vector<int> item_shape = this->data_transformer_->InferBlobShape(ReadLine(lines_id_));
+  this->ShapeTops(item_shape, param.batch_size(), top);
+}
+
+template <typename Dtype>
+void ImageDataLayer<Dtype>::ShuffleImages() {
+  shuffle(lines_.begin(), lines_.end(), static_cast<rng_t*>(prefetch_rng_->generator()));
+}
+
+template <typename Dtype>
+void ImageDataLayer<Dtype>::load_batch(Batch<Dtype>* batch) {
+  const ImageDataParameter& param = this->layer_param_.image_data_param();
+  const int batch_size = param.batch_size();
+  for (int item = 0; item < batch_size; ++item) {
+    const Image image = ReadLine(lines_id_);
+    try {
+      if (item == 0) this->ShapeBatch(this->data_transformer_->InferBlobShape(image), batch_size, batch);
+      this->TransformItem(image, item, batch);
+    } catch (const Error& error) {
+      const string file = param.root_folder() + lines_[lines_id_].first;
+      throw Error("image '" + file + "': " + error.message(), "", "", file);
+    }
+    batch->label_.mutable_cpu_data()[item] = lines_[lines_id_].second;
+    if (++lines_id_ < static_cast<int>(lines_.size())) continue;
+    LOG_IF(INFO, Caffe::root_solver()) << "Restarting data prefetching from start.";
+    lines_id_ = 0;
+    if (param.shuffle()) ShuffleImages();
+  }
+}
+
+INSTANTIATE_CLASS(ImageDataLayer);
+REGISTER_LAYER_CLASS(ImageData);
+
+}  // namespace caffe

@@ -1,0 +1,83 @@
+#include "caffe/layers/memory_data_layer.hpp"
+
+#include <vector>
+
+namespace caffe {
+
+template <typename Dtype>
+void MemoryDataLayer<Dtype>::DataLayerSetUp(const vector<Blob<Dtype>*>&, const vector<Blob<Dtype>*>& top) {
+  const MemoryDataParameter& param = this->layer_param_.memory_data_param();
+  batch_size_ = param.batch_size();
+  channels_ = param.channels();
+  height_ = param.height();
+  width_ = param.width();
+  LOG_IF(FATAL, batch_size_ < 1 || channels_ < 1 || height_ < 1 || width_ < 1)
+      << "memory_data_param needs batch_size, channels, height and width, all positive; they are "
+      << batch_size_ << ", " << channels_ << ", " << height_ << " and " << width_;
+  top[0]->Reshape({batch_size_, channels_, height_, width_});
+  top[1]->Reshape({batch_size_});
+  size_ = top[0]->count(1);
+}
+
+template <typename Dtype>
+void MemoryDataLayer<Dtype>::AddDatumVector(const vector<Datum>& datum_vector) {
+  CHECK(!has_new_data_) << "Can't add data until current data has been consumed.";
+  CHECK(!datum_vector.empty()) << "There is no datum to add.";
+  const int count = static_cast<int>(datum_vector.size());
+  CHECK_EQ(count % batch_size_, 0) << "the number of datums added, " << count
+                                   << ", must be a multiple of the batch size " << batch_size_;
+  // What was served goes with the memory, also where a datum turns out to be damaged.
+  data_ = nullptr;
+  added_data_.Reshape({count, channels_, height_, width_});
+  added_label_.Reshape({count});
+  this->data_transformer_->Transform(datum_vector, &added_data_);
+  Dtype* labels = added_label_.mutable_cpu_data();
+  for (int i = 0; i < count; ++i) labels[i] = datum_vector[i].label();
+  Serve(added_data_.mutable_cpu_data(), labels, count);
+  has_new_data_ = true;
+}
+
+template <typename Dtype>
+void MemoryDataLayer<Dtype>::Reset(Dtype* data, Dtype* label, int n) {
+  CHECK(data != nullptr && label != nullptr) << "Reset needs data and labels";
+  CHECK(n > 0 && n % batch_size_ == 0)
+      << "the number of items, " << n << ", must be a multiple of the batch size " << batch_size_;
+  LOG_IF(WARNING, this->layer_param_.has_transform_param())
+      << this->type() << " does not transform array data on Reset()";
+  Serve(data, label, n);
+}
+
+template <typename Dtype>
+void MemoryDataLayer<Dtype>::Serve(Dtype* data, Dtype* labels, int n) {
+  data_ = data;
+  labels_ = labels;
+  n_ = n;
+  pos_ = 0;
+}
+
+template <typename Dtype>
+void MemoryDataLayer<Dtype>::set_batch_size(int new_size) {
+  CHECK(!has_new_data_) << "Can't change batch_size until current data has been consumed.";
+  CHECK_GT(new_size, 0) << "the batch size must be positive";
+  batch_size_ = new_size;
+}
+
+template <typename Dtype>
+void MemoryDataLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>&, const vector<Blob<Dtype>*>& top) {
+  LOG_IF(FATAL, data_ == nullptr)
+      << "there is no data: call Reset or AddDatumVector (in Python, set_input_arrays)";
+  LOG_IF(FATAL, pos_ + batch_size_ > static_cast<size_t>(n_))
+      << "the memory holds " << n_ << " items, no multiple of the batch size " << batch_size_
+      << ", which has changed: call Reset or AddDatumVector again";
+  top[0]->Reshape({batch_size_, channels_, height_, width_});
+  top[1]->Reshape({batch_size_});
+  top[0]->set_cpu_data(data_ + pos_ * size_);
+  top[1]->set_cpu_data(labels_ + pos_);
+  pos_ = (pos_ + batch_size_) % n_;
+  if (pos_ == 0) has_new_data_ = false;
+}
+
+INSTANTIATE_CLASS(MemoryDataLayer);
+REGISTER_LAYER_CLASS(MemoryData);
+
+}  // namespace caffe
