@@ -4,7 +4,7 @@ The interface is pycaffe's: ``caffe.Net``, the solvers, ``caffe.NetSpec``; ``caf
 precision needs. Errors of the engine are ``caffe.Error``.
 """
 
-from . import io
+from . import hwgq, io
 from ._caffe import (
     Error,
     Layer,
@@ -27,6 +27,7 @@ from ._caffe import (
 from .net_spec import NetSpec, layers, params, to_proto
 from .proto.caffe_pb2 import TEST, TRAIN
 from .pycaffe import (
+    NCCL,
     AdaDeltaSolver,
     AdaGradSolver,
     AdamSolver,
@@ -34,9 +35,11 @@ from .pycaffe import (
     Net,
     RMSPropSolver,
     SGDSolver,
+    Timer,
 )
 
 __all__ = [
+    "NCCL",
     "TEST",
     "TRAIN",
     "AdaDeltaSolver",
@@ -49,9 +52,11 @@ __all__ = [
     "NetSpec",
     "RMSPropSolver",
     "SGDSolver",
+    "Timer",
     "__version__",
     "get_solver",
     "has_nccl",
+    "hwgq",
     "init_log",
     "io",
     "layer_type_list",

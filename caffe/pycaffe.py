@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ._caffe import (
+    NCCL,
     AdaDeltaSolver,
     AdaGradSolver,
     AdamSolver,
@@ -19,9 +20,11 @@ from ._caffe import (
     Net,
     RMSPropSolver,
     SGDSolver,
+    Timer,
 )
 
 __all__ = [
+    "NCCL",
     "AdaDeltaSolver",
     "AdaGradSolver",
     "AdamSolver",
@@ -29,6 +32,7 @@ __all__ = [
     "Net",
     "RMSPropSolver",
     "SGDSolver",
+    "Timer",
 ]
 
 

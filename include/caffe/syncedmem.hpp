@@ -28,6 +28,9 @@ class SyncedMemory {
   const void* cpu_data();
   /// Uses the caller's memory from now on; the caller keeps it alive and frees it.
   void set_cpu_data(void* data);
+  /// Keeps the host memory alive for as long as it is held, whatever becomes of this object. Null where the
+  /// memory is the caller's, or was not touched yet.
+  const std::shared_ptr<void>& cpu_owner() const { return own_cpu_; }
   const void* gpu_data();
   void set_gpu_data(void* data);
   void* mutable_cpu_data();
@@ -47,7 +50,7 @@ class SyncedMemory {
     bool use_cuda;
   };
 
-  std::unique_ptr<void, HostDeleter> own_cpu_;
+  std::shared_ptr<void> own_cpu_;
   void* cpu_ptr_ = nullptr;
   size_t size_ = 0;
   SyncedHead head_ = UNINITIALIZED;

@@ -3,8 +3,11 @@
 
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
+#include <pybind11/stl/filesystem.h>
 
+#include <filesystem>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "caffe/blob.hpp"
@@ -21,8 +24,21 @@ using Dtype = float;
 
 using BlobVec = std::vector<std::shared_ptr<Blob<Dtype>>>;
 
+/// A file's name: a str, bytes or os.PathLike.
+using Path = std::filesystem::path;
+
+/// For what computes, reads or writes: other Python threads run meanwhile.
 using ReleaseGil = py::call_guard<py::gil_scoped_release>;
 
+/// Parses a message that Python has serialized. @throws Error naming the message's type.
+template <typename Message>
+Message ParseMessage(const std::string& bytes) {
+  Message message;
+  CHECK(message.ParseFromString(bytes)) << "these bytes are no serialized " << Message::descriptor()->name();
+  return message;
+}
+
+// Each binds one topic.
 void BindErrors(py::module_& module);
 void BindLogging(py::module_& module);
 void BindDevice(py::module_& module);
@@ -30,12 +46,15 @@ void BindBlob(py::module_& module);
 void BindLayer(py::module_& module);
 void BindNet(py::module_& module);
 void BindSolver(py::module_& module);
-void BindTools(py::module_& module);
+void BindParallel(py::module_& module);
+void BindTimer(py::module_& module);
+void BindMessages(py::module_& module);
+void BindDatabase(py::module_& module);
 
 }  // namespace python
 }  // namespace caffe
 
-// Vectors of blobs are handed out by reference, so that what is appended in Python reaches the layer.
+// A layer's vector of blobs is handed out by reference, so that what is appended in Python reaches the layer.
 PYBIND11_MAKE_OPAQUE(caffe::python::BlobVec)
 
 #endif  // CAFFE_PYTHON_BINDINGS_HPP_

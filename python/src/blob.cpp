@@ -9,84 +9,97 @@ namespace python {
 
 namespace {
 
-// A NumPy array over the blob's memory. It holds the memory itself, so that it stays valid when the blob is
-// reshaped or its net is gone.
+// A NumPy array over the blob's memory, which it keeps alive: it stays valid when the blob is reshaped or its
+// net is gone. Memory that a caller lent to the blob can't be kept, so of that a copy is made, read-only for
+// no change to get lost unnoticed.
 py::array View(const Blob<Dtype>& blob, const std::shared_ptr<SyncedMemory>& memory) {
+  const std::vector<py::ssize_t> shape(blob.shape().begin(), blob.shape().end());
   auto* values = static_cast<Dtype*>(memory->mutable_cpu_data());
-  py::capsule owner(new std::shared_ptr<SyncedMemory>(memory),
-                    [](void* held) { delete static_cast<std::shared_ptr<SyncedMemory>*>(held); });
-  return py::array_t<Dtype>(std::vector<py::ssize_t>(blob.shape().begin(), blob.shape().end()), values,
-                            owner);
+  if (memory->cpu_owner() == nullptr) {
+    py::array_t<Dtype> copy(shape, values);
+    copy.attr("flags").attr("writeable") = false;
+    return copy;
+  }
+  py::capsule owner(new std::shared_ptr<void>(memory->cpu_owner()),
+                    [](void* held) { delete static_cast<std::shared_ptr<void>*>(held); });
+  return py::array_t<Dtype>(shape, values, owner);
 }
+
+py::array DataView(const Blob<Dtype>& blob) { return View(blob, blob.data()); }
+py::array DiffView(const Blob<Dtype>& blob) { return View(blob, blob.diff()); }
 
 void Assign(const py::array& view, const py::object& value) { view[py::ellipsis()] = value; }
 
-std::vector<int> ShapeFromArgs(const py::args& args) {
-  // Both reshape(2, 3) and reshape([2, 3]).
-  if (args.size() == 1 && py::isinstance<py::sequence>(args[0])) return args[0].cast<std::vector<int>>();
-  return args.cast<std::vector<int>>();
+// Both reshape(2, 3) and reshape([2, 3]).
+std::vector<int> ShapeFrom(const py::args& args) {
+  const py::object shape =
+      args.size() == 1 && py::isinstance<py::sequence>(args[0]) ? py::object(args[0]) : py::object(args);
+  try {
+    return shape.cast<std::vector<int>>();
+  } catch (const py::cast_error&) {
+    throw py::type_error("a shape is made of whole numbers, not " + std::string(py::repr(shape)));
+  }
 }
 
 size_t Position(const BlobVec& blobs, py::ssize_t index) {
   const auto size = static_cast<py::ssize_t>(blobs.size());
-  if (index < -size || index >= size) throw py::index_error("there are " + std::to_string(size) + " blobs");
+  if (index < -size || index >= size) {
+    throw py::index_error("there is no blob " + std::to_string(index) + ": there are " +
+                          std::to_string(size));
+  }
   return static_cast<size_t>(index < 0 ? index + size : index);
+}
+
+py::list Part(const BlobVec& blobs, const py::slice& slice) {
+  py::ssize_t start, stop, step, length;
+  if (!slice.compute(static_cast<py::ssize_t>(blobs.size()), &start, &stop, &step, &length)) {
+    throw py::error_already_set();
+  }
+  py::list part;
+  for (py::ssize_t i = 0; i < length; ++i) part.append(blobs[start + i * step]);
+  return part;
 }
 
 }  // namespace
 
 void BindBlob(py::module_& module) {
-  py::class_<Blob<Dtype>, std::shared_ptr<Blob<Dtype>>>(module, "Blob",
-                                                        "An N-dimensional array with its gradient.")
-      .def_property_readonly("shape",
-                             [](const Blob<Dtype>& blob) {
-                               py::tuple shape(blob.shape().size());
-                               for (size_t i = 0; i < blob.shape().size(); ++i) shape[i] = blob.shape()[i];
-                               return shape;
-                             })
-      .def_property_readonly("num", &Blob<Dtype>::num)
-      .def_property_readonly("channels", &Blob<Dtype>::channels)
-      .def_property_readonly("height", &Blob<Dtype>::height)
-      .def_property_readonly("width", &Blob<Dtype>::width)
-      .def_property_readonly("count", [](const Blob<Dtype>& blob) { return blob.count(); })
+  using BlobClass = Blob<Dtype>;
+  py::class_<BlobClass, std::shared_ptr<BlobClass>>(module, "Blob",
+                                                    "An N-dimensional array with its gradient.")
+      .def_property_readonly("shape", [](const BlobClass& blob) { return py::tuple(py::cast(blob.shape())); })
+      .def_property_readonly("num", &BlobClass::num, "The first of the four axes of old.")
+      .def_property_readonly("channels", &BlobClass::channels)
+      .def_property_readonly("height", &BlobClass::height)
+      .def_property_readonly("width", &BlobClass::width)
+      .def_property_readonly("count", py::overload_cast<>(&BlobClass::count, py::const_), "How many values.")
       .def(
-          "reshape", [](Blob<Dtype>& blob, const py::args& shape) { blob.Reshape(ShapeFromArgs(shape)); },
-          "Changes the shape; views taken before keep the old shape and memory.")
+          "reshape", [](BlobClass& blob, const py::args& shape) { blob.Reshape(ShapeFrom(shape)); },
+          "reshape(*shape): changes the shape. Arrays taken before keep the old shape and memory.")
       .def_property(
-          "data", [](const Blob<Dtype>& blob) { return View(blob, blob.data()); },
-          [](const Blob<Dtype>& blob, const py::object& value) { Assign(View(blob, blob.data()), value); },
+          "data", &DataView,
+          [](const BlobClass& blob, const py::object& value) { Assign(DataView(blob), value); },
           "The values, as an array that shares the blob's memory.")
       .def_property(
-          "diff", [](const Blob<Dtype>& blob) { return View(blob, blob.diff()); },
-          [](const Blob<Dtype>& blob, const py::object& value) { Assign(View(blob, blob.diff()), value); },
+          "diff", &DiffView,
+          [](const BlobClass& blob, const py::object& value) { Assign(DiffView(blob), value); },
           "The gradient, as an array that shares the blob's memory.")
       .def_property_readonly(
-          "_gpu_data_ptr",
-          [](const Blob<Dtype>& blob) { return reinterpret_cast<uintptr_t>(blob.gpu_data()); })
-      .def_property_readonly("_gpu_diff_ptr", [](const Blob<Dtype>& blob) {
+          "_gpu_data_ptr", [](const BlobClass& blob) { return reinterpret_cast<uintptr_t>(blob.gpu_data()); })
+      .def_property_readonly("_gpu_diff_ptr", [](const BlobClass& blob) {
         return reinterpret_cast<uintptr_t>(blob.gpu_diff());
       });
 
-  py::class_<BlobVec, std::shared_ptr<BlobVec>>(module, "BlobVec", "The blobs of a net or of a layer.")
+  // Iteration goes by index until there is none, so that a vector may grow meanwhile.
+  py::class_<BlobVec, std::shared_ptr<BlobVec>>(module, "BlobVec", "The parameters of a layer.")
       .def("__len__", &BlobVec::size)
       .def("__getitem__", [](const BlobVec& blobs, py::ssize_t i) { return blobs[Position(blobs, i)]; })
-      .def("__getitem__",
-           [](const BlobVec& blobs, const py::slice& slice) {
-             size_t start, stop, step, length;
-             if (!slice.compute(blobs.size(), &start, &stop, &step, &length)) throw py::error_already_set();
-             py::list part;
-             for (size_t i = 0; i < length; ++i, start += step) part.append(blobs[start]);
-             return part;
-           })
-      .def(
-          "__iter__", [](const BlobVec& blobs) { return py::make_iterator(blobs.begin(), blobs.end()); },
-          py::keep_alive<0, 1>())
+      .def("__getitem__", &Part)
       .def(
           "add_blob",
           [](BlobVec& blobs, const py::args& shape) {
-            blobs.push_back(std::make_shared<Blob<Dtype>>(ShapeFromArgs(shape)));
+            blobs.push_back(std::make_shared<BlobClass>(ShapeFrom(shape)));
           },
-          "Appends a blob of the given shape.");
+          "add_blob(*shape): appends a blob of zeros.");
 }
 
 }  // namespace python

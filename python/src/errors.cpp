@@ -6,7 +6,7 @@ namespace python {
 
 namespace {
 
-// Lives as long as the interpreter, which may outlive the module's own references.
+// Lives as long as the process: errors may be translated while the interpreter takes its modules apart.
 PyObject* error_class = nullptr;
 
 void RaiseInPython(const Error& error) {
@@ -21,10 +21,15 @@ void RaiseInPython(const Error& error) {
 }  // namespace
 
 void BindErrors(py::module_& module) {
-  error_class = PyErr_NewExceptionWithDoc("caffe.Error",
-                                          "An error of the engine. Attributes: message, layer_name, "
-                                          "layer_type, file (empty where they do not apply).",
-                                          PyExc_RuntimeError, nullptr);
+  py::dict defaults;
+  for (const char* attribute : {"message", "layer_name", "layer_type", "file"}) defaults[attribute] = "";
+  error_class = PyErr_NewExceptionWithDoc(
+      "caffe.Error",
+      "What goes wrong in the engine.\n\n"
+      "``str(error)`` names the file and the layer at fault and says what is wrong. Attributes, each empty\n"
+      "where it does not apply: ``message`` (what is wrong alone), ``layer_name``, ``layer_type``, ``file``.",
+      PyExc_RuntimeError, defaults.ptr());
+  if (error_class == nullptr) throw py::error_already_set();
   module.add_object("Error", py::reinterpret_borrow<py::object>(error_class));
   py::register_exception_translator([](std::exception_ptr pointer) {
     try {

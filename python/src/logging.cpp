@@ -1,32 +1,44 @@
 #include "caffe/util/logging.hpp"
 
-#include <unistd.h>
-
-#include <cstdio>
-
 #include "bindings.hpp"
 
 namespace caffe {
 namespace python {
 
+namespace {
+
+void InitLog(int level, bool to_stderr) {
+  logging::SetMinSeverity(level);
+  // Standard error is the log's only destination, so that without it lines go nowhere.
+  if (to_stderr) {
+    logging::SetSink(nullptr);
+  } else {
+    logging::SetSink([](logging::Severity, const std::string&, const std::string&) {});
+  }
+}
+
+logging::Severity SeverityOf(int level) {
+  CHECK(level >= logging::INFO && level <= logging::ERROR)
+      << "a line of the log is of level 0 (info), 1 (warning) or 2 (error), not " << level;
+  return static_cast<logging::Severity>(level);
+}
+
+}  // namespace
+
 void BindLogging(py::module_& module) {
-  // Lines go to standard error, or, without `stderr`, nowhere: what init_log(level, False) asks for.
-  const auto init = [](int level, bool to_stderr) {
-    logging::SetMinSeverity(level);
-    if (to_stderr) {
-      logging::SetSink(nullptr);
-    } else {
-      logging::SetSink([](logging::Severity, const std::string&, const std::string&) {});
-    }
-  };
-  module.def("init_log", [init] { init(0, true); }, "Logs everything to standard error.");
-  module.def(
-      "init_log", [init](int level) { init(level, true); }, py::arg("level"),
-      "Logs lines of at least this level (0 info, 1 warning, 2 error) to standard error.");
-  module.def("init_log", init, py::arg("level"), py::arg("stderr"));
+  module.def("init_log", &InitLog, py::arg("level") = 0, py::arg("stderr") = true,
+             "Logs lines of at least this level (0 info, 1 warning, 2 error) to standard error, or, without\n"
+             "``stderr``, nothing.");
   module.def(
       "log", [](const std::string& message) { LOG(INFO) << message; }, py::arg("message"),
       "Writes a line to the log.");
+  module.def(
+      "log_from",
+      [](const std::string& file, int line, const std::string& message, int level) {
+        logging::Write(SeverityOf(level), file.c_str(), line, message);
+      },
+      py::arg("file"), py::arg("line"), py::arg("message"), py::arg("level") = 0,
+      "Writes a line to the log that names a place in Python's source.");
 }
 
 }  // namespace python

@@ -11,5 +11,13 @@ PYBIND11_MODULE(_caffe, module) {
   BindLayer(module);
   BindNet(module);
   BindSolver(module);
-  BindTools(module);
+  BindParallel(module);
+  BindTimer(module);
+  BindMessages(module);
+  BindDatabase(module);
+  // Vectors of values are plain lists here; Caffe's names for them stay.
+  for (const char* name :
+       {"RawBlobVec", "LayerVec", "StringVec", "IntVec", "DtypeVec", "NetVec", "BoolVec"}) {
+    module.attr(name) = pybind11::module_::import("builtins").attr("list");
+  }
 }

@@ -4,34 +4,33 @@
 
 #include "bindings.hpp"
 #include "caffe/util/io.hpp"
+#include "callbacks.hpp"
 
 namespace caffe {
 namespace python {
 
 namespace {
 
+using NetClass = Net<Dtype>;
+
 Phase PhaseOf(int phase) {
-  CHECK(Phase_IsValid(phase)) << "phase must be caffe.TRAIN or caffe.TEST, not " << phase;
+  CHECK(Phase_IsValid(phase)) << "a phase is caffe.TRAIN or caffe.TEST, not " << phase;
   return static_cast<Phase>(phase);
 }
 
-std::shared_ptr<Net<Dtype>> MakeNet(const std::string& file, int phase, int level,
-                                    const std::optional<std::vector<std::string>>& stages,
-                                    const std::optional<std::string>& weights) {
+std::shared_ptr<NetClass> MakeNet(const Path& file, int phase, int level,
+                                  const std::optional<std::vector<std::string>>& stages,
+                                  const std::optional<Path>& weights) {
   py::gil_scoped_release release;
-  auto net = std::make_shared<Net<Dtype>>(file, PhaseOf(phase), level, stages ? &*stages : nullptr);
-  if (weights) net->CopyTrainedLayersFrom(*weights);
+  auto net = std::make_shared<NetClass>(file.string(), PhaseOf(phase), level, stages ? &*stages : nullptr);
+  if (weights) net->CopyTrainedLayersFrom(weights->string());
   return net;
 }
 
 // Runs a Python function with the number of the layer, from a pass that does not hold the interpreter.
-class PythonCallback : public Net<Dtype>::Callback {
+class PythonCallback : public NetClass::Callback {
  public:
-  explicit PythonCallback(py::function function) : function_(std::move(function)) {}
-  ~PythonCallback() override {
-    py::gil_scoped_acquire acquire;
-    function_ = py::function();
-  }
+  explicit PythonCallback(py::handle function) : function_(function) {}
 
  protected:
   void run(int layer) override {
@@ -40,79 +39,84 @@ class PythonCallback : public Net<Dtype>::Callback {
   }
 
  private:
-  py::function function_;
+  py::handle function_;
 };
 
-// Keeps the callback with the net's Python object, and tells the net.
-void AddCallback(const py::object& self, const py::function& function,
-                 void (Net<Dtype>::*add)(Net<Dtype>::Callback*)) {
-  auto* callback = new PythonCallback(function);
-  py::capsule owner(callback, [](void* held) { delete static_cast<PythonCallback*>(held); });
-  if (!py::hasattr(self, "_callbacks")) self.attr("_callbacks") = py::list();
-  self.attr("_callbacks").cast<py::list>().append(owner);
-  (self.cast<Net<Dtype>&>().*add)(callback);
+using AddCallback = void (NetClass::*)(NetClass::Callback*);
+
+auto CallbackAdder(AddCallback add) {
+  return [add](const py::object& self, const py::function& function) {
+    auto* callback = KeepCallback(self, std::make_unique<PythonCallback>(function), function);
+    (self.cast<NetClass&>().*add)(callback);
+  };
 }
 
 }  // namespace
 
 void BindNet(py::module_& module) {
-  using NetClass = Net<Dtype>;
-  py::class_<NetClass, std::shared_ptr<NetClass>> net(module, "Net", py::dynamic_attr(),
-                                                      "A network of layers.");
+  py::class_<NetClass, std::shared_ptr<NetClass>> net(
+      module, "Net", py::dynamic_attr(),
+      "A network of layers.\n\n"
+      "Net(network_file, phase, level=0, stages=None, weights=None) reads the definition from a prototxt "
+      "file\n"
+      "and, where given, the parameters from a .caffemodel or HDF5 file; Net(network_file, weights_file, "
+      "phase)\n"
+      "is the older form. Raises caffe.Error naming file, line, layer.");
   net.def(py::init(&MakeNet), py::arg("network_file"), py::arg("phase"), py::arg("level") = 0,
           py::arg("stages") = py::none(), py::arg("weights") = py::none())
-      .def(py::init([](const std::string& file, const std::string& weights, int phase) {
+      .def(py::init([](const Path& file, const Path& weights, int phase) {
              return MakeNet(file, phase, 0, std::nullopt, weights);
            }),
            py::arg("network_file"), py::arg("weights_file"), py::arg("phase"))
-      .def("_forward", &NetClass::ForwardFromTo, ReleaseGil(), py::arg("start"), py::arg("end"))
-      .def("_backward", &NetClass::BackwardFromTo, ReleaseGil(), py::arg("start"), py::arg("end"))
+      .def("_forward", &NetClass::ForwardFromTo, ReleaseGil(), py::arg("start"), py::arg("end"),
+           "Runs layers start ... end, both included; returns their loss.")
+      .def("_backward", &NetClass::BackwardFromTo, ReleaseGil(), py::arg("start"), py::arg("end"),
+           "Runs layers start ... end backward, start >= end, both included.")
       .def("reshape", &NetClass::Reshape, ReleaseGil(), "Shapes all blobs for the shapes of the inputs.")
-      .def("clear_param_diffs", &NetClass::ClearParamDiffs, ReleaseGil())
-      .def("copy_from", py::overload_cast<const std::string&>(&NetClass::CopyTrainedLayersFrom), ReleaseGil(),
-           py::arg("weights_file"),
-           "Copies the parameters of the layers that have the same name in the file.")
-      .def("share_with", &NetClass::ShareTrainedLayersWith, py::arg("other"), py::keep_alive<1, 2>(),
+      .def("clear_param_diffs", &NetClass::ClearParamDiffs, ReleaseGil(),
+           "Sets the gradients of all parameters to zero; backward adds to them.")
+      .def(
+          "copy_from", [](NetClass& self, const Path& file) { self.CopyTrainedLayersFrom(file.string()); },
+          ReleaseGil(), py::arg("weights_file"),
+          "Copies the parameters of the layers that have the same name in a .caffemodel or HDF5 file.")
+      .def("share_with", &NetClass::ShareTrainedLayersWith, py::arg("other"),
            "Shares the parameters of the layers that have the same name in the other net.")
       .def(
           "save",
-          [](const NetClass& self, const std::string& file) {
+          [](const NetClass& self, const Path& file) {
             NetParameter param;
-            self.ToProto(&param, false);
-            WriteProtoToBinaryFile(param, file);
+            self.ToProto(&param);
+            WriteProtoToBinaryFile(param, file.string());
           },
           ReleaseGil(), py::arg("file"), "Writes the parameters to a .caffemodel.")
       .def(
-          "save_hdf5", [](const NetClass& self, const std::string& file) { self.ToHDF5(file); }, ReleaseGil(),
-          py::arg("file"))
-      .def("load_hdf5", &NetClass::CopyTrainedLayersFromHDF5, ReleaseGil(), py::arg("file"))
-      .def_property_readonly("name", [](const NetClass& self) { return self.name(); })
-      .def_property_readonly("phase", [](const NetClass& self) { return static_cast<int>(self.phase()); })
+          "save_hdf5", [](const NetClass& self, const Path& file) { self.ToHDF5(file.string()); },
+          ReleaseGil(), py::arg("file"), "Writes the parameters to an HDF5 file.")
+      .def(
+          "load_hdf5",
+          [](NetClass& self, const Path& file) { self.CopyTrainedLayersFromHDF5(file.string()); },
+          ReleaseGil(), py::arg("file"), "Copies parameters from an HDF5 file, as copy_from.")
       .def_property_readonly(
-          "_blobs", [](NetClass& self) -> BlobVec& { return const_cast<BlobVec&>(self.blobs()); },
-          py::return_value_policy::reference_internal)
-      .def_property_readonly("layers", [](const NetClass& self) { return self.layers(); })
-      .def_property_readonly("_blob_names", [](const NetClass& self) { return self.blob_names(); })
-      .def_property_readonly("_layer_names", [](const NetClass& self) { return self.layer_names(); })
-      .def_property_readonly("_inputs", [](const NetClass& self) { return self.input_blob_indices(); })
-      .def_property_readonly("_outputs", [](const NetClass& self) { return self.output_blob_indices(); })
-      .def_property_readonly("_blob_loss_weights",
-                             [](const NetClass& self) { return self.blob_loss_weights(); })
-      .def("_bottom_ids", [](const NetClass& self, int i) { return self.bottom_ids(i); })
-      .def("_top_ids", [](const NetClass& self, int i) { return self.top_ids(i); })
-      .def("before_forward",
-           [](const py::object& self, const py::function& f) {
-             AddCallback(self, f, &NetClass::add_before_forward);
-           })
-      .def("after_forward", [](const py::object& self,
-                               const py::function& f) { AddCallback(self, f, &NetClass::add_after_forward); })
-      .def("before_backward",
-           [](const py::object& self, const py::function& f) {
-             AddCallback(self, f, &NetClass::add_before_backward);
-           })
-      .def("after_backward", [](const py::object& self, const py::function& f) {
-        AddCallback(self, f, &NetClass::add_after_backward);
-      });
+          "layers", [](const NetClass& self) { return self.layers(); }, "The layers, in order.")
+      // A list of its own: the net's vector must not grow.
+      .def_property_readonly("_blobs",
+                             [](const NetClass& self) {
+                               py::list blobs;
+                               for (const auto& blob : self.blobs()) blobs.append(blob);
+                               return blobs;
+                             })
+      .def_property_readonly("_blob_names", &NetClass::blob_names)
+      .def_property_readonly("_layer_names", &NetClass::layer_names)
+      .def_property_readonly("_inputs", &NetClass::input_blob_indices)
+      .def_property_readonly("_outputs", &NetClass::output_blob_indices)
+      .def_property_readonly("_blob_loss_weights", &NetClass::blob_loss_weights)
+      .def("_bottom_ids", &NetClass::bottom_ids, py::arg("layer"))
+      .def("_top_ids", &NetClass::top_ids, py::arg("layer"))
+      .def("before_forward", CallbackAdder(&NetClass::add_before_forward), py::arg("function"),
+           "Calls function(layer) with the number of each layer before it runs forward.")
+      .def("after_forward", CallbackAdder(&NetClass::add_after_forward), py::arg("function"))
+      .def("before_backward", CallbackAdder(&NetClass::add_before_backward), py::arg("function"))
+      .def("after_backward", CallbackAdder(&NetClass::add_after_backward), py::arg("function"));
 }
 
 }  // namespace python

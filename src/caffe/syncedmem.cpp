@@ -35,7 +35,7 @@ void SyncedMemory::to_cpu() {
   void* memory = nullptr;
   HostDeleter deleter;
   CaffeMallocHost(&memory, size_, &deleter.use_cuda);
-  own_cpu_ = {memory, deleter};
+  own_cpu_.reset(memory, deleter);
   std::memset(memory, 0, size_);
   cpu_ptr_ = memory;
   head_ = HEAD_AT_CPU;
