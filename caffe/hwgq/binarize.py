@@ -1,9 +1,9 @@
 """From a trained net to nets for deployment: one with binary layers, one with their weights binarized.
 
 The first (``deploy.prototxt``) computes what the trained net computes in its test phase, without data and
-loss layers. The second (``deploy_bw.prototxt`` with ``_BW.caffemodel``) is the first with ordinary convolutions
-and inner products in place of the binary ones, and weights +-alpha in place of the real ones; the outputs are
-equal.
+loss layers. The second (``deploy_bw.prototxt`` with ``_BW.caffemodel``) is the first with ordinary
+convolutions and inner products in place of the binary ones, and weights +-alpha in place of the real ones;
+the outputs are equal.
 """
 
 from __future__ import annotations

@@ -5,12 +5,18 @@
 #include "bindings.hpp"
 #include "caffe/util/binarize.hpp"
 #include "caffe/util/io.hpp"
+#include "caffe/util/path_resolve.hpp"
 #include "caffe/util/upgrade_proto.hpp"
 
 namespace caffe {
 namespace python {
 
 namespace {
+
+void ReadSolver(const std::string& file, SolverParameter* param) {
+  ReadSolverParamsFromTextFileOrDie(file, param);
+  ResolvePaths(file, param);
+}
 
 template <typename Message, void (*Read)(const std::string&, Message*)>
 py::bytes ReadMessage(const Path& file) {
@@ -43,9 +49,9 @@ void BindMessages(py::module_& module) {
              "A net's definition, brought to today's format, as a serialized NetParameter.");
   module.def("read_net_binary", &ReadMessage<NetParameter, ReadNetParamsFromBinaryFileOrDie>, py::arg("file"),
              "A .caffemodel, brought to today's format, as a serialized NetParameter.");
-  module.def("read_solver_text", &ReadMessage<SolverParameter, ReadSolverParamsFromTextFileOrDie>,
-             py::arg("file"),
-             "A solver's definition, brought to today's format, as a serialized SolverParameter.");
+  module.def("read_solver_text", &ReadMessage<SolverParameter, ReadSolver>, py::arg("file"),
+             "A solver's definition, brought to today's format and with the paths in it resolved, as a\n"
+             "serialized SolverParameter.");
   module.def(
       "write_net_text",
       [](const std::string& message, const Path& file) {

@@ -1,0 +1,64 @@
+"""caffe time: times a net layer by layer."""
+
+from __future__ import annotations
+
+import time as clock
+from collections.abc import Callable, Sequence
+
+from .. import _caffe
+from ..proto import caffe_pb2
+from ..pycaffe import Net
+from . import flags
+
+
+def run(arguments: Sequence[str]) -> int:
+    parser = flags.parser(
+        "time",
+        "Times forward and backward passes of a net, in all and for each layer.",
+        ["model", "iterations", "gpu", "cpu", "phase", "level", "stage"],
+        "caffe time -model train_val.prototxt -iterations 20",
+    )
+    options = flags.parse(parser, arguments, required=["model"])
+    if options.iterations < 1:
+        parser.error("-iterations must be at least 1")
+    flags.use_cpu(options)
+    level, stages = flags.state(options)
+    net = Net(options.model, flags.phase(options, caffe_pb2.TRAIN), level=level, stages=stages)
+    last = len(net.layers) - 1
+
+    # The first passes take memory and fill caches.
+    _caffe.log("Performing Forward")
+    _caffe.log(f"Initial loss: {flags.number(net._forward(0, last))}")
+    _caffe.log("Performing Backward")
+    net._backward(last, 0)
+
+    _caffe.log("*** Benchmark begins ***")
+    _caffe.log(f"Testing for {options.iterations} iterations.")
+    forward = [0.0] * (last + 1)
+    backward = [0.0] * (last + 1)
+    for iteration in range(options.iterations):
+        before = sum(forward) + sum(backward)
+        for i in range(last + 1):
+            forward[i] += _milliseconds(net._forward, i)
+        for i in range(last, -1, -1):
+            backward[i] += _milliseconds(net._backward, i)
+        elapsed = sum(forward) + sum(backward) - before
+        _caffe.log(f"Iteration: {iteration + 1} forward-backward time: {flags.number(elapsed)} ms.")
+
+    _caffe.log("Average time per layer: ")
+    for i, name in enumerate(net._layer_names):
+        _caffe.log(f"{name:>10}\tforward: {flags.number(forward[i] / options.iterations)} ms.")
+        _caffe.log(f"{name:>10}\tbackward: {flags.number(backward[i] / options.iterations)} ms.")
+    total = sum(forward) + sum(backward)
+    _caffe.log(f"Average Forward pass: {flags.number(sum(forward) / options.iterations)} ms.")
+    _caffe.log(f"Average Backward pass: {flags.number(sum(backward) / options.iterations)} ms.")
+    _caffe.log(f"Average Forward-Backward: {flags.number(total / options.iterations)} ms.")
+    _caffe.log(f"Total Time: {flags.number(total)} ms.")
+    _caffe.log("*** Benchmark ends ***")
+    return 0
+
+
+def _milliseconds(run_layers: Callable[[int, int], object], layer: int) -> float:
+    start = clock.perf_counter()
+    run_layers(layer, layer)
+    return (clock.perf_counter() - start) * 1e3
