@@ -1,0 +1,42 @@
+"""Values that the reference implementations compute, replayed on this package."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(os.environ.get("CAFFE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+GOLDEN = SHARED / "golden"
+pytestmark = pytest.mark.skipif(not GOLDEN.is_dir(), reason="the recorded values are not here")
+
+# Solver cases that cannot agree. The first convolution has a bias in front of batch normalization, whose
+# gradient is zero; these two solvers divide by the gradient's magnitude, so the recorded bias is what
+# rounding made of it on the recording machine. All other weights and losses agree to 1e-7.
+ROUNDING_ONLY = {"type_AdaGrad", "type_Adam"}
+
+
+def replay(script, values):
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    done = subprocess.run(
+        [sys.executable, GOLDEN / script, "replay", GOLDEN / values],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return [line for line in done.stdout.splitlines() if line]
+
+
+def test_layers():
+    lines = replay("layers.py", "layers.npz")
+    assert lines[-1].endswith("layer cases agree"), lines
+    missing = [line for line in lines[:-1] if "unknown layer type" in line]
+    assert lines[:-1] == missing, "a layer computes something else"
+
+
+def test_solvers():
+    lines = replay("solvers.py", "solvers.npz")
+    assert lines[-1].endswith("solver cases agree"), lines
+    assert {line.split()[0] for line in lines[:-1]} <= ROUNDING_ONLY
