@@ -259,9 +259,7 @@ def _set_input_arrays(self: Net, data: np.ndarray, labels: np.ndarray) -> None:
         data: N x C x H x W, N a multiple of the batch size.
         labels: N labels.
     """
-    data = np.ascontiguousarray(data, np.float32)
-    labels = np.ascontiguousarray(labels, np.float32).reshape(-1, 1, 1, 1)
-    self._set_input_arrays(data, labels)
+    self._set_input_arrays(np.require(data, np.float32, "CW"), np.require(labels, np.float32, "CW"))
 
 
 Net.blobs = property(_blobs)

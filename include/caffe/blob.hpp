@@ -73,7 +73,8 @@ class Blob {
   const shared_ptr<SyncedMemory>& diff() const;
 
   const Dtype* cpu_data() const;
-  void set_cpu_data(Dtype* data);
+  /// Uses the caller's memory from now on, of the blob's size; see SyncedMemory::set_cpu_data.
+  void set_cpu_data(Dtype* data, shared_ptr<void> owner = nullptr);
   /// The shape as an array of int on the GPU.
   const int* gpu_shape() const;
   const Dtype* gpu_data() const;

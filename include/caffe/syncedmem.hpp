@@ -26,10 +26,10 @@ class SyncedMemory {
   ~SyncedMemory();
 
   const void* cpu_data();
-  /// Uses the caller's memory from now on; the caller keeps it alive and frees it.
-  void set_cpu_data(void* data);
-  /// Keeps the host memory alive for as long as it is held, whatever becomes of this object. Null where the
-  /// memory is the caller's, or was not touched yet.
+  /// Uses the caller's memory from now on. It is kept alive by `owner`, or without one by the caller.
+  void set_cpu_data(void* data, std::shared_ptr<void> owner = nullptr);
+  /// Keeps the host memory alive for as long as it is held, whatever becomes of this object. Null where only
+  /// the caller of set_cpu_data does, or nothing was touched yet.
   const std::shared_ptr<void>& cpu_owner() const { return own_cpu_; }
   const void* gpu_data();
   void set_gpu_data(void* data);

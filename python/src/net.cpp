@@ -1,8 +1,12 @@
 #include "caffe/net.hpp"
 
+#include <pybind11/numpy.h>
+
+#include <algorithm>
 #include <optional>
 
 #include "bindings.hpp"
+#include "caffe/layers/memory_data_layer.hpp"
 #include "caffe/util/io.hpp"
 #include "callbacks.hpp"
 
@@ -41,6 +45,31 @@ class PythonCallback : public NetClass::Callback {
  private:
   py::handle function_;
 };
+
+using FloatArray = py::array_t<Dtype, py::array::c_style>;
+
+// Lets the net's MemoryData layer serve from the arrays, which live as long as any blob shows them.
+void SetInputArrays(NetClass& net, const FloatArray& data, const FloatArray& labels) {
+  auto* layer = net.layers().empty() ? nullptr : dynamic_cast<MemoryDataLayer<Dtype>*>(net.layers()[0].get());
+  if (layer == nullptr) throw Error("set_input_arrays needs a net whose first layer is a MemoryData layer");
+  const std::vector<py::ssize_t> item{layer->channels(), layer->height(), layer->width()};
+  if (data.ndim() != 4 || !std::equal(item.begin(), item.end(), data.shape() + 1)) {
+    throw py::value_error("data must have the shape N x " + std::to_string(item[0]) + " x " +
+                          std::to_string(item[1]) + " x " + std::to_string(item[2]));
+  }
+  if (labels.size() != data.shape(0)) {
+    throw py::value_error("there are " + std::to_string(data.shape(0)) + " items but " +
+                          std::to_string(labels.size()) + " labels");
+  }
+  if (!data.writeable() || !labels.writeable()) throw py::value_error("the arrays must be writeable");
+  const std::shared_ptr<void> owner(new py::tuple(py::make_tuple(data, labels)), [](void* arrays) {
+    py::gil_scoped_acquire acquire;
+    delete static_cast<py::tuple*>(arrays);
+  });
+  // The blobs show memory that the caller may write to, as all blobs do.
+  layer->Reset(const_cast<Dtype*>(data.data()), const_cast<Dtype*>(labels.data()),
+               static_cast<int>(data.shape(0)), owner);
+}
 
 using AddCallback = void (NetClass::*)(NetClass::Callback*);
 
@@ -96,6 +125,7 @@ void BindNet(py::module_& module) {
           "load_hdf5",
           [](NetClass& self, const Path& file) { self.CopyTrainedLayersFromHDF5(file.string()); },
           ReleaseGil(), py::arg("file"), "Copies parameters from an HDF5 file, as copy_from.")
+      .def("_set_input_arrays", &SetInputArrays, py::arg("data"), py::arg("labels"))
       .def_property_readonly(
           "layers", [](const NetClass& self) { return self.layers(); }, "The layers, in order.")
       // A list of its own: the net's vector must not grow.

@@ -263,9 +263,9 @@ void Blob<Dtype>::FitMemory() {
 }
 
 template <typename Dtype>
-void Blob<Dtype>::set_cpu_data(Dtype* data) {
+void Blob<Dtype>::set_cpu_data(Dtype* data, shared_ptr<void> owner) {
   FitMemory();
-  data_->set_cpu_data(data);
+  data_->set_cpu_data(data, std::move(owner));
 }
 
 template <typename Dtype>

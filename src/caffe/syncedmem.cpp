@@ -52,9 +52,9 @@ void* SyncedMemory::mutable_cpu_data() {
   return cpu_ptr_;
 }
 
-void SyncedMemory::set_cpu_data(void* data) {
+void SyncedMemory::set_cpu_data(void* data, std::shared_ptr<void> owner) {
   CHECK(data) << "set_cpu_data needs memory to point to";
-  own_cpu_.reset();
+  own_cpu_ = std::move(owner);
   cpu_ptr_ = data;
   head_ = HEAD_AT_CPU;
 }

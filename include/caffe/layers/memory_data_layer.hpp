@@ -30,9 +30,9 @@ class MemoryDataLayer : public BaseDataLayer<Dtype> {
   /// served.
   virtual void AddDatumVector(const vector<Datum>& datum_vector);
 
-  /// Serves n items (a multiple of the batch size) from the caller's memory, which must stay; they are not
-  /// transformed.
-  void Reset(Dtype* data, Dtype* label, int n);
+  /// Serves n items (a multiple of the batch size) from the caller's memory; they are not transformed. The
+  /// memory is kept alive by `owner`, or without one by the caller.
+  void Reset(Dtype* data, Dtype* label, int n, shared_ptr<void> owner = nullptr);
   /// Changes the batch size; the items in memory must stay a multiple of it, or be replaced.
   void set_batch_size(int new_size);
 
@@ -57,7 +57,10 @@ class MemoryDataLayer : public BaseDataLayer<Dtype> {
   bool has_new_data_ = false;
 
  private:
-  void Serve(Dtype* data, Dtype* labels, int n);
+  void Serve(Dtype* data, Dtype* labels, int n, shared_ptr<void> owner);
+
+  /// Keeps what data_ and labels_ point to.
+  shared_ptr<void> owner_;
 };
 
 }  // namespace caffe

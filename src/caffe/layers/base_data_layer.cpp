@@ -83,17 +83,26 @@ void BasePrefetchingDataLayer<Dtype>::InternalThreadFailed(std::exception_ptr er
   }
 }
 
+namespace {
+
+// Makes the top show the values of a batch, which whoever looks at them keeps.
+template <typename Dtype>
+void Show(Blob<Dtype>* values, Blob<Dtype>* top) {
+  top->ReshapeLike(*values);
+  Dtype* memory = values->mutable_cpu_data();
+  top->set_cpu_data(memory, values->data()->cpu_owner());
+}
+
+}  // namespace
+
 template <typename Dtype>
 void BasePrefetchingDataLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>&,
                                                   const vector<Blob<Dtype>*>& top) {
   if (prefetch_current_) prefetch_free_.push(prefetch_current_);
   prefetch_current_ = nullptr;
   prefetch_current_ = prefetch_full_.pop("Waiting for data");
-  top[0]->ReshapeLike(prefetch_current_->data_);
-  top[0]->set_cpu_data(prefetch_current_->data_.mutable_cpu_data());
-  if (!this->output_labels_) return;
-  top[1]->ReshapeLike(prefetch_current_->label_);
-  top[1]->set_cpu_data(prefetch_current_->label_.mutable_cpu_data());
+  Show(&prefetch_current_->data_, top[0]);
+  if (this->output_labels_) Show(&prefetch_current_->label_, top[1]);
 }
 
 #ifdef CPU_ONLY

@@ -32,27 +32,31 @@ void MemoryDataLayer<Dtype>::AddDatumVector(const vector<Datum>& datum_vector) {
   added_label_.Reshape({count});
   this->data_transformer_->Transform(datum_vector, &added_data_);
   Dtype* labels = added_label_.mutable_cpu_data();
+  using Owners = pair<shared_ptr<void>, shared_ptr<void>>;
+  const auto owners =
+      std::make_shared<Owners>(added_data_.data()->cpu_owner(), added_label_.data()->cpu_owner());
   for (int i = 0; i < count; ++i) labels[i] = datum_vector[i].label();
-  Serve(added_data_.mutable_cpu_data(), labels, count);
+  Serve(added_data_.mutable_cpu_data(), labels, count, owners);
   has_new_data_ = true;
 }
 
 template <typename Dtype>
-void MemoryDataLayer<Dtype>::Reset(Dtype* data, Dtype* label, int n) {
+void MemoryDataLayer<Dtype>::Reset(Dtype* data, Dtype* label, int n, shared_ptr<void> owner) {
   CHECK(data != nullptr && label != nullptr) << "Reset needs data and labels";
   CHECK(n > 0 && n % batch_size_ == 0)
       << "the number of items, " << n << ", must be a multiple of the batch size " << batch_size_;
   LOG_IF(WARNING, this->layer_param_.has_transform_param())
       << this->type() << " does not transform array data on Reset()";
-  Serve(data, label, n);
+  Serve(data, label, n, std::move(owner));
 }
 
 template <typename Dtype>
-void MemoryDataLayer<Dtype>::Serve(Dtype* data, Dtype* labels, int n) {
+void MemoryDataLayer<Dtype>::Serve(Dtype* data, Dtype* labels, int n, shared_ptr<void> owner) {
   data_ = data;
   labels_ = labels;
   n_ = n;
   pos_ = 0;
+  owner_ = std::move(owner);
 }
 
 template <typename Dtype>
@@ -71,8 +75,8 @@ void MemoryDataLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>&, const vect
       << ", which has changed: call Reset or AddDatumVector again";
   top[0]->Reshape({batch_size_, channels_, height_, width_});
   top[1]->Reshape({batch_size_});
-  top[0]->set_cpu_data(data_ + pos_ * size_);
-  top[1]->set_cpu_data(labels_ + pos_);
+  top[0]->set_cpu_data(data_ + pos_ * size_, owner_);
+  top[1]->set_cpu_data(labels_ + pos_, owner_);
   pos_ = (pos_ + batch_size_) % n_;
   if (pos_ == 0) has_new_data_ = false;
 }
