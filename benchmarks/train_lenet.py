@@ -70,9 +70,8 @@ def training_net():
 
 def caffe_solver(net):
     """A solver of the example's kind for `net`; it neither tests nor displays."""
-    from caffe._caffe import get_solver_from_bytes
-
     import caffe
+    from caffe._caffe import get_solver_from_bytes
     from caffe.proto import caffe_pb2
 
     caffe.set_mode_cpu()

@@ -6,9 +6,9 @@ import subprocess
 
 import numpy as np
 import pytest
-from caffe._caffe import Database
 
 from caffe import idx
+from caffe._caffe import Database
 from caffe.cli import convert_mnist_data
 from caffe.proto.caffe_pb2 import Datum
 

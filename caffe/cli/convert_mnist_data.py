@@ -6,9 +6,8 @@ import shutil
 import sys
 import tempfile
 
-from caffe._caffe import Database
-
 from caffe import Error, idx
+from caffe._caffe import Database
 from caffe.proto.caffe_pb2 import Datum
 
 _ITEMS_PER_COMMIT = 1000
