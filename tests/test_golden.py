@@ -11,10 +11,10 @@ SHARED = Path(os.environ.get("CAFFE_SHARED", Path(__file__).resolve().parents[2]
 GOLDEN = SHARED / "golden"
 pytestmark = pytest.mark.skipif(not GOLDEN.is_dir(), reason="the recorded values are not here")
 
-# Solver cases that rounding may decide. The first convolution has a bias in front of batch normalization, whose
-# gradient is zero; AdaGrad and Adam divide by the gradient's magnitude, so the recorded bias is what rounding
-# made of it on the recording machine (all other weights and losses agree to 1e-7). In the run of the sigmoid
-# policy one activation lies 5e-8 from a threshold of the quantizer.
+# Solver cases that rounding may decide. The first convolution has a bias in front of batch normalization,
+# whose gradient is zero; AdaGrad and Adam divide by the gradient's magnitude, so the recorded bias is what
+# rounding made of it on the recording machine (all other weights and losses agree to 1e-7). In the run of the
+# sigmoid policy one activation lies 5e-8 from a threshold of the quantizer.
 DECIDED_BY_ROUNDING = {"type_AdaGrad", "type_Adam", "policy_sigmoid"}
 
 
