@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "data_layer_test_util.hpp"
 #include "caffe/test/test_error_util.hpp"
 #include "caffe/util/format.hpp"
 #include "caffe/util/image.hpp"
+#include "data_layer_test_util.hpp"
 
 namespace caffe {
 

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "data_layer_test_util.hpp"
 #include "caffe/test/test_error_util.hpp"
+#include "data_layer_test_util.hpp"
 
 namespace caffe {
 
