@@ -272,7 +272,8 @@ def test_a_callback_that_knows_its_net_does_not_keep_it(file):
 def test_other_threads_run_while_a_net_computes(tmp_path):
     file = tmp_path / "large.prototxt"
     file.write_text(
-        'layer { name: "in" type: "Input" top: "data" input_param { shape { dim: 32 dim: 32 dim: 64 dim: 64 } } }'
+        'layer { name: "in" type: "Input" top: "data" '
+        "input_param { shape { dim: 32 dim: 32 dim: 64 dim: 64 } } }"
         'layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" '
         "convolution_param { num_output: 128 kernel_size: 5 } }"
     )

@@ -220,9 +220,10 @@ def test_an_interrupt_from_outside(make, tmp_path):
     code = (
         "import caffe, sys\n"
         "solver = caffe.get_solver(sys.argv[1])\n"
-        "print('ready', flush=True)\n"
+        "say = lambda: solver.iter == 3 and print('training', flush=True)\n"
+        "solver.add_callback(say, lambda: None)\n"
         "try: solver.solve()\n"
-        "except KeyboardInterrupt: print('interrupted at', solver.iter > 0)\n"
+        "except KeyboardInterrupt: print('interrupted at', solver.iter >= 3)\n"
     )
     child = subprocess.Popen(
         [sys.executable, "-c", code, str(make(max_iter=2 * 10**9))],
@@ -230,15 +231,12 @@ def test_an_interrupt_from_outside(make, tmp_path):
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    assert child.stdout.readline() == "ready\n"
-    # Sent until it is noticed: the first may come before training has begun.
-    while child.poll() is None:
+    try:
+        assert child.stdout.readline() == "training\n"
         child.send_signal(signal.SIGINT)
-        try:
-            child.wait(0.2)
-        except subprocess.TimeoutExpired:
-            continue
-    assert child.stdout.read() == "interrupted at True\n"
+        assert child.communicate(timeout=60)[0] == "interrupted at True\n"
+    finally:
+        child.kill()
 
 
 @pytest.mark.parametrize(
