@@ -145,6 +145,19 @@ def test_layers_refuse_blobs_they_do_not_take(write):
             method([1], [2])
 
 
+def test_blobs_added_behind_a_nets_back(write, tmp_path):
+    net = caffe.Net(write(GOOD), caffe.TEST)
+    net.save_hdf5(tmp_path / "before.h5")
+    for _ in range(1000):
+        net.params["fc"].add_blob(1, 2)
+    net.save_hdf5(tmp_path / "after.h5")
+    other = caffe.Net(write(GOOD), caffe.TEST)
+    other.load_hdf5(tmp_path / "after.h5")
+    np.testing.assert_array_equal(other.params["fc"][0].data, net.params["fc"][0].data)
+    assert "number of parameter blobs" in str(error_of(net.share_with, other))
+    assert net.forward()["fc"].shape == (2, 4)
+
+
 def test_an_input_of_the_wrong_size_after_reshape(write):
     net = caffe.Net(write(GOOD), caffe.TEST)
     net.blobs["data"].reshape(2, 7)

@@ -144,7 +144,7 @@ void Net<Dtype>::ForwardDebugInfo(const int layer_id) {
         << "    [Forward] Layer " << layer_names_[layer_id] << ", top blob "
         << blob_names_[top_id_vecs_[layer_id][top_id]] << " data: " << MeanMagnitude(blob.asum_data(), blob);
   }
-  for (size_t param_id = 0; param_id < layers_[layer_id]->blobs().size(); ++param_id) {
+  for (size_t param_id = 0; param_id < param_id_vecs_[layer_id].size(); ++param_id) {
     const Blob<Dtype>& blob = *layers_[layer_id]->blobs()[param_id];
     LOG_IF(INFO, Caffe::root_solver()) << "    [Forward] Layer " << layer_names_[layer_id] << ", param blob "
                                        << param_display_names_[param_id_vecs_[layer_id][param_id]]
@@ -162,7 +162,7 @@ void Net<Dtype>::BackwardDebugInfo(const int layer_id) {
         << blob_names_[bottom_id_vecs_[layer_id][bottom_id]]
         << " diff: " << MeanMagnitude(blob.asum_diff(), blob);
   }
-  for (size_t param_id = 0; param_id < layers_[layer_id]->blobs().size(); ++param_id) {
+  for (size_t param_id = 0; param_id < param_id_vecs_[layer_id].size(); ++param_id) {
     if (!layers_[layer_id]->param_propagate_down(static_cast<int>(param_id))) continue;
     const Blob<Dtype>& blob = *layers_[layer_id]->blobs()[param_id];
     LOG_IF(INFO, Caffe::root_solver()) << "    [Backward] Layer " << layer_names_[layer_id] << ", param blob "

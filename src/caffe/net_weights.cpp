@@ -191,7 +191,7 @@ void Net<Dtype>::CopyTrainedLayersFromHDF5(const string& trained_filename) {
     const vector<int>& param_ids = param_id_vecs_[layer_names_index_.at(source.name)];
     CheckFits(trained_filename, source.name, *layer, [&] {
       int num_found = 0;
-      for (size_t j = 0; j < target.size(); ++j) {
+      for (size_t j = 0; j < param_ids.size(); ++j) {
         const string dataset = source.name + "/" + std::to_string(j);
         if (Hdf5Exists(data.get(), dataset)) {
           ++num_found;
@@ -220,7 +220,7 @@ void Net<Dtype>::ToHDF5(const string& filename, bool write_diff) const {
     for (size_t i = 0; i < layers_.size(); ++i) {
       const Hdf5Handle layer_data = Hdf5CreateGroup(data.get(), layer_names_[i]);
       const Hdf5Handle layer_diff = write_diff ? Hdf5CreateGroup(diff.get(), layer_names_[i]) : Hdf5Handle();
-      for (size_t j = 0; j < layers_[i]->blobs().size(); ++j) {
+      for (size_t j = 0; j < param_id_vecs_[i].size(); ++j) {
         const Blob<Dtype>& blob = *layers_[i]->blobs()[j];
         const bool owned = param_owners_[param_id_vecs_[i][j]] < 0;
         if (owned) hdf5_save_nd_dataset<Dtype>(layer_data.get(), std::to_string(j), blob);
