@@ -17,6 +17,7 @@ namespace caffe {
 namespace db {
 
 class LMDBEnvironment;
+class LMDBPageCheck;
 
 /// Throws the Error of a call of LMDB that did not return 0.
 void MDB_CHECK(int mdb_status);
@@ -39,6 +40,8 @@ class LMDBCursor : public Cursor {
   MDB_txn* mdb_txn_;
   MDB_cursor* mdb_cursor_;
   shared_ptr<LMDBEnvironment> environment_;
+  /// One record ahead of the cursor, before each step.
+  std::unique_ptr<LMDBPageCheck> page_check_;
   /// In the database's memory, until the cursor moves on.
   std::string_view key_;
   std::string_view value_;

@@ -4,9 +4,13 @@
 #include <sys/fsuid.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -179,6 +183,17 @@ class LMDBTest : public DBTest {
     for (int i = 0; i < count; ++i) records.emplace_back(format_int(i, 5), string(5000, 'x'));
     Write(database.get(), records);
   }
+  /// Changes bytes of data.mdb; returns those that were there.
+  string Overwrite(size_t place, const string& bytes) {
+    std::fstream file(data(), std::ios::binary | std::ios::in | std::ios::out);
+    string before(bytes.size(), '\0');
+    file.seekg(place).read(&before[0], before.size());
+    file.seekp(place).write(bytes.data(), bytes.size());
+    return before;
+  }
+  string ReadError() {
+    return ErrorOf([this] { ReadAll(Open(db::READ).get()); });
+  }
 };
 INSTANTIATE_TEST_SUITE_P(Backends, LMDBTest, ::testing::Values("lmdb"));
 
@@ -193,10 +208,73 @@ TEST_P(LMDBTest, NeverMapsATruncatedFile) {
     EXPECT_TRUE(Contains(error, "Copy or make the database again"));
     EXPECT_TRUE(Contains(OpenError(db::WRITE), "cut short"));
   }
-  fs::resize_file(data(), 100);
-  EXPECT_TRUE(Contains(OpenError(db::READ), "not LMDB data"));
+  for (uintmax_t size = 8191; size > 0; size -= std::min<uintmax_t>(size, 61)) {
+    fs::resize_file(data(), size);
+    EXPECT_TRUE(Contains(OpenError(db::READ), size < 152 ? "not LMDB data" : "Copy or make")) << size;
+  }
   fs::resize_file(data(), 0);
   EXPECT_TRUE(Contains(OpenError(db::READ), "empty"));
+}
+
+TEST_P(LMDBTest, DamagedPagesAreErrors) {
+  // A branch, leaves, and values on pages of their own.
+  Records records;
+  for (int i = 0; i < 200; ++i) records.emplace_back(format_int(i, 5), string(i % 40 ? 500 : 9000, 'x'));
+  Write(Open(db::NEW).get(), records);
+  EXPECT_EQ(records, ReadAll(Open(db::READ).get()));
+  constexpr size_t kPage = 4096;
+  const size_t size = fs::file_size(data());
+  ASSERT_EQ(0u, size % kPage);
+  int errors = 0;
+  std::mt19937 random(1701);
+  for (size_t page = 0; page < size; page += kPage) {
+    // In the head, in the offsets of the nodes, and in nodes: their sizes and page numbers.
+    for (const size_t place : {size_t{0}, size_t{10}, size_t{16}, size_t{16 + random() % 60}, kPage - 8,
+                               kPage - 520, random() % (kPage - 8)}) {
+      for (const bool random_bytes : {false, true}) {
+        string garbage(8, '\xff');
+        if (random_bytes) std::generate(garbage.begin(), garbage.end(), std::ref(random));
+        const string sound = Overwrite(page + place, garbage);
+        const string error = ReadError();
+        Overwrite(page + place, sound);
+        if (error.empty()) continue;
+        EXPECT_TRUE(Contains(error, source_));
+        ++errors;
+      }
+    }
+  }
+  EXPECT_GT(errors, 100);
+  EXPECT_EQ(records, ReadAll(Open(db::READ).get()));
+}
+
+TEST_P(LMDBTest, SaysWhichPageIsDamaged) {
+  // One record, on pages of its own: the root is a leaf with its page number.
+  MakeRecords(1);
+  const auto get = [&](size_t place, int bytes) {
+    uint64_t value = 0;
+    std::ifstream(data(), std::ios::binary).seekg(place).read(reinterpret_cast<char*>(&value), bytes);
+    return value;
+  };
+  const auto error_with = [&](size_t place, uint64_t value, int bytes) {
+    Overwrite(place, string(reinterpret_cast<const char*>(&value), bytes));
+    return ReadError();
+  };
+  const size_t first_meta = 16, second_meta = 4096 + 16;
+  const size_t meta = get(first_meta + 128, 8) > get(second_meta + 128, 8) ? first_meta : second_meta;
+  const size_t tree = meta + 72, root = tree + 40;
+  const size_t leaf = get(root, 8) * 4096;
+  const size_t node = leaf + get(leaf + 16, 2);
+  const string page = "page " + std::to_string(leaf / 4096);
+  // Each damage is met before those above it, which stay.
+  EXPECT_TRUE(Contains(error_with(node + 8 + 5, 1000000, 8), page + " refers to page 1000000"));
+  EXPECT_TRUE(Contains(error_with(node + 4, 2, 2), page + " has a damaged record 0"));
+  EXPECT_TRUE(Contains(error_with(node + 6, 5000, 2), page + " has node 0 outside of it"));
+  EXPECT_TRUE(Contains(error_with(leaf + 12, 16, 2), page + " has 0 nodes"));
+  EXPECT_TRUE(Contains(error_with(leaf + 10, 1, 2), page + " is not a leaf"));
+  EXPECT_TRUE(Contains(error_with(tree + 6, 2, 2), page + " has 0 nodes"));
+  EXPECT_TRUE(Contains(error_with(tree + 6, 33, 2), "tells a depth of 33"));
+  EXPECT_TRUE(Contains(error_with(root, 1, 8), "refers to page 1"));
+  EXPECT_TRUE(Contains(error_with(tree + 4, 4, 2), "several values of one key"));
 }
 
 TEST_P(LMDBTest, RefusesGarbage) {

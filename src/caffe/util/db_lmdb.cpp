@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "caffe/util/lmdb_data_file.hpp"
+#include "caffe/util/lmdb_page_check.hpp"
 #include "caffe/util/open_once.hpp"
 
 namespace caffe {
@@ -196,6 +197,7 @@ LMDBTransaction* LMDB::NewTransaction() {
 LMDBCursor::LMDBCursor(MDB_txn* mdb_txn, MDB_cursor* mdb_cursor, shared_ptr<LMDBEnvironment> environment)
     : mdb_txn_(mdb_txn), mdb_cursor_(mdb_cursor), environment_(std::move(environment)) {
   try {
+    page_check_ = std::make_unique<LMDBPageCheck>(mdb_txn);
     SeekToFirst();
   } catch (...) {
     Release();
@@ -214,9 +216,15 @@ void LMDBCursor::Release() {
   }
 }
 
-void LMDBCursor::SeekToFirst() { Seek(MDB_FIRST); }
+void LMDBCursor::SeekToFirst() {
+  page_check_->First();
+  Seek(MDB_FIRST);
+}
 
-void LMDBCursor::Next() { Seek(MDB_NEXT); }
+void LMDBCursor::Next() {
+  page_check_->Next();
+  Seek(MDB_NEXT);
+}
 
 void LMDBCursor::Seek(int operation) {
   MDB_val key, value;

@@ -3,11 +3,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <system_error>
+
+#include "lmdb_format.hpp"
 
 namespace caffe {
 namespace db {
@@ -15,37 +16,7 @@ namespace db {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Of LMDB's format (lmdb.h and mdb.c of LMDB 0.9), on 64-bit machines.
-constexpr uint32_t kMagic = 0xBEEFC0DE;
-constexpr uint32_t kVersion = 1;
-constexpr size_t kPageHeaderBytes = 16;
-
-struct Tree {
-  uint32_t pad;
-  uint16_t flags;
-  uint16_t depth;
-  uint64_t branch_pages;
-  uint64_t leaf_pages;
-  uint64_t overflow_pages;
-  uint64_t entries;
-  uint64_t root;
-};
-
-/// What follows the page header in each of the two meta pages.
-struct Meta {
-  uint32_t magic;
-  uint32_t version;
-  uint64_t address;
-  uint64_t map_size;
-  // The first tree holds the free pages; its `pad` is the page size.
-  Tree trees[2];
-  uint64_t last_page;
-  uint64_t transaction;
-
-  uint32_t page_size() const { return trees[0].pad; }
-};
-static_assert(sizeof(Meta) == 136, "the layout of LMDB's meta page");
+using lmdb_format::Meta;
 
 [[noreturn]] void Fail(const string& folder, const string& what) {
   throw Error("cannot open the LMDB '" + folder + "': " + what, "", "", folder);
@@ -54,10 +25,10 @@ static_assert(sizeof(Meta) == 136, "the layout of LMDB's meta page");
 /// The meta page at `offset`; false where there is none.
 bool ReadMeta(std::ifstream* file, uint64_t offset, Meta* meta) {
   file->clear();
-  file->seekg(offset + kPageHeaderBytes);
+  file->seekg(offset + sizeof(lmdb_format::PageHeader));
   file->read(reinterpret_cast<char*>(meta), sizeof(*meta));
   const uint32_t page_size = meta->page_size();
-  return file->good() && meta->magic == kMagic && page_size >= 256 && page_size <= (1u << 16) &&
+  return file->good() && meta->magic == lmdb_format::kMagic && page_size >= 256 && page_size <= (1u << 16) &&
          (page_size & (page_size - 1)) == 0;
 }
 
@@ -95,15 +66,17 @@ void CheckLMDBDataFile(const string& folder) {
              " bytes) is not LMDB data: it is damaged, or was written on a machine that is not 64-bit "
              "little-endian. Copy or make the database again");
   }
-  if (first.version != kVersion) {
+  if (first.version != lmdb_format::kVersion) {
     Fail(folder, "data.mdb is of version " + std::to_string(first.version) +
-                     " of LMDB's format; this reads version " + std::to_string(kVersion) +
+                     " of LMDB's format; this reads version " + std::to_string(lmdb_format::kVersion) +
                      ". Make the database with LMDB 0.9");
   }
-  uint64_t last_page = first.last_page;
-  if (ReadMeta(&file, first.page_size(), &second) && second.transaction > first.transaction) {
-    last_page = second.last_page;
+  if (!ReadMeta(&file, first.page_size(), &second) || second.page_size() != first.page_size()) {
+    Fail(folder, "data.mdb (" + std::to_string(size) +
+                     " bytes) is cut short or damaged: its second page is not one of LMDB. Copy or make the "
+                     "database again");
   }
+  const uint64_t last_page = second.transaction > first.transaction ? second.last_page : first.last_page;
   const uint64_t pages = std::max<uint64_t>(last_page + 1, 2);
   if (size / first.page_size() < pages) {
     Fail(folder, "data.mdb is cut short: it has " + std::to_string(size) + " bytes of at least " +
