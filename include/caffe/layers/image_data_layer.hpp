@@ -40,8 +40,10 @@ class ImageDataLayer : public BasePrefetchingDataLayer<Dtype> {
   int lines_id_ = 0;
 
  private:
-  void ReadList();
-  Image ReadLine(int line) const;
+  /// Calls `use` with the image of line lines_id_, resized; errors name the line and the image.
+  template <typename Use>
+  void WithImage(Use use);
+  Error AtLine(const Error& error) const;
 };
 
 }  // namespace caffe

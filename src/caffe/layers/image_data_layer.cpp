@@ -35,17 +35,10 @@ bool ParseLine(const string& line, string* name, int* label) {
   return true;
 }
 
-}  // namespace
-
-template <typename Dtype>
-ImageDataLayer<Dtype>::~ImageDataLayer() {
-  this->StopInternalThread();
-}
-
-template <typename Dtype>
-void ImageDataLayer<Dtype>::ReadList() {
-  const string& source = this->layer_param_.image_data_param().source();
-  LOG(INFO) << "Opening file " << source;
+/// Calls use(number, name, label) with each line of the list, until it returns false.
+/// @throws Error where the list or a line of it cannot be read.
+template <typename Use>
+void ReadList(const string& source, Use use) {
   errno = 0;
   std::ifstream list(source);
   const auto fail = [&source](const string& what) { throw Error(what, "", "", source); };
@@ -59,18 +52,50 @@ void ImageDataLayer<Dtype>::ReadList() {
       fail(source + ":" + std::to_string(number) +
            ": a line is a file name, a blank and an integer label; this is '" + line.substr(0, 100) + "'");
     }
-    lines_.emplace_back(name, label);
+    if (!use(number, name, label)) return;
   }
-  if (lines_.empty()) fail("the list of images '" + source + "' is empty");
+}
+
+}  // namespace
+
+template <typename Dtype>
+ImageDataLayer<Dtype>::~ImageDataLayer() {
+  this->StopInternalThread();
 }
 
 template <typename Dtype>
-Image ImageDataLayer<Dtype>::ReadLine(int line) const {
+Error ImageDataLayer<Dtype>::AtLine(const Error& error) const {
   const ImageDataParameter& param = this->layer_param_.image_data_param();
-  Image image = ReadImage(param.root_folder() + lines_[line].first,
-                          param.is_color() ? ImageChannels::COLOR : ImageChannels::GRAY);
-  if (param.new_height() == 0) return image;
-  return ResizeImage(image, param.new_height(), param.new_width());
+  const std::pair<string, int>& line = lines_[lines_id_];
+  const string file = param.root_folder() + line.first;
+  // Shuffling has moved the line, so that only the list tells where it stands.
+  int at = 0;
+  try {
+    ReadList(param.source(), [&](int number, const string& name, int label) {
+      if (name == line.first && label == line.second) at = number;
+      return at == 0;
+    });
+  } catch (const Error&) {
+    // The list has changed since it was read: the message does without the line.
+  }
+  // An error that has the file tells its name already.
+  const string image = error.file().empty() ? "image '" + file + "': " : "";
+  return Error(param.source() + ":" + (at ? std::to_string(at) + ":" : "") + " " + image + error.message(),
+               "", "", file);
+}
+
+template <typename Dtype>
+template <typename Use>
+void ImageDataLayer<Dtype>::WithImage(Use use) {
+  const ImageDataParameter& param = this->layer_param_.image_data_param();
+  try {
+    Image image = ReadImage(param.root_folder() + lines_[lines_id_].first,
+                            param.is_color() ? ImageChannels::COLOR : ImageChannels::GRAY);
+    if (param.new_height() > 0) image = ResizeImage(image, param.new_height(), param.new_width());
+    use(image);
+  } catch (const Error& error) {
+    throw AtLine(error);
+  }
 }
 
 template <typename Dtype>
@@ -82,7 +107,13 @@ void ImageDataLayer<Dtype>::DataLayerSetUp(const vector<Blob<Dtype>*>&, const ve
   LOG_IF(FATAL, param.batch_size() < 1 || param.batch_size() > INT_MAX)
       << "image_data_param.batch_size is " << param.batch_size()
       << ": give the number of images of a forward pass";
-  ReadList();
+  LOG(INFO) << "Opening file " << param.source();
+  ReadList(param.source(), [this](int, const string& name, int label) {
+    lines_.emplace_back(name, label);
+    return true;
+  });
+  if (lines_.empty())
+    throw Error("the list of images '" + param.source() + "' is empty", "", "", param.source());
   if (param.shuffle()) {
     LOG(INFO) << "Shuffling data";
     prefetch_rng_ = std::make_shared<Caffe::RNG>(caffe_rng_rand());
@@ -98,8 +129,9 @@ void ImageDataLayer<Dtype>::DataLayerSetUp(const vector<Blob<Dtype>*>&, const ve
                                          << ", above the " << lines_.size() << " images of the list";
     lines_id_ = static_cast<int>(skip);
   }
-  const vector<int> item_shape = this->data_transformer_->InferBlobShape(ReadLine(lines_id_));
-  this->ShapeTops(item_shape, param.batch_size(), top);
+  WithImage([&](const Image& image) {
+    this->ShapeTops(this->data_transformer_->InferBlobShape(image), param.batch_size(), top);
+  });
 }
 
 template <typename Dtype>
@@ -112,14 +144,10 @@ void ImageDataLayer<Dtype>::load_batch(Batch<Dtype>* batch) {
   const ImageDataParameter& param = this->layer_param_.image_data_param();
   const int batch_size = param.batch_size();
   for (int item = 0; item < batch_size; ++item) {
-    const Image image = ReadLine(lines_id_);
-    try {
+    WithImage([&](const Image& image) {
       if (item == 0) this->ShapeBatch(this->data_transformer_->InferBlobShape(image), batch_size, batch);
       this->TransformItem(image, item, batch);
-    } catch (const Error& error) {
-      const string file = param.root_folder() + lines_[lines_id_].first;
-      throw Error("image '" + file + "': " + error.message(), "", "", file);
-    }
+    });
     batch->label_.mutable_cpu_data()[item] = lines_[lines_id_].second;
     if (++lines_id_ < static_cast<int>(lines_.size())) continue;
     LOG_IF(INFO, Caffe::root_solver()) << "Restarting data prefetching from start.";

@@ -140,6 +140,7 @@ TYPED_TEST(ImageDataLayerTest, SetUpErrorsSayWhatToDo) {
   this->SaveList("\n");
   EXPECT_TRUE(Contains(this->SetUpError(), "is empty"));
   this->SaveList("missing.png 0\n");
+  EXPECT_TRUE(Contains(this->SetUpError(), this->list_ + ":1: cannot read '"));
   EXPECT_TRUE(Contains(this->SetUpError(), "missing.png': No such file"));
   this->image_data()->set_source(this->folder_ + "/none.txt");
   EXPECT_TRUE(Contains(this->SetUpError(), "none.txt': No such file"));
@@ -152,7 +153,8 @@ TYPED_TEST(ImageDataLayerTest, ErrorsOfTheWorkerNameTheImage) {
   const auto layer = this->SetUpLayer();
   EXPECT_EQ((vector<int>{0, 1}), this->Labels(layer.get(), 1));
   const string error = ErrorOf([&] { layer->Forward({}, this->top_); });
-  EXPECT_TRUE(Contains(error, "layer 'input' (ImageData): image '" + this->folder_ + "/image 3.png'"));
+  EXPECT_TRUE(Contains(
+      error, "layer 'input' (ImageData): " + this->list_ + ":5: image '" + this->folder_ + "/image 3.png'"));
   EXPECT_TRUE(Contains(error, "is 3 x 2 x 2"));
 }
 
@@ -160,7 +162,16 @@ TYPED_TEST(ImageDataLayerTest, AnImageThatGoesIsAnErrorOfItsBatch) {
   std::filesystem::remove(this->folder_ + "/image 4.png");
   const auto layer = this->SetUpLayer();
   EXPECT_EQ((vector<int>{0, 1, 2, 3}), this->Labels(layer.get(), 2));
-  EXPECT_TRUE(Contains(ErrorOf([&] { layer->Forward({}, this->top_); }), "image 4.png': No such file"));
+  const string error = ErrorOf([&] { layer->Forward({}, this->top_); });
+  EXPECT_TRUE(Contains(error, "image 4.png': No such file"));
+  EXPECT_TRUE(Contains(error, this->list_ + ":6:"));
+}
+
+TYPED_TEST(ImageDataLayerTest, ErrorsTellTheLineOfShuffledImages) {
+  this->image_data()->set_shuffle(true);
+  std::filesystem::remove(this->folder_ + "/image 1.png");
+  const string error = ErrorOf([this] { this->Labels(this->SetUpLayer().get(), 3); });
+  EXPECT_TRUE(Contains(error, this->list_ + ":2: cannot read '"));
 }
 
 }  // namespace caffe
