@@ -257,6 +257,18 @@ def test_bad_solvers(make, extra, words):
         assert word in str(caught.value)
 
 
+@pytest.mark.parametrize("name", TYPES)
+def test_parameters_reshaped_behind_the_solvers_back(make, name):
+    solver = caffe.get_solver(make(f'type: "{name}" {TYPES[name]}'))
+    solver.step(1)
+    solver.net.params["ip"][0].reshape(2000, 2000)
+    with pytest.raises(caffe.Error, match="parameter 0 now has the shape 2000 2000"):
+        solver.step(1)
+    solver.net.params["ip"][0].reshape(1, 3)
+    solver.step(1)
+    assert solver.iter == 2
+
+
 def test_a_policy_that_is_unknown(make):
     with pytest.raises(caffe.Error, match="stairs"):
         caffe.get_solver(make(lr_policy='"stairs"')).step(1)

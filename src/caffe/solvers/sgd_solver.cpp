@@ -95,8 +95,14 @@ void SGDSolver<Dtype>::ApplyUpdate() {
   if (this->param_.display() && this->iter_ % this->param_.display() == 0) {
     LOG_IF(INFO, Caffe::root_solver()) << "Iteration " << this->iter_ << ", lr = " << rate;
   }
-  ClipGradients();
   const int num_params = static_cast<int>(this->net_->learnable_params().size());
+  for (int param_id = 0; param_id < num_params; ++param_id) {
+    const Blob<Dtype>& param = *this->net_->learnable_params()[param_id];
+    LOG_IF(FATAL, param.count() != history_[param_id]->count())
+        << "learnable parameter " << param_id << " now has the shape " << param.shape_string()
+        << ", but this solver was made for " << history_[param_id]->shape_string() << "; make a new solver";
+  }
+  ClipGradients();
   for (int param_id = 0; param_id < num_params; ++param_id) {
     Normalize(param_id);
     Regularize(param_id);
