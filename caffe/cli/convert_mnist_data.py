@@ -6,11 +6,13 @@ import shutil
 import sys
 import tempfile
 
-from caffe import Error, idx
+from caffe import Error, idx, init_log
 from caffe._caffe import Database
 from caffe.proto.caffe_pb2 import Datum
 
 _ITEMS_PER_COMMIT = 1000
+# The level of the log from which on it is shown: not the name that the database has until it is whole.
+_WARNINGS = 1
 
 
 def write_database(images, labels, path, backend="lmdb"):
@@ -66,6 +68,7 @@ def main(argv=None):
         "-backend", "--backend", default="lmdb", choices=["lmdb", "leveldb"], help="kind of database (lmdb)"
     )
     arguments = parser.parse_args(argv)
+    init_log(_WARNINGS)
     try:
         images = idx.read(arguments.images, dimensions=3)
         labels = idx.read(arguments.labels, dimensions=1)
