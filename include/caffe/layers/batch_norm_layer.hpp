@@ -48,8 +48,7 @@ class BatchNormLayer : public Layer<Dtype> {
   Dtype eps_ = 0;
 
  private:
-  /// Mean and variance of the batch into mean_ and variance_, and into the moving sums.
-  void ComputeBatchStatistics(const Blob<Dtype>& bottom);
+  /// Those of the moving sums into mean_ and variance_.
   void UseMovingStatistics();
 };
 

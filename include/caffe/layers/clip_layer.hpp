@@ -8,7 +8,7 @@
 
 namespace caffe {
 
-/// y = min(max(x, min), max). Not in-place where it is trained.
+/// y = min(max(x, min), max). May be in-place.
 template <typename Dtype>
 class ClipLayer : public FunctionLayer<Dtype, ClipFunction<Dtype>> {
  public:

@@ -8,7 +8,7 @@
 
 namespace caffe {
 
-/// y = log_base(shift + scale x), with base e for base -1. Not in-place where it is trained.
+/// y = log_base(shift + scale x), with base e for base -1. May be in-place.
 template <typename Dtype>
 class LogLayer : public FunctionLayer<Dtype, LogFunction<Dtype>> {
  public:

@@ -1,6 +1,7 @@
 #ifndef CAFFE_LOSS_LAYER_HPP_
 #define CAFFE_LOSS_LAYER_HPP_
 
+#include <cmath>
 #include <vector>
 
 #include "caffe/blob.hpp"
@@ -41,6 +42,20 @@ Dtype LossNormalizer(LossParameter_NormalizationMode mode, int outer_num, int in
 /// `fallback` where it names none.
 LossParameter_NormalizationMode LossNormalizationMode(const LossParameter& param,
                                                       LossParameter_NormalizationMode fallback);
+
+/// log(p) for a probability, that of kLOG_THRESHOLD below it. NaN stays NaN.
+template <typename Dtype>
+Dtype ClampedLog(Dtype p) {
+  return std::log(p < Dtype(kLOG_THRESHOLD) ? Dtype(kLOG_THRESHOLD) : p);
+}
+
+/// @throws Error unless there is one label for each item of the scores, which are all axes after the first.
+template <typename Dtype>
+void CheckOneLabelEach(const Blob<Dtype>& scores, const Blob<Dtype>& labels) {
+  CHECK_EQ(labels.count(), scores.shape(0))
+      << "there must be one label for each item: scores of shape " << scores.shape_string() << " take "
+      << scores.shape(0) << " labels, not " << labels.count();
+}
 
 /// Label `label` of item `position` as an index. @throws Error naming it unless it lies in [0, num_classes).
 int CheckedLabel(double label, int position, int num_classes);

@@ -24,7 +24,8 @@ class NeuronLayer : public Layer<Dtype> {
 /**
  * @brief A neuron layer that is a function of caffe/util/neuron_functions.hpp.
  *
- * The derived class makes the function from its parameters.
+ * The derived class makes the function from its parameters. In place, a function whose derivative needs the
+ * input keeps a copy of it.
  */
 template <typename Dtype, typename Function>
 class FunctionLayer : public NeuronLayer<Dtype> {
@@ -35,19 +36,25 @@ class FunctionLayer : public NeuronLayer<Dtype> {
   virtual Function function() const = 0;
 
   void Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override {
+    if (KeepsInput(bottom, top)) input_.CopyFrom(*bottom[0], false, true);
     ElementwiseForward(bottom[0]->count(), function(), bottom[0]->cpu_data(), top[0]->mutable_cpu_data());
   }
 
   void Backward_cpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
                     const vector<Blob<Dtype>*>& bottom) override {
     if (!propagate_down[0]) return;
-    const Dtype* x = bottom[0]->cpu_data();
-    const Dtype* y = top[0]->cpu_data();
-    CHECK(!Function::kNeedsInput || x != y)
-        << "cannot run backward in place: the gradient needs the input; give the top another name";
-    ElementwiseBackward(bottom[0]->count(), function(), x, y, top[0]->cpu_diff(),
+    const Dtype* x = (KeepsInput(bottom, top) ? input_ : *bottom[0]).cpu_data();
+    ElementwiseBackward(bottom[0]->count(), function(), x, top[0]->cpu_data(), top[0]->cpu_diff(),
                         bottom[0]->mutable_cpu_diff());
   }
+
+ private:
+  static bool KeepsInput(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
+    return Function::kNeedsInput && bottom[0] == top[0];
+  }
+
+  /// The bottom before it was overwritten in place.
+  Blob<Dtype> input_;
 };
 
 }  // namespace caffe

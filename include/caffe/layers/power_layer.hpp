@@ -8,7 +8,7 @@
 
 namespace caffe {
 
-/// y = (shift + scale x)^power. Not in-place where it is trained.
+/// y = (shift + scale x)^power. May be in-place.
 template <typename Dtype>
 class PowerLayer : public FunctionLayer<Dtype, PowerFunction<Dtype>> {
  public:

@@ -4,8 +4,7 @@
 #include <vector>
 
 #include "caffe/blob.hpp"
-#include "caffe/layer.hpp"
-#include "caffe/layers/loss_layer.hpp"
+#include "caffe/layers/softmax_loss_base.hpp"
 #include "caffe/proto/caffe.pb.h"
 
 namespace caffe {
@@ -19,16 +18,12 @@ namespace caffe {
  * @throws Error for a label out of range.
  */
 template <typename Dtype>
-class SoftmaxWithLossLayer : public LossLayer<Dtype> {
+class SoftmaxWithLossLayer : public SoftmaxLossBase<Dtype> {
  public:
-  explicit SoftmaxWithLossLayer(const LayerParameter& param) : LossLayer<Dtype>(param) {}
-  void LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
+  explicit SoftmaxWithLossLayer(const LayerParameter& param) : SoftmaxLossBase<Dtype>(param) {}
   void Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
 
   const char* type() const override { return "SoftmaxWithLoss"; }
-  int ExactNumTopBlobs() const override { return -1; }
-  int MinTopBlobs() const override { return 1; }
-  int MaxTopBlobs() const override { return 2; }
 
  protected:
   void Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
@@ -38,16 +33,9 @@ class SoftmaxWithLossLayer : public LossLayer<Dtype> {
   void Backward_gpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
                     const vector<Blob<Dtype>*>& bottom) override;
 
-  virtual Dtype get_normalizer(LossParameter_NormalizationMode normalization_mode, int valid_count);
+  int class_axis() const override;
 
-  shared_ptr<Layer<Dtype>> softmax_layer_;
-  Blob<Dtype> prob_;
-  vector<Blob<Dtype>*> softmax_bottom_vec_;
-  vector<Blob<Dtype>*> softmax_top_vec_;
-  bool has_ignore_label_ = false;
-  int ignore_label_ = 0;
-  LossParameter_NormalizationMode normalization_ = LossParameter_NormalizationMode_VALID;
-  int softmax_axis_ = 0, outer_num_ = 0, inner_num_ = 0;
+  int softmax_axis_ = 0;
 };
 
 }  // namespace caffe

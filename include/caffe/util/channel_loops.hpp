@@ -25,37 +25,41 @@ void ForChannels(const ChannelExtent& extent, Body body) {
 }
 
 /**
- * @brief sums[c] += the sum of f(i, c) over all positions i of the channels c in [first, last).
+ * @brief sums[c] += the sum of f(c)(i) over all positions i of the channels c in [first, last).
  *
- * Goes through memory in order; where a channel is one number (inner 1), the channels are what is contiguous.
+ * f(c) is the function of a channel: what it needs of the channel it holds by value, so that the loop over
+ * positions does not load it again. Goes through memory in order; where a channel is one number (inner 1),
+ * the channels are what is contiguous.
  */
 template <typename Dtype, typename Function>
 CAFFE_TARGET_CLONES void AddChannelSums(ChannelExtent extent, int first, int last, Function f, Dtype* sums) {
   for (int n = 0; n < extent.outer; ++n) {
     const int64_t item = static_cast<int64_t>(n) * extent.channels;
     if (extent.inner == 1) {
-      for (int c = first; c < last; ++c) sums[c] += f(item + c, c);
+      for (int c = first; c < last; ++c) sums[c] += f(c)(item + c);
       continue;
     }
     for (int c = first; c < last; ++c) {
       const int64_t start = (item + c) * extent.inner;
-      sums[c] += SumOver<Dtype>(extent.inner, [=](int64_t i) { return f(start + i, c); });
+      const auto at = f(c);
+      sums[c] += SumOver<Dtype>(extent.inner, [=](int64_t i) { return at(start + i); });
     }
   }
 }
 
-/// to[i] = f(i, c) for all positions i of the channels c in [first, last).
+/// to[i] = f(c)(i) for all positions i of the channels c in [first, last), with f as in AddChannelSums.
 template <typename Dtype, typename Function>
 CAFFE_TARGET_CLONES void MapChannels(ChannelExtent extent, int first, int last, Function f, Dtype* to) {
   for (int n = 0; n < extent.outer; ++n) {
     const int64_t item = static_cast<int64_t>(n) * extent.channels;
     if (extent.inner == 1) {
-      for (int c = first; c < last; ++c) to[item + c] = f(item + c, c);
+      for (int c = first; c < last; ++c) to[item + c] = f(c)(item + c);
       continue;
     }
     for (int c = first; c < last; ++c) {
       const int64_t start = (item + c) * extent.inner;
-      for (int64_t i = start; i < start + extent.inner; ++i) to[i] = f(i, c);
+      const auto at = f(c);
+      for (int64_t i = start; i < start + extent.inner; ++i) to[i] = at(i);
     }
   }
 }

@@ -9,14 +9,17 @@ namespace caffe {
 
 /**
  * The element-wise functions of the neuron layers, for all devices. Each has Forward(x), Derivative(x, y)
- * with y = Forward(x), and kNeedsInput: whether the derivative needs x itself, so that a layer which
- * overwrote it (in-place) cannot run backward.
+ * with y = Forward(x), and kNeedsInput: whether the derivative needs x itself, so that a layer that
+ * overwrites it (in place) has to keep it.
  */
 template <typename Dtype>
 struct ReluFunction {
   static constexpr bool kNeedsInput = false;
   Dtype negative_slope;
-  CAFFE_HOST_DEVICE Dtype Forward(Dtype x) const { return x > 0 ? x : negative_slope * x; }
+  // A sum, not a choice, which would be a branch for each element. NaN stays NaN.
+  CAFFE_HOST_DEVICE Dtype Forward(Dtype x) const {
+    return (x < 0 ? Dtype(0) : x) + negative_slope * (x > 0 ? Dtype(0) : x);
+  }
   // The sign of x is that of y for a slope that is not negative.
   CAFFE_HOST_DEVICE Dtype Derivative(Dtype x, Dtype) const { return x > 0 ? Dtype(1) : negative_slope; }
 };
@@ -112,7 +115,23 @@ struct ClipFunction {
   static constexpr bool kNeedsInput = true;
   Dtype min, max;
   CAFFE_HOST_DEVICE Dtype Forward(Dtype x) const { return x < min ? min : (x > max ? max : x); }
-  CAFFE_HOST_DEVICE Dtype Derivative(Dtype x, Dtype) const { return Dtype(x >= min && x <= max); }
+  CAFFE_HOST_DEVICE Dtype Derivative(Dtype x, Dtype) const { return Dtype((x >= min) & (x <= max)); }
+};
+
+/// What dropout does to a value and, alike, to its gradient: `kept` is 1 or 0.
+template <typename Dtype>
+struct DropoutFunction {
+  Dtype scale;
+  CAFFE_HOST_DEVICE Dtype operator()(Dtype x, unsigned int kept) const { return x * kept * scale; }
+};
+
+/// x sigmoid(beta x), by the value of the sigmoid.
+template <typename Dtype>
+struct SwishFunction {
+  Dtype beta;
+  CAFFE_HOST_DEVICE Dtype Gate(Dtype x) const { return SigmoidFunction<Dtype>().Forward(beta * x); }
+  CAFFE_HOST_DEVICE Dtype Forward(Dtype x, Dtype gate) const { return x * gate; }
+  CAFFE_HOST_DEVICE Dtype Derivative(Dtype y, Dtype gate) const { return beta * y + gate * (1 - beta * y); }
 };
 
 template <typename Dtype>

@@ -1,6 +1,7 @@
 #include "caffe/layers/dropout_layer.hpp"
 
 #include "caffe/util/math_functions.hpp"
+#include "caffe/util/neuron_functions.hpp"
 
 namespace caffe {
 
@@ -30,7 +31,7 @@ void DropoutLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const 
   }
   unsigned int* kept = rand_vec_.mutable_cpu_data();
   caffe_rng_bernoulli(count, 1 - threshold_, kept);
-  for (int i = 0; i < count; ++i) y[i] = x[i] * kept[i] * scale_;
+  MapElements(count, [=, f = DropoutFunction<Dtype>{scale_}](int64_t i) { return f(x[i], kept[i]); }, y);
 }
 
 template <typename Dtype>
@@ -45,7 +46,7 @@ void DropoutLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const ve
     return;
   }
   const unsigned int* kept = rand_vec_.cpu_data();
-  for (int i = 0; i < count; ++i) dx[i] = dy[i] * kept[i] * scale_;
+  MapElements(count, [=, f = DropoutFunction<Dtype>{scale_}](int64_t i) { return f(dy[i], kept[i]); }, dx);
 }
 
 #ifdef CPU_ONLY

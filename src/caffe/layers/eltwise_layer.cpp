@@ -1,20 +1,10 @@
 #include "caffe/layers/eltwise_layer.hpp"
 
+#include <algorithm>
+
 #include "caffe/util/elementwise.hpp"
-#include "caffe/util/math_functions.hpp"
 
 namespace caffe {
-
-namespace {
-
-template <typename Body>
-void ForElements(int count, Body body) {
-  ParallelFor(count, kElementGrain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) body(i);
-  });
-}
-
-}  // namespace
 
 template <typename Dtype>
 void EltwiseLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>&) {
@@ -36,6 +26,9 @@ void EltwiseLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const vect
         << "all bottoms must have the same shape: bottom 0 has " << bottom[0]->shape_string() << ", bottom "
         << i << " has " << bottom[i]->shape_string();
   }
+  for (const Blob<Dtype>* blob : bottom) {
+    CHECK(blob != top[0]) << "cannot be computed in place; give the top another name";
+  }
   top[0]->ReshapeLike(*bottom[0]);
   if (op_ == EltwiseParameter_EltwiseOp_MAX) max_idx_.Reshape(bottom[0]->shape());
 }
@@ -43,39 +36,34 @@ void EltwiseLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const vect
 template <typename Dtype>
 void EltwiseLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
   const int count = top[0]->count();
-  const int num = static_cast<int>(bottom.size());
-  vector<const Dtype*> x;
-  for (const Blob<Dtype>* blob : bottom) x.push_back(blob->cpu_data());
   Dtype* y = top[0]->mutable_cpu_data();
-  switch (op_) {
-    case EltwiseParameter_EltwiseOp_PROD:
-      ForElements(count, [&x, y, num](int64_t i) {
-        Dtype product = x[0][i];
-        for (int b = 1; b < num; ++b) product *= x[b][i];
-        y[i] = product;
-      });
-      break;
-    case EltwiseParameter_EltwiseOp_SUM:
-      ForElements(count, [&x, y, num, this](int64_t i) {
-        Dtype sum = coeffs_[0] * x[0][i];
-        for (int b = 1; b < num; ++b) sum += coeffs_[b] * x[b][i];
-        y[i] = sum;
-      });
-      break;
-    case EltwiseParameter_EltwiseOp_MAX: {
-      int* which = max_idx_.mutable_cpu_data();
-      ForElements(count, [&x, y, num, which](int64_t i) {
-        int best = 0;
-        for (int b = 1; b < num; ++b) {
-          if (x[b][i] > x[best][i]) best = b;
-        }
-        which[i] = best;
-        y[i] = x[best][i];
-      });
-      break;
+  const Dtype* a = bottom[0]->cpu_data();
+  int* which = nullptr;
+  if (op_ == EltwiseParameter_EltwiseOp_MAX) {
+    which = max_idx_.mutable_cpu_data();
+    std::fill_n(which, count, 0);
+  }
+  // The first two together, then one more at a time.
+  for (size_t i = 1; i < bottom.size(); ++i, a = y) {
+    const Dtype* b = bottom[i]->cpu_data();
+    switch (op_) {
+      case EltwiseParameter_EltwiseOp_PROD:
+        MapElements(count, [=](int64_t k) { return a[k] * b[k]; }, y);
+        break;
+      case EltwiseParameter_EltwiseOp_SUM:
+        MapElements(
+            count,
+            [=, p = i == 1 ? coeffs_[0] : Dtype(1), q = coeffs_[i]](int64_t k) {
+              return p * a[k] + q * b[k];
+            },
+            y);
+        break;
+      case EltwiseParameter_EltwiseOp_MAX:
+        MapElements(
+            count, [=, own = static_cast<int>(i)](int64_t k) { return b[k] > a[k] ? own : which[k]; }, which);
+        MapElements(count, [=](int64_t k) { return b[k] > a[k] ? b[k] : a[k]; }, y);
+        break;
     }
-    default:
-      LOG(FATAL) << "unknown eltwise_param.operation";
   }
 }
 
@@ -83,38 +71,40 @@ template <typename Dtype>
 void EltwiseLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
                                        const vector<Blob<Dtype>*>& bottom) {
   const int count = top[0]->count();
-  const int num = static_cast<int>(bottom.size());
-  const Dtype* y = top[0]->cpu_data();
   const Dtype* dy = top[0]->cpu_diff();
-  vector<const Dtype*> x;
-  for (const Blob<Dtype>* blob : bottom) x.push_back(blob->cpu_data());
-  for (int own = 0; own < num; ++own) {
+  for (size_t own = 0; own < bottom.size(); ++own) {
     if (!propagate_down[own]) continue;
     Dtype* dx = bottom[own]->mutable_cpu_diff();
     switch (op_) {
       case EltwiseParameter_EltwiseOp_PROD:
         if (stable_prod_grad_) {
-          ForElements(count, [&x, dx, dy, num, own](int64_t i) {
-            Dtype others = dy[i];
-            for (int b = 0; b < num; ++b) {
-              if (b != own) others *= x[b][i];
-            }
-            dx[i] = others;
-          });
+          const Dtype* product = dy;
+          for (size_t i = 0; i < bottom.size(); ++i) {
+            if (i == own) continue;
+            MapElements(
+                count, [product, b = bottom[i]->cpu_data()](int64_t k) { return product[k] * b[k]; }, dx);
+            product = dx;
+          }
         } else {
-          ForElements(count, [&x, dx, dy, y, own](int64_t i) { dx[i] = y[i] / x[own][i] * dy[i]; });
+          MapElements(
+              count,
+              [dy, y = top[0]->cpu_data(), x = bottom[own]->cpu_data()](int64_t k) {
+                return y[k] / x[k] * dy[k];
+              },
+              dx);
         }
         break;
       case EltwiseParameter_EltwiseOp_SUM:
-        ForElements(count, [dx, dy, coeff = coeffs_[own]](int64_t i) { dx[i] = coeff * dy[i]; });
+        MapElements(count, [dy, coeff = coeffs_[own]](int64_t k) { return coeff * dy[k]; }, dx);
         break;
       case EltwiseParameter_EltwiseOp_MAX:
-        ForElements(count, [dx, dy, own, which = max_idx_.cpu_data()](int64_t i) {
-          dx[i] = which[i] == own ? dy[i] : Dtype(0);
-        });
+        MapElements(
+            count,
+            [dy, own = static_cast<int>(own), which = max_idx_.cpu_data()](int64_t k) {
+              return which[k] == own ? dy[k] : Dtype(0);
+            },
+            dx);
         break;
-      default:
-        LOG(FATAL) << "unknown eltwise_param.operation";
     }
   }
 }

@@ -5,8 +5,11 @@
 namespace caffe {
 
 template <typename Dtype>
-void LossLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>&, const vector<Blob<Dtype>*>&) {
+void LossLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>&, const vector<Blob<Dtype>*>& top) {
   if (this->layer_param_.loss_weight_size() == 0) this->layer_param_.add_loss_weight(Dtype(1));
+  // A weight for the loss alone: what comes out beside it is none.
+  if (this->layer_param_.loss_weight_size() > 1) return;
+  for (size_t i = 1; i < top.size(); ++i) this->layer_param_.add_loss_weight(0);
 }
 
 template <typename Dtype>

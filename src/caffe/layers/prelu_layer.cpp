@@ -1,8 +1,11 @@
 #include "caffe/layers/prelu_layer.hpp"
 
+#include <algorithm>
+
 #include "caffe/filler.hpp"
 #include "caffe/util/channel_loops.hpp"
 #include "caffe/util/math_functions.hpp"
+#include "caffe/util/neuron_functions.hpp"
 
 namespace caffe {
 
@@ -51,7 +54,9 @@ void PReLULayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const ve
   const ChannelExtent extent = ExtentOf(*bottom[0], channel_shared_);
   ForChannels(extent, [=](int first, int last) {
     MapChannels(
-        extent, first, last, [x, slope](int64_t i, int c) { return x[i] > 0 ? x[i] : slope[c] * x[i]; }, y);
+        extent, first, last,
+        [=](int c) { return [x, f = ReluFunction<Dtype>{slope[c]}](int64_t i) { return f.Forward(x[i]); }; },
+        y);
   });
 }
 
@@ -61,21 +66,23 @@ void PReLULayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const vect
   const Dtype* x = (bottom[0] == top[0] ? bottom_memory_ : *bottom[0]).cpu_data();
   const Dtype* dy = top[0]->cpu_diff();
   const ChannelExtent extent = ExtentOf(*bottom[0], channel_shared_);
-  // Before the bottom's gradient, which in place overwrites the top's.
-  if (this->param_propagate_down_[0]) {
-    Dtype* slope_diff = this->blobs_[0]->mutable_cpu_diff();
-    ForChannels(extent, [=](int first, int last) {
-      AddChannelSums(
-          extent, first, last, [x, dy](int64_t i, int) { return x[i] > 0 ? Dtype(0) : dy[i] * x[i]; },
-          slope_diff);
-    });
-  }
-  if (!propagate_down[0]) return;
   const Dtype* slope = this->blobs_[0]->cpu_data();
-  Dtype* dx = bottom[0]->mutable_cpu_diff();
+  Dtype* slope_diff = this->param_propagate_down_[0] ? this->blobs_[0]->mutable_cpu_diff() : nullptr;
+  Dtype* dx = propagate_down[0] ? bottom[0]->mutable_cpu_diff() : nullptr;
   ForChannels(extent, [=](int first, int last) {
-    MapChannels(
-        extent, first, last, [=](int64_t i, int c) { return x[i] > 0 ? dy[i] : slope[c] * dy[i]; }, dx);
+    if (slope_diff) {
+      AddChannelSums(
+          extent, first, last,
+          [x, dy](int) { return [x, dy](int64_t i) { return dy[i] * std::min(x[i], Dtype(0)); }; },
+          slope_diff);
+    }
+    // Last: in place, dx is dy.
+    for (int n = 0; dx && n < extent.outer; ++n) {
+      for (int c = first; c < last; ++c) {
+        const int64_t start = (static_cast<int64_t>(n) * extent.channels + c) * extent.inner;
+        elementwise::BackwardLoop(start, start + extent.inner, ReluFunction<Dtype>{slope[c]}, x, x, dy, dx);
+      }
+    }
   });
 }
 

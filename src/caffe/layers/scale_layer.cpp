@@ -6,6 +6,17 @@
 
 namespace caffe {
 
+namespace {
+
+template <typename Dtype>
+void MultiplyChannels(const ChannelExtent& extent, int first, int last, const Dtype* x, const Dtype* scale,
+                      Dtype* y) {
+  MapChannels(
+      extent, first, last, [=](int c) { return [x, s = scale[c]](int64_t i) { return x[i] * s; }; }, y);
+}
+
+}  // namespace
+
 template <typename Dtype>
 void ScaleLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>&) {
   const ScaleParameter& param = this->layer_param_.scale_param();
@@ -59,9 +70,11 @@ void ScaleLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const ve
   const Dtype* bias = bias_param_id_ >= 0 ? this->blobs_[bias_param_id_]->cpu_data() : nullptr;
   ForChannels(extent, [=](int first, int last) {
     if (bias) {
-      MapChannels(extent, first, last, [=](int64_t i, int c) { return x[i] * scale[c] + bias[c]; }, y);
+      MapChannels(
+          extent, first, last,
+          [=](int c) { return [x, s = scale[c], b = bias[c]](int64_t i) { return x[i] * s + b; }; }, y);
     } else {
-      MapChannels(extent, first, last, [=](int64_t i, int c) { return x[i] * scale[c]; }, y);
+      MultiplyChannels(extent, first, last, x, scale, y);
     }
   });
 }
@@ -70,30 +83,34 @@ template <typename Dtype>
 void ScaleLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
                                      const vector<Blob<Dtype>*>& bottom) {
   const ChannelExtent extent = {outer_dim_, scale_dim_, inner_dim_};
-  const Dtype* dy = top[0]->cpu_diff();
   const bool has_parameter = bottom.size() == 1;
-  if (bias_param_id_ >= 0 && this->param_propagate_down_[bias_param_id_]) {
-    Dtype* bias_diff = this->blobs_[bias_param_id_]->mutable_cpu_diff();
-    ForChannels(extent, [=](int first, int last) {
-      AddChannelSums(extent, first, last, [dy](int64_t i, int) { return dy[i]; }, bias_diff);
-    });
-  }
+  const Dtype* dy = top[0]->cpu_diff();
+  const Dtype* x = (bottom[0] == top[0] ? temp_ : *bottom[0]).cpu_data();
+  Blob<Dtype>* factor = has_parameter ? this->blobs_[0].get() : bottom[1];
+  const Dtype* scale = factor->cpu_data();
+  Dtype* scale_diff = nullptr;
   if (has_parameter ? this->param_propagate_down_[0] : propagate_down[1]) {
-    const Dtype* x = (bottom[0] == top[0] ? temp_ : *bottom[0]).cpu_data();
-    Dtype* scale_diff = (has_parameter ? this->blobs_[0].get() : bottom[1])->mutable_cpu_diff();
+    scale_diff = factor->mutable_cpu_diff();
     // The gradient of a parameter adds up over passes, that of a bottom does not.
     if (!has_parameter) caffe_set(scale_dim_, Dtype(0), scale_diff);
-    ForChannels(extent, [=](int first, int last) {
-      AddChannelSums(extent, first, last, [dy, x](int64_t i, int) { return dy[i] * x[i]; }, scale_diff);
-    });
   }
-  if (propagate_down[0]) {
-    const Dtype* scale = (has_parameter ? this->blobs_[0].get() : bottom[1])->cpu_data();
-    Dtype* dx = bottom[0]->mutable_cpu_diff();
-    ForChannels(extent, [=](int first, int last) {
-      MapChannels(extent, first, last, [dy, scale](int64_t i, int c) { return dy[i] * scale[c]; }, dx);
-    });
+  Dtype* bias_diff = nullptr;
+  if (bias_param_id_ >= 0 && this->param_propagate_down_[bias_param_id_]) {
+    bias_diff = this->blobs_[bias_param_id_]->mutable_cpu_diff();
   }
+  Dtype* dx = propagate_down[0] ? bottom[0]->mutable_cpu_diff() : nullptr;
+  ForChannels(extent, [=](int first, int last) {
+    if (bias_diff) {
+      AddChannelSums(extent, first, last, [dy](int) { return [dy](int64_t i) { return dy[i]; }; }, bias_diff);
+    }
+    if (scale_diff) {
+      AddChannelSums(
+          extent, first, last, [dy, x](int) { return [dy, x](int64_t i) { return dy[i] * x[i]; }; },
+          scale_diff);
+    }
+    // Last: in place, dx is dy.
+    if (dx) MultiplyChannels(extent, first, last, dy, scale, dx);
+  });
 }
 
 #ifdef CPU_ONLY

@@ -15,11 +15,6 @@ class ChannelLayersTest : public MultiDeviceTest<TypeParam> {
  protected:
   using Dtype = typename TypeParam::Dtype;
 
-  static GradientChecker<Dtype> Checker(Dtype kink = 0, Dtype kink_range = -1) {
-    const bool is_double = sizeof(Dtype) == 8;
-    return GradientChecker<Dtype>(is_double ? 1e-4 : 1e-2, is_double ? 1e-6 : 2e-2, 1701, kink, kink_range);
-  }
-
   /// Runs forward and backward once apart and once in place, from the same state, and compares.
   static void ExpectInPlaceEqual(const string& text, const vector<int>& shape) {
     LayerFixture<Dtype> apart(text, shape);
@@ -84,8 +79,8 @@ TYPED_TEST(ChannelLayersTest, ScaleAndBiasCoverAxes) {
                   1e-5);
       EXPECT_NEAR(bias.top.cpu_data()[i], bias.bottom.cpu_data()[i] + bias.blob(0).cpu_data()[k], 1e-6);
     }
-    this->Checker().CheckGradient(scale.layer.get(), scale.bottoms, scale.tops);
-    this->Checker().CheckGradient(bias.layer.get(), bias.bottoms, bias.tops);
+    CheckerFor<Dtype>().CheckGradient(scale.layer.get(), scale.bottoms, scale.tops);
+    CheckerFor<Dtype>().CheckGradient(bias.layer.get(), bias.bottoms, bias.tops);
   }
 }
 
@@ -106,7 +101,7 @@ TYPED_TEST(ChannelLayersTest, FactorAsSecondBottom) {
       FillNormal(&x);
       FillNormal(&factor);
       const auto layer = MakeLayer<Dtype>(text);
-      this->Checker().CheckGradient(layer.get(), {&x, &factor}, {&top});
+      CheckerFor<Dtype>().CheckGradient(layer.get(), {&x, &factor}, {&top});
       layer->Forward({&x, &factor}, {&top});
       const bool scales = string(text).find("Scale") != string::npos;
       const int k = factor.count() == 6 ? 3 : (factor.count() == 3 ? 1 : 0);
@@ -156,7 +151,7 @@ TYPED_TEST(ChannelLayersTest, PReLU) {
       EXPECT_NEAR(fixture.top.cpu_data()[i], x > 0 ? x : slope * x, 1e-6);
     }
     const auto layer = MakeLayer<Dtype>(string("type: 'PReLU' ") + param);
-    this->Checker(0, Dtype(0.011)).CheckGradient(layer.get(), fixture.bottoms, fixture.tops);
+    CheckerFor<Dtype>(0, Dtype(0.011)).CheckGradient(layer.get(), fixture.bottoms, fixture.tops);
   }
   Blob<Dtype> flat(vector<int>{4}), top;
   const auto layer = MakeLayer<Dtype>("type: 'PReLU'");
@@ -172,7 +167,7 @@ TYPED_TEST(ChannelLayersTest, Swish) {
     const double x = fixture.bottom.cpu_data()[i];
     EXPECT_NEAR(fixture.top.cpu_data()[i], x / (1 + std::exp(-1.5 * x)), 1e-5);
   }
-  this->Checker().CheckGradientEltwise(fixture.layer.get(), fixture.bottoms, fixture.tops);
+  CheckerFor<Dtype>().CheckGradientEltwise(fixture.layer.get(), fixture.bottoms, fixture.tops);
 }
 
 TYPED_TEST(ChannelLayersTest, DropoutKeepsTheMean) {
@@ -195,7 +190,7 @@ TYPED_TEST(ChannelLayersTest, DropoutKeepsTheMean) {
   test.Forward();
   EXPECT_EQ(DataOf(test.top), DataOf(test.bottom));
   LayerFixture<Dtype> gradient("phase: TRAIN type: 'Dropout'", {3, 4});
-  this->Checker().CheckGradientEltwise(gradient.layer.get(), gradient.bottoms, gradient.tops);
+  CheckerFor<Dtype>().CheckGradientEltwise(gradient.layer.get(), gradient.bottoms, gradient.tops);
   LayerFixture<Dtype> bad("type: 'Dropout' dropout_param { dropout_ratio: 1 }", {2});
   EXPECT_NE(ErrorOf([&] { bad.SetUp(); }).find("dropout_ratio"), string::npos);
 }
@@ -254,6 +249,10 @@ TYPED_TEST(ChannelLayersTest, EltwiseRefusesMisfits) {
   EXPECT_NE(error("", &b).find("same shape"), string::npos);
   EXPECT_NE(error("coeff: 1", &a).find("coeff"), string::npos);
   EXPECT_NE(error("operation: PROD coeff: 1 coeff: 2", &a).find("SUM"), string::npos);
+  const auto layer = MakeLayer<Dtype>("type: 'Eltwise'");
+  EXPECT_NE(ErrorOf([&] { layer->SetUp({&top, &a}, {&top}); }).find("same shape"), string::npos);
+  top.ReshapeLike(a);
+  EXPECT_NE(ErrorOf([&] { layer->SetUp({&top, &a}, {&top}); }).find("in place"), string::npos);
 }
 
 TYPED_TEST(ChannelLayersTest, LRNAcrossChannels) {
@@ -274,7 +273,7 @@ TYPED_TEST(ChannelLayersTest, LRNAcrossChannels) {
       }
     }
   }
-  this->Checker().CheckGradientExhaustive(fixture.layer.get(), fixture.bottoms, fixture.tops);
+  CheckerFor<Dtype>().CheckGradientExhaustive(fixture.layer.get(), fixture.bottoms, fixture.tops);
 }
 
 TYPED_TEST(ChannelLayersTest, LRNWithinChannel) {
@@ -298,7 +297,7 @@ TYPED_TEST(ChannelLayersTest, LRNWithinChannel) {
       }
     }
   }
-  this->Checker().CheckGradientExhaustive(fixture.layer.get(), fixture.bottoms, fixture.tops);
+  CheckerFor<Dtype>().CheckGradientExhaustive(fixture.layer.get(), fixture.bottoms, fixture.tops);
 }
 
 TYPED_TEST(ChannelLayersTest, LRNRefusesBadInput) {

@@ -24,7 +24,8 @@ TYPED_TEST(ChannelLoopsTest, ConditionalSumsOfEveryLength) {
     }
     const TypeParam *px = x.data(), *py = y.data();
     AddChannelSums(
-        extent, 0, 3, [px, py](int64_t i, int) { return px[i] > 0 ? TypeParam(0) : px[i] * py[i]; },
+        extent, 0, 3,
+        [px, py](int) { return [px, py](int64_t i) { return px[i] > 0 ? TypeParam(0) : px[i] * py[i]; }; },
         sums.data());
     for (int c = 0; c < 3; ++c) ASSERT_NEAR(sums[c], expected[c], 1e-3) << "inner " << inner;
   }
@@ -33,13 +34,26 @@ TYPED_TEST(ChannelLoopsTest, ConditionalSumsOfEveryLength) {
 TYPED_TEST(ChannelLoopsTest, RangesTouchOnlyTheirChannels) {
   const ChannelExtent extent = {2, 4, 5};
   std::vector<TypeParam> to(40, -1), sums(4, 0);
-  MapChannels(extent, 1, 3, [](int64_t i, int c) { return static_cast<TypeParam>(100 * c + i); }, to.data());
-  AddChannelSums(extent, 1, 3, [](int64_t, int) { return TypeParam(1); }, sums.data());
+  MapChannels(
+      extent, 1, 3, [](int c) { return [c](int64_t i) { return static_cast<TypeParam>(100 * c + i); }; },
+      to.data());
+  AddChannelSums(extent, 1, 3, [](int) { return [](int64_t) { return TypeParam(1); }; }, sums.data());
   for (int i = 0; i < 40; ++i) {
     const int c = i / 5 % 4;
     EXPECT_EQ(to[i], c == 1 || c == 2 ? 100 * c + i : -1);
   }
   EXPECT_EQ(sums, (std::vector<TypeParam>{0, 10, 10, 0}));
+}
+
+TEST(ForChannelsTest, RunsOverEachChannelOnce) {
+  for (const ChannelExtent& extent : {ChannelExtent{64, 5, 4096}, ChannelExtent{3, 1000, 1},
+                                      ChannelExtent{2, 7, 33}, ChannelExtent{0, 4, 3}}) {
+    std::vector<int> runs(extent.channels, 0);
+    ForChannels(extent, [&](int first, int last) {
+      for (int c = first; c < last; ++c) ++runs[c];
+    });
+    EXPECT_EQ(runs, std::vector<int>(extent.channels, 1));
+  }
 }
 
 }  // namespace caffe

@@ -10,14 +10,7 @@
 namespace caffe {
 
 template <typename TypeParam>
-class LossLayersTest : public MultiDeviceTest<TypeParam> {
- protected:
-  using Dtype = typename TypeParam::Dtype;
-  static GradientChecker<Dtype> Checker() {
-    const bool is_double = sizeof(Dtype) == 8;
-    return GradientChecker<Dtype>(is_double ? 1e-4 : 1e-2, is_double ? 1e-6 : 2e-2);
-  }
-};
+class LossLayersTest : public MultiDeviceTest<TypeParam> {};
 TYPED_TEST_SUITE(LossLayersTest, TestDtypesAndDevices);
 
 TYPED_TEST(LossLayersTest, EuclideanIsHalfTheMeanSquare) {
@@ -32,7 +25,7 @@ TYPED_TEST(LossLayersTest, EuclideanIsHalfTheMeanSquare) {
   for (int i = 0; i < 15; ++i) expected += std::pow(a.cpu_data()[i] - b.cpu_data()[i], 2) / 6;
   EXPECT_NEAR(loss.cpu_data()[0], expected, 1e-5);
   EXPECT_NEAR(weighted, 2.5 * expected, 1e-4);
-  this->Checker().CheckGradientExhaustive(layer.get(), {&a, &b}, {&loss});
+  CheckerFor<Dtype>().CheckGradientExhaustive(layer.get(), {&a, &b}, {&loss});
 }
 
 TYPED_TEST(LossLayersTest, EuclideanRefusesOtherShapes) {
@@ -65,7 +58,7 @@ TYPED_TEST(LossLayersTest, SigmoidCrossEntropy) {
       expected -= p * std::log(s) + (1 - p) * std::log(1 - s);
     }
     EXPECT_NEAR(loss.cpu_data()[0], expected / c.normalizer, 1e-4);
-    this->Checker().CheckGradientExhaustive(layer.get(), {&x, &target}, {&loss}, 0);
+    CheckerFor<Dtype>().CheckGradientExhaustive(layer.get(), {&x, &target}, {&loss}, 0);
   }
 }
 

@@ -10,14 +10,7 @@
 namespace caffe {
 
 template <typename TypeParam>
-class SoftmaxLayerTest : public MultiDeviceTest<TypeParam> {
- protected:
-  using Dtype = typename TypeParam::Dtype;
-  static GradientChecker<Dtype> Checker() {
-    const bool is_double = sizeof(Dtype) == 8;
-    return GradientChecker<Dtype>(is_double ? 1e-4 : 1e-2, is_double ? 1e-6 : 2e-2);
-  }
-};
+class SoftmaxLayerTest : public MultiDeviceTest<TypeParam> {};
 TYPED_TEST_SUITE(SoftmaxLayerTest, TestDtypesAndDevices);
 
 TYPED_TEST(SoftmaxLayerTest, SumsToOneAlongTheAxis) {
@@ -57,7 +50,7 @@ TYPED_TEST(SoftmaxLayerTest, GradientMatchesDifferences) {
   using Dtype = typename TypeParam::Dtype;
   for (const char* text : {"type: 'Softmax'", "type: 'Softmax' softmax_param { axis: -1 }"}) {
     LayerFixture<Dtype> fixture(text, {2, 3, 4});
-    this->Checker().CheckGradientExhaustive(fixture.layer.get(), fixture.bottoms, fixture.tops);
+    CheckerFor<Dtype>().CheckGradientExhaustive(fixture.layer.get(), fixture.bottoms, fixture.tops);
   }
 }
 
@@ -122,7 +115,7 @@ TYPED_TEST(SoftmaxLayerTest, LossGradientMatchesDifferences) {
        {"type: 'SoftmaxWithLoss' loss_weight: 3",
         "type: 'SoftmaxWithLoss' loss_param { ignore_label: 2 normalization: BATCH_SIZE }"}) {
     LossFixture<Dtype> fixture(text, {3, 4, 2}, {3, 2}, 4);
-    this->Checker().CheckGradientExhaustive(fixture.layer.get(), fixture.bottoms, fixture.tops, 0);
+    CheckerFor<Dtype>().CheckGradientExhaustive(fixture.layer.get(), fixture.bottoms, fixture.tops, 0);
   }
 }
 
