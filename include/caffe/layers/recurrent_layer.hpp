@@ -17,9 +17,9 @@ namespace caffe {
  *
  * Bottoms: the input x of shape T x N x ... (T time steps of N independent streams); the sequence indicators
  * cont of shape T x N, 0 at the first step of a sequence and 1 after it; optionally a static input of shape
- * N x ..., the same at every step; and with expose_hidden one initial state each of shape 1 x N x D. Tops: the
- * outputs of shape T x N x D, and with expose_hidden the final states. Without expose_hidden the final state
- * of one forward pass is the initial state of the next, so long sequences may be fed in pieces.
+ * N x ..., the same at every step; and with expose_hidden one initial state each of shape 1 x N x D. Tops:
+ * the outputs of shape T x N x D, and with expose_hidden the final states. Without expose_hidden the final
+ * state of one forward pass is the initial state of the next, so long sequences may be fed in pieces.
  *
  * A derived class describes one step in FillUnrolledNet. The unrolled net's parameters are this layer's.
  */

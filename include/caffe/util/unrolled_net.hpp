@@ -19,8 +19,8 @@ class UnrolledNetBuilder {
   UnrolledNetBuilder(const RecurrentParameter& param, NetParameter* net_param)
       : param_(param), net_param_(net_param) {}
 
-  LayerParameter* Add(const std::string& type, const std::string& name, const std::vector<std::string>& bottoms,
-                      const std::vector<std::string>& tops);
+  LayerParameter* Add(const std::string& type, const std::string& name,
+                      const std::vector<std::string>& bottoms, const std::vector<std::string>& tops);
 
   /// top = bottom W^T (+ b, where `bias` is not empty) over the axes from `axis` on, with parameters of the
   /// given names, filled as recurrent_param says.

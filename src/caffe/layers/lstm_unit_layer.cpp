@@ -1,21 +1,18 @@
 #include <cmath>
 
 #include "caffe/layers/lstm_layer.hpp"
+#include "caffe/util/neuron_functions.hpp"
 #include "caffe/util/parallel_for.hpp"
 
 namespace caffe {
 
 namespace {
 
-template <typename Dtype>
-Dtype Sigmoid(Dtype x) {
-  return Dtype(0.5) * std::tanh(Dtype(0.5) * x) + Dtype(0.5);
-}
-
 // The gates' values of one hidden unit, in the order of their rows.
 template <typename Dtype>
 struct Gates {
-  Gates(const Dtype* row, int d, int dim) : i(row[d]), f(row[dim + d]), o(row[2 * dim + d]), g(row[3 * dim + d]) {}
+  Gates(const Dtype* row, int d, int dim)
+      : i(row[d]), f(row[dim + d]), o(row[2 * dim + d]), g(row[3 * dim + d]) {}
   Dtype i, f, o, g;
 };
 
@@ -46,10 +43,11 @@ void LSTMUnitLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const
   Dtype* acts = X_acts_.mutable_cpu_data();
   Dtype* c = top[0]->mutable_cpu_data();
   Dtype* h = top[1]->mutable_cpu_data();
+  const SigmoidFunction<Dtype> sigmoid;
   ParallelFor(bottom[0]->shape(1), kElementGrain / (16 * dim + 1), [=](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) {
       Dtype* act = acts + n * 4 * dim;
-      for (int k = 0; k < 3 * dim; ++k) act[k] = Sigmoid(x[n * 4 * dim + k]);
+      for (int k = 0; k < 3 * dim; ++k) act[k] = sigmoid.Forward(x[n * 4 * dim + k]);
       for (int k = 3 * dim; k < 4 * dim; ++k) act[k] = std::tanh(x[n * 4 * dim + k]);
       for (int d = 0; d < dim; ++d) {
         const Gates<Dtype> gate(act, d, dim);

@@ -66,7 +66,8 @@ void RecurrentLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bottom, const
   T_ = bottom[0]->shape(0);
   N_ = bottom[0]->shape(1);
   CHECK_EQ(bottom[1]->num_axes(), 2) << "the sequence indicators must have 2 axes: time steps x streams";
-  CHECK_EQ(T_, bottom[1]->shape(0)) << "input and sequence indicators must have the same number of time steps";
+  CHECK_EQ(T_, bottom[1]->shape(0))
+      << "input and sequence indicators must have the same number of time steps";
   CHECK_EQ(N_, bottom[1]->shape(1)) << "input and sequence indicators must have the same number of streams";
 
   vector<string> recur_inputs, recur_outputs, outputs;
@@ -119,7 +120,8 @@ template <typename Dtype>
 void RecurrentLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
   CHECK_EQ(T_, bottom[0]->shape(0)) << "the number of time steps is fixed when the layer is set up";
   CHECK_EQ(N_, bottom[0]->shape(1)) << "the number of streams is fixed when the layer is set up";
-  CHECK_EQ(T_, bottom[1]->shape(0)) << "input and sequence indicators must have the same number of time steps";
+  CHECK_EQ(T_, bottom[1]->shape(0))
+      << "input and sequence indicators must have the same number of time steps";
   CHECK_EQ(N_, bottom[1]->shape(1)) << "input and sequence indicators must have the same number of streams";
   x_input_blob_->ReshapeLike(*bottom[0]);
   cont_input_blob_->ReshapeLike(*bottom[1]);
@@ -127,7 +129,8 @@ void RecurrentLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const ve
   vector<BlobShape> recur_input_shapes;
   RecurrentInputShapes(&recur_input_shapes);
   CHECK_EQ(recur_input_shapes.size(), recur_input_blobs_.size()) << "each state needs a shape";
-  for (size_t i = 0; i < recur_input_shapes.size(); ++i) recur_input_blobs_[i]->Reshape(recur_input_shapes[i]);
+  for (size_t i = 0; i < recur_input_shapes.size(); ++i)
+    recur_input_blobs_[i]->Reshape(recur_input_shapes[i]);
   unrolled_net_->Reshape();
 
   Join(x_input_blob_, *bottom[0]);
@@ -156,7 +159,7 @@ void RecurrentLayer<Dtype>::Reset() {
 }
 
 template <typename Dtype>
-void RecurrentLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>&, const vector<Blob<Dtype>*>&) {
+void RecurrentLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>&, const vector<Blob<Dtype>*>& top) {
   // A net in the test phase may have had its parameters replaced by shared ones since it was built.
   if (this->phase_ == TEST) unrolled_net_->ShareWeights();
   if (!expose_hidden_) {
@@ -165,6 +168,11 @@ void RecurrentLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>&, const vecto
     }
   }
   unrolled_net_->ForwardTo(last_layer_index_);
+  // Layers that only pass a blob on (Split, Concat of one) share memory anew in every pass.
+  for (size_t i = 0; i < top.size(); ++i) {
+    const bool is_output = i < output_blobs_.size();
+    Join(top[i], *(is_output ? output_blobs_[i] : recur_output_blobs_[i - output_blobs_.size()]));
+  }
 }
 
 template <typename Dtype>
