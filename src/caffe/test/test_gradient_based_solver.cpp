@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "caffe/sgd_solvers.hpp"
+#include "caffe/caffe.hpp"
 #include "caffe/test/test_caffe_main.hpp"
 #include "caffe/test/test_error_util.hpp"
 #include "caffe/util/parallel_for.hpp"
@@ -325,6 +325,22 @@ TYPED_TEST(GradientBasedSolverTest, WrongSettingsAreSaid) {
   EXPECT_TRUE(Contains(step_error("lr_policy: 'step'"), "needs a positive stepsize"));
   EXPECT_TRUE(Contains(step_error("lr_policy: 'poly'"), "needs a positive max_iter"));
 }
+
+#ifdef CPU_ONLY
+
+TYPED_TEST(GradientBasedSolverTest, GpuModeWithoutAGpuIsAnErrorThatSaysWhatToDo) {
+  typedef typename TypeParam::Dtype Dtype;
+  const auto solver = MakeSolver<Dtype>(RegressionSolver("base_lr: 0.1"));
+  Caffe::set_mode(Caffe::GPU);
+  const string update_error = ErrorOf([&] { solver->ApplyUpdate(); });
+  const string step_error = ErrorOf([&] { solver->Step(1); });
+  Caffe::set_mode(Caffe::CPU);
+  EXPECT_TRUE(Contains(update_error, "solver_mode: CPU"));
+  EXPECT_TRUE(Contains(step_error, "solver_mode: CPU"));
+  EXPECT_TRUE(Contains(step_error, "-cpu"));
+}
+
+#endif  // CPU_ONLY
 
 TYPED_TEST(GradientBasedSolverTest, LogsTheRateWhereItDisplays) {
   typedef typename TypeParam::Dtype Dtype;

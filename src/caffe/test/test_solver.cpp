@@ -11,6 +11,8 @@
 
 #include "caffe/test/test_caffe_main.hpp"
 #include "caffe/test/test_error_util.hpp"
+#include "caffe/test/test_shared_data.hpp"
+#include "caffe/util/upgrade_proto.hpp"
 #include "solver_test_util.hpp"
 
 namespace caffe {
@@ -634,6 +636,27 @@ TYPED_TEST(SolverTest, RefusedHDF5StatesChangeNothing) {
 }
 
 #endif  // USE_HDF5
+
+TEST(RealSolverTest, AStateOf2014Continues) {
+  const string folder = SharedData("models/lenet-2014");
+  if (folder.empty()) GTEST_SKIP() << "no shared data";
+  const LogCapture quiet;
+  NetParameter net;
+  ReadNetParamsFromTextFileOrDie(folder + "/lenet.prototxt", &net);
+  SolverParameter param;
+  ReadSolverParamsFromTextFileOrDie(folder + "/lenet_solver.prototxt", &param);
+  param.clear_net();
+  param.clear_test_iter();
+  param.clear_snapshot();
+  *param.mutable_train_net_param() = net;
+  SGDSolver<float> solver(param);
+  solver.Restore((folder + "/lenet_iter_10000.solverstate").c_str());
+  EXPECT_EQ(solver.iter(), 10000);
+  EXPECT_EQ(solver.net()->params()[0]->shape(), (vector<int>{20, 1, 5, 5}))
+      << "the shapes of old are four axes";
+  EXPECT_GT(solver.net()->params()[7]->asum_data(), 0) << "the last bias";
+  EXPECT_GT(solver.history()[7]->asum_data(), 0);
+}
 
 // ------------------------------------------------------------------------------------------------ finetuning
 
