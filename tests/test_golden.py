@@ -12,9 +12,9 @@ GOLDEN = SHARED / "golden"
 pytestmark = pytest.mark.skipif(not GOLDEN.is_dir(), reason="the recorded values are not here")
 
 # Solver cases that rounding may decide. The first convolution has a bias in front of batch normalization,
-# whose gradient is zero; these solvers divide by the gradient's magnitude, so the recorded bias is what rounding
-# made of it on the recording machine (all other weights and losses agree to 1e-7). In the run of the sigmoid
-# policy one activation lies 5e-8 from a threshold of the quantizer.
+# whose gradient is zero; these solvers divide by the gradient's magnitude, so the recorded bias is what
+# rounding made of it on the recording machine (all other weights and losses agree to 1e-7). In the run of the
+# sigmoid policy one activation lies 5e-8 from a threshold of the quantizer.
 DECIDED_BY_ROUNDING = {"type_AdaGrad", "type_Adam", "type_RMSProp", "policy_sigmoid"}
 
 
