@@ -16,14 +16,17 @@ int main(int argc, char** argv);
 
 namespace caffe {
 
-/// Base of typed tests that run in the mode of their device.
+/// Base of typed tests that run in the mode of their device, with the same random numbers every time.
 template <typename TypeParam>
 class MultiDeviceTest : public ::testing::Test {
  public:
   typedef typename TypeParam::Dtype Dtype;
 
  protected:
-  MultiDeviceTest() { Caffe::set_mode(TypeParam::device); }
+  MultiDeviceTest() {
+    Caffe::set_mode(TypeParam::device);
+    Caffe::set_random_seed(1701);
+  }
   virtual ~MultiDeviceTest() {}
 };
 
