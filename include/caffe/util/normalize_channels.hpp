@@ -67,6 +67,21 @@ void NormalizedGradient(const ChannelExtent& extent, const Dtype* y, const Dtype
   });
 }
 
+/// The gradient of y = x - mean with respect to x, where the mean is that of each channel of x:
+/// dx = dy - mean(dy). dx may be dy.
+template <typename Dtype>
+void CenteredGradient(const ChannelExtent& extent, const Dtype* dy, Dtype* dx) {
+  const Dtype per_channel = static_cast<Dtype>(extent.outer) * extent.inner;
+  std::vector<Dtype> sums(extent.channels);
+  ForChannels(extent, [&](int first, int last) {
+    AddChannelSums(extent, first, last, [dy](int) { return [dy](int64_t i) { return dy[i]; }; }, sums.data());
+    MapChannels(
+        extent, first, last,
+        [=, &sums](int c) { return [dy, mean = sums[c] / per_channel](int64_t i) { return dy[i] - mean; }; },
+        dx);
+  });
+}
+
 }  // namespace caffe
 
 #endif  // CAFFE_UTIL_NORMALIZE_CHANNELS_HPP_
