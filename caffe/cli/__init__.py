@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 from collections.abc import Sequence
 
 #: Subcommands in the order in which help lists them, with what they do.
@@ -33,8 +34,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         return module.run(arguments)
-    except (Error, OSError, ValueError) as error:
-        print(f"caffe {command}: {_one_line(error)}", file=sys.stderr)
+    except Exception as error:
+        if getattr(error, "__notes__", None):
+            _report_python_layer(error)
+        elif isinstance(error, (Error, OSError, ValueError)):
+            print(f"caffe {command}: {_one_line(error)}", file=sys.stderr)
+        else:
+            raise
         return 1
     except KeyboardInterrupt:
         print(f"caffe {command}: interrupted", file=sys.stderr)
@@ -69,6 +75,13 @@ def _usage() -> str:
         "  caffe test -model train_val.prototxt -weights net.caffemodel -iterations 100\n"
         "  caffe binarize -model train_val.prototxt -weights net.caffemodel -out deploy"
     )
+
+
+def _report_python_layer(error: Exception) -> None:
+    """Shows where a layer written in Python failed; the engine notes which layer it was."""
+    traceback.print_exception(error)
+    if sys.version_info < (3, 11):  # which does not print notes
+        print(*error.__notes__, sep="\n", file=sys.stderr)
 
 
 def _one_line(error: Exception) -> str:

@@ -1,6 +1,7 @@
 #ifndef CAFFE_BLOB_HPP_
 #define CAFFE_BLOB_HPP_
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -17,9 +18,11 @@ namespace caffe {
  *
  * Memory is taken when it is first touched, on the host or the GPU, and kept when a reshape makes the blob
  * smaller. Axes may be counted from the end: -1 is the last.
+ *
+ * A blob knows who owns it, so that Python can keep one alive that a layer was handed by pointer.
  */
 template <typename Dtype>
-class Blob {
+class Blob : public std::enable_shared_from_this<Blob<Dtype>> {
  public:
   Blob() = default;
   /// The legacy four axes; deprecated by the vector form.

@@ -44,6 +44,7 @@ void BindLogging(py::module_& module);
 void BindDevice(py::module_& module);
 void BindBlob(py::module_& module);
 void BindLayer(py::module_& module);
+void BindPythonLayer(py::module_& module);
 void BindNet(py::module_& module);
 void BindSolver(py::module_& module);
 void BindParallel(py::module_& module);

@@ -9,6 +9,7 @@ PYBIND11_MODULE(_caffe, module) {
   BindDevice(module);
   BindBlob(module);
   BindLayer(module);
+  BindPythonLayer(module);
   BindNet(module);
   BindSolver(module);
   BindParallel(module);
