@@ -181,8 +181,8 @@ def test_a_loss_trains(tmp_path, module):
     )
     solver_file = tmp_path / "solver.prototxt"
     solver_file.write_text(
-        f'net: "{net}" base_lr: 0.1 lr_policy: "fixed" max_iter: 60 display: 0 solver_mode: CPU random_seed: 1'
-        f' snapshot_after_train: false snapshot_prefix: "{tmp_path}/s"'
+        f'net: "{net}" base_lr: 0.1 lr_policy: "fixed" max_iter: 60 display: 0 solver_mode: CPU'
+        f' random_seed: 1 snapshot_after_train: false snapshot_prefix: "{tmp_path}/s"'
     )
     solver = caffe.get_solver(str(solver_file))
     solver.step(1)

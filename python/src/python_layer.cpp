@@ -12,7 +12,8 @@ namespace {
 void AddNote(const py::error_already_set& error, const LayerParameter& param) {
   std::string note = "in layer '" + param.name() + "' (Python)";
   const std::string& module = param.python_param().module();
-  if (error.matches(PyExc_ModuleNotFoundError) && error.value().attr("name").equal(py::str(module))) {
+  if (error.matches(PyExc_ModuleNotFoundError) &&
+      py::str(error.value().attr("name")).cast<std::string>() == module) {
     note += "; name the folder of " + module + ".py in PYTHONPATH";
   }
   if (py::hasattr(error.value(), "add_note")) {
