@@ -51,6 +51,8 @@ void BindParallel(py::module_& module);
 void BindTimer(py::module_& module);
 void BindMessages(py::module_& module);
 void BindDatabase(py::module_& module);
+void BindImageSet(py::module_& module);
+void BindUpgrade(py::module_& module);
 
 }  // namespace python
 }  // namespace caffe

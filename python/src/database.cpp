@@ -1,5 +1,4 @@
-#include "bindings.hpp"
-#include "caffe/util/db.hpp"
+#include "database.hpp"
 
 namespace caffe {
 namespace python {
@@ -14,51 +13,44 @@ db::Mode ModeOf(const std::string& mode) {
               "\"");
 }
 
-// A database for Python's dataset tools: a DB with the transaction that is being collected.
-class Database {
- public:
-  Database(const Path& path, const std::string& mode, const std::string& backend)
-      : path_(path.string()), writable_(ModeOf(mode) != db::READ), db_(db::GetDB(backend)) {
-    db_->Open(path_, ModeOf(mode));
-  }
+}  // namespace
 
-  void Put(const std::string& key, const std::string& value) {
-    CheckWritable();
-    if (!transaction_) transaction_.reset(Opened().NewTransaction());
-    transaction_->Put(key, value);
-  }
+Database::Database(const Path& path, const std::string& mode, const std::string& backend)
+    : path_(path.string()), writable_(ModeOf(mode) != db::READ), db_(db::GetDB(backend)) {
+  db_->Open(path_, ModeOf(mode));
+}
 
-  void Commit() {
-    CheckWritable();
-    if (!transaction_) return;
-    transaction_->Commit();
-    transaction_.reset();
-  }
+void Database::Put(const std::string& key, const std::string& value) {
+  CheckWritable();
+  if (!transaction_) transaction_.reset(Opened().NewTransaction());
+  transaction_->Put(key, value);
+}
 
-  // What is not committed is dropped.
-  void Close() {
-    transaction_.reset();
-    if (db_) db_->Close();
-    db_.reset();
-  }
+void Database::Commit() {
+  CheckWritable();
+  if (!transaction_) return;
+  transaction_->Commit();
+  transaction_.reset();
+}
 
-  db::DB& Opened() {
-    if (!db_) throw Error("the database '" + path_ + "' is closed");
-    return *db_;
-  }
+void Database::Close() {
+  transaction_.reset();
+  if (db_) db_->Close();
+  db_.reset();
+}
 
- private:
-  void CheckWritable() {
-    Opened();
-    if (!writable_)
-      throw Error("the database '" + path_ + "' is open for reading; to add to it, use mode \"write\"");
-  }
+db::DB& Database::Opened() {
+  if (!db_) throw Error("the database '" + path_ + "' is closed");
+  return *db_;
+}
 
-  std::string path_;
-  bool writable_;
-  std::unique_ptr<db::DB> db_;
-  std::unique_ptr<db::Transaction> transaction_;
-};
+void Database::CheckWritable() {
+  Opened();
+  if (!writable_)
+    throw Error("the database '" + path_ + "' is open for reading; to add to it, use mode \"write\"");
+}
+
+namespace {
 
 // Goes through the records from the first on.
 class Items {

@@ -1,6 +1,7 @@
 #include "caffe/util/logging.hpp"
 
 #include "bindings.hpp"
+#include "caffe/util/log_file.hpp"
 
 namespace caffe {
 namespace python {
@@ -9,7 +10,7 @@ namespace {
 
 void InitLog(int level, bool to_stderr) {
   logging::SetMinSeverity(level);
-  // Standard error is the log's only destination, so that without it lines go nowhere.
+  // A file has the log either way.
   if (to_stderr) {
     logging::SetSink(nullptr);
   } else {
@@ -28,7 +29,17 @@ logging::Severity SeverityOf(int level) {
 void BindLogging(py::module_& module) {
   module.def("init_log", &InitLog, py::arg("level") = 0, py::arg("stderr") = true,
              "Logs lines of at least this level (0 info, 1 warning, 2 error) to standard error, or, without\n"
-             "``stderr``, nothing.");
+             "``stderr``, not there.");
+  module.def("log_level", &logging::MinSeverity, "The level from which on lines are logged.");
+  module.def(
+      "log_to_folder",
+      [](const Path& folder, const std::string& program) {
+        return logging::OpenLogFile(folder.string(), program);
+      },
+      py::arg("folder"), py::arg("program"),
+      "From now on the log goes to a new file in the folder too, PROGRAM.HOST.USER.log.INFO.TIME.PID, to "
+      "which\n"
+      "the link PROGRAM.INFO leads. The file's path.");
   module.def(
       "log", [](const std::string& message) { LOG(INFO) << message; }, py::arg("message"),
       "Writes a line to the log.");

@@ -16,6 +16,8 @@ PYBIND11_MODULE(_caffe, module) {
   BindTimer(module);
   BindMessages(module);
   BindDatabase(module);
+  BindImageSet(module);
+  BindUpgrade(module);
   // Vectors of values are plain lists here; Caffe's names for them stay.
   for (const char* name :
        {"RawBlobVec", "LayerVec", "StringVec", "IntVec", "DtypeVec", "NetVec", "BoolVec"}) {

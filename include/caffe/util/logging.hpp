@@ -57,7 +57,8 @@ int Verbosity();
 /// Replaces the destination of log lines (standard error by default); an empty sink restores it.
 void SetSink(Sink sink);
 
-/// Writes one line through the sink: "I0102 15:04:05.123456 pid file.cpp:42] message".
+/// Writes one line through the sink, and to the log's file where there is one (log_file.hpp):
+/// "I0102 15:04:05.123456 pid file.cpp:42] message".
 void Write(Severity severity, const char* file, int line, const std::string& message);
 
 /// Collects one streamed message.

@@ -1,62 +1,15 @@
 #include "caffe/layers/image_data_layer.hpp"
 
-#include <cerrno>
-#include <cstdlib>
-#include <fstream>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "caffe/util/image.hpp"
+#include "caffe/util/image_list.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/rng.hpp"
 
 namespace caffe {
-
-namespace {
-
-constexpr char kBlank[] = " \t\r";
-
-/// "NAME LABEL", where the name may have blanks within. False where the line is not that.
-bool ParseLine(const string& line, string* name, int* label) {
-  const size_t label_end = line.find_last_not_of(kBlank);
-  const size_t label_start = line.find_last_of(kBlank, label_end) + 1;
-  if (label_end == string::npos || label_start == 0) return false;
-  const size_t name_end = line.find_last_not_of(kBlank, label_start - 1);
-  if (name_end == string::npos) return false;
-  const string number = line.substr(label_start, label_end + 1 - label_start);
-  char* parsed;
-  errno = 0;
-  const long value = std::strtol(number.c_str(), &parsed, 10);
-  if (*parsed != '\0' || errno != 0 || value < INT_MIN || value > INT_MAX) return false;
-  *name = line.substr(0, name_end + 1);
-  *label = static_cast<int>(value);
-  return true;
-}
-
-/// Calls use(number, name, label) with each line of the list, until it returns false.
-/// @throws Error where the list or a line of it cannot be read.
-template <typename Use>
-void ReadList(const string& source, Use use) {
-  errno = 0;
-  std::ifstream list(source);
-  const auto fail = [&source](const string& what) { throw Error(what, "", "", source); };
-  if (!list)
-    fail("cannot read the list of images '" + source + "': " + std::generic_category().message(errno));
-  string line, name;
-  int label;
-  for (int number = 1; std::getline(list, line); ++number) {
-    if (line.find_first_not_of(kBlank) == string::npos) continue;
-    if (!ParseLine(line, &name, &label)) {
-      fail(source + ":" + std::to_string(number) +
-           ": a line is a file name, a blank and an integer label; this is '" + line.substr(0, 100) + "'");
-    }
-    if (!use(number, name, label)) return;
-  }
-}
-
-}  // namespace
 
 template <typename Dtype>
 ImageDataLayer<Dtype>::~ImageDataLayer() {
@@ -71,7 +24,7 @@ Error ImageDataLayer<Dtype>::AtLine(const Error& error) const {
   // Shuffling has moved the line, so that only the list tells where it stands.
   int at = 0;
   try {
-    ReadList(param.source(), [&](int number, const string& name, int label) {
+    ReadImageList(param.source(), [&](int number, const string& name, int label) {
       if (name == line.first && label == line.second) at = number;
       return at == 0;
     });
@@ -108,7 +61,7 @@ void ImageDataLayer<Dtype>::DataLayerSetUp(const vector<Blob<Dtype>*>&, const ve
       << "image_data_param.batch_size is " << param.batch_size()
       << ": give the number of images of a forward pass";
   LOG(INFO) << "Opening file " << param.source();
-  ReadList(param.source(), [this](int, const string& name, int label) {
+  ReadImageList(param.source(), [this](int, const string& name, int label) {
     lines_.emplace_back(name, label);
     return true;
   });

@@ -9,6 +9,8 @@
 #include <ctime>
 #include <mutex>
 
+#include "caffe/util/log_file.hpp"
+
 namespace caffe {
 
 namespace {
@@ -103,6 +105,7 @@ void SetSink(Sink sink) {
 void Write(Severity severity, const char* file, int line, const std::string& message) {
   if (severity < MinSeverity()) return;
   const std::string text = Prefix(severity, file, line) + message;
+  CopyToLogFile(text);
   SinkSlot& slot = TheSink();
   std::shared_ptr<const Sink> sink;
   {
