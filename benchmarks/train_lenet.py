@@ -114,7 +114,7 @@ def caffe_from_memory(batch, _folder):
 
 def caffe_from_lmdb(batch, folder):
     """Steps of this project, fed by its Data layer from LMDB."""
-    from caffe.cli.convert_mnist_data import write_database
+    from caffe.cli.databases import write_database
 
     database = os.path.join(folder, "train_lmdb")
     if not os.path.exists(database):

@@ -7,9 +7,9 @@ import subprocess
 import numpy as np
 import pytest
 
-from caffe import idx
+from caffe import cli, idx
 from caffe._caffe import Database
-from caffe.cli import convert_mnist_data
+from caffe.cli import databases
 from caffe.proto.caffe_pb2 import Datum
 
 
@@ -36,7 +36,9 @@ def files(tmp_path, images, labels):
 
 
 def convert(folder, *options):
-    return convert_mnist_data.main([*options, *(str(folder / name) for name in ("images", "labels", "db"))])
+    return cli.main(
+        ["convert_mnist_data", *options, *(str(folder / name) for name in ("images", "labels", "db"))]
+    )
 
 
 def test_reads_plain_and_compressed(tmp_path, images):
@@ -135,7 +137,7 @@ def test_an_error_while_writing_leaves_nothing(files, monkeypatch, capsys):
             raise OSError(28, "No space left on device")
 
     before = {path.name for path in files.iterdir()}
-    monkeypatch.setattr(convert_mnist_data, "Database", Full)
+    monkeypatch.setattr(databases, "Database", Full)
     assert convert(files) == 1
     assert "No space left" in capsys.readouterr().err
     assert {path.name for path in files.iterdir()} == before

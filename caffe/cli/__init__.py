@@ -1,14 +1,18 @@
-"""The `caffe` command: one module for each subcommand, with the flags of Caffe's tool.
+"""The `caffe` command: one module for each subcommand and each tool, with the flags of Caffe's.
 
 Flags take one dash or two, and their value after `=` or a space: `-solver s.prototxt`, `--solver=s.prototxt`.
+A tool is a command of its own, too: `convert_imageset ...` is `caffe convert_imageset ...`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
+import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 #: Subcommands in the order in which help lists them, with what they do.
 COMMANDS = {
@@ -19,32 +23,81 @@ COMMANDS = {
     "device_query": "show the GPUs",
 }
 
+#: Tools, which are commands of their own.
+TOOLS = {
+    "convert_imageset": "make a database of image files",
+    "convert_mnist_data": "make a database of MNIST's files",
+    "convert_cifar_data": "make the databases of CIFAR-10's binary files",
+    "compute_image_mean": "take the mean of a database's images",
+    "extract_features": "write blobs of a net to databases",
+    "upgrade_net_proto_text": "bring a net's definition to today's format",
+    "upgrade_net_proto_binary": "bring a .caffemodel to today's format",
+    "upgrade_solver_proto_text": "bring a solver's definition to today's format",
+    "parse_log": "make tables (CSV) of a training's log",
+    "plot_log": "draw the curves of trainings' logs (PNG, SVG, PDF)",
+}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit status: 0, or 1 after one line on standard error."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    """Runs the command line; returns the exit status: 0, or 1 after one line on standard error.
+
+    Without `argv` these are the arguments of the process, whose name may be a tool's.
+    """
+    if argv is None:
+        process = os.path.basename(sys.argv[0])
+        argv = [process, *sys.argv[1:]] if process in TOOLS else sys.argv[1:]
+    arguments = list(argv)
     # As with Caffe's tool, flags may come before the command.
-    command = next((argument for argument in arguments if argument in COMMANDS), None)
+    command = next((argument for argument in arguments if argument in COMMANDS or argument in TOOLS), None)
     if command is None:
         return _without_command(arguments)
     arguments.remove(command)
     module = importlib.import_module(f".{command}", __name__)
+    if command in COMMANDS:
+        return _guarded(f"caffe {command}", module.run, arguments)
+    with _ending_on_sigterm():
+        return _guarded(command, module.run, arguments)
 
+
+def _guarded(prog: str, run: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
     from .. import Error
 
     try:
-        return module.run(arguments)
+        return run(arguments)
     except Exception as error:
         if getattr(error, "__notes__", None):
             _report_python_layer(error)
         elif isinstance(error, (Error, OSError, ValueError)):
-            print(f"caffe {command}: {_one_line(error)}", file=sys.stderr)
+            _report(f"{prog}: {_one_line(error)}")
         else:
             raise
         return 1
     except KeyboardInterrupt:
-        print(f"caffe {command}: interrupted", file=sys.stderr)
+        _report(f"{prog}: interrupted")
         return 130
+
+
+def _report(message: str) -> None:
+    from .. import _caffe
+
+    print(message, file=sys.stderr)
+    # What ended the run stands in the log's file, too, if there is one.
+    _caffe.init_log(_caffe.log_level(), stderr=False)
+    _caffe.log_from(__file__, 0, os.fsencode(message), 2)
+
+
+@contextlib.contextmanager
+def _ending_on_sigterm() -> Iterator[None]:
+    """Lets SIGTERM end the tool as an error does, so that what it has begun is removed."""
+
+    def end(number: int, frame: object) -> None:
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _without_command(arguments: list[str]) -> int:
@@ -57,18 +110,17 @@ def _without_command(arguments: list[str]) -> int:
         print(f"caffe {__version__}")
         return 0
     print(
-        f"caffe: unknown command {arguments[0]!r}; the commands are {', '.join(COMMANDS)}",
+        f"caffe: unknown command {arguments[0]!r}; the commands are {', '.join([*COMMANDS, *TOOLS])}",
         file=sys.stderr,
     )
     return 1
 
 
 def _usage() -> str:
-    width = max(map(len, COMMANDS))
-    commands = "\n".join(f"  {name:{width}}  {summary}" for name, summary in COMMANDS.items())
     return (
         "usage: caffe COMMAND [flags]\n\n"
-        f"commands:\n{commands}\n\n"
+        f"commands:\n{_listed(COMMANDS)}\n\n"
+        f"tools, which are commands without `caffe`, too:\n{_listed(TOOLS)}\n\n"
         "caffe COMMAND --help shows a command's flags.\n\n"
         "examples:\n"
         "  caffe train -solver solver.prototxt -cpu\n"
@@ -82,6 +134,11 @@ def _report_python_layer(error: Exception) -> None:
     traceback.print_exception(error)
     if sys.version_info < (3, 11):  # which does not print notes
         print(*error.__notes__, sep="\n", file=sys.stderr)
+
+
+def _listed(summaries: dict[str, str]) -> str:
+    width = max(map(len, {**COMMANDS, **TOOLS}))
+    return "\n".join(f"  {name:{width}}  {summary}" for name, summary in summaries.items())
 
 
 def _one_line(error: Exception) -> str:

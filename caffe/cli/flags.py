@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import NoReturn
@@ -27,46 +28,94 @@ _FLAGS: dict[str, dict] = {
     "sighup_effect": dict(choices=_EFFECTS, default="snapshot", help="what SIGHUP does (snapshot)"),
 }
 
-# Flags of Caffe's logging library; old scripts pass them.
-_LOGGING_FLAGS = ("logtostderr", "alsologtostderr", "log_dir", "stderrthreshold", "v")
+# Flags of Caffe's logging library; old scripts pass them. What they would change is as they would have it.
+_IGNORED_SWITCHES = ("logtostderr", "alsologtostderr", "colorlogtostderr")
+_IGNORED_VALUES = ("stderrthreshold", "v")
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """Takes flags as Caffe's tools do, and those of its logging library; what is wrong is one line."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, allow_abbrev=False, **options)
+        self._switches = set()
+        for name in _IGNORED_SWITCHES:
+            self.add_switch(name, argparse.SUPPRESS)
+        for name in _IGNORED_VALUES:
+            self.add_argument(f"-{name}", f"--{name}", help=argparse.SUPPRESS)
+        self.add_argument(
+            "-log_dir", "--log_dir", metavar="DIR", help="also write the log to a new file in this folder"
+        )
+        self.add_argument("-minloglevel", "--minloglevel", type=int, help=argparse.SUPPRESS)
+
+    def add_switch(self, name: str, help: str) -> None:
+        """A flag that is on or off: -name, -name=true, -name=false, -noname."""
+        self._switches.add(name)
+        self.add_argument(f"-{name}", f"--{name}", action="store_true", help=help)
+        self.add_argument(
+            f"--no{name}", f"-no{name}", action="store_false", dest=name, help=argparse.SUPPRESS
+        )
+
+    def parse_all(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """Parses flags and arguments in whichever order."""
+        return self.parse_intermixed_args([self._without_truth(argument) for argument in arguments])
+
+    def _without_truth(self, argument: str) -> str:
+        flag, equals, value = argument.partition("=")
+        name = flag.lstrip("-")
+        if not equals or name == flag or name not in self._switches:
+            return argument
+        if value.lower() in ("true", "t", "yes", "y", "1"):
+            return f"--{name}"
+        if value.lower() in ("false", "f", "no", "n", "0"):
+            return f"--no{name}"
+        self.error(f"{flag} takes true or false, not {value!r}")
+
     def error(self, message: str) -> NoReturn:
         print(f"{self.prog}: {message} ({self.prog} --help shows the flags)", file=sys.stderr)
         sys.exit(1)
 
 
-def parser(command: str, description: str, flags: Iterable[str], example: str) -> argparse.ArgumentParser:
+def parser(command: str, description: str, flags: Iterable[str], example: str) -> Parser:
     """A parser for a subcommand that shows `flags`; Caffe's others are accepted, as its tool accepts them."""
-    result = _Parser(
-        prog=f"caffe {command}",
-        description=description,
-        epilog=f"example: {example}",
-        allow_abbrev=False,
-    )
+    result = Parser(prog=f"caffe {command}", description=description, epilog=f"example: {example}")
     shown = set(flags)
     for name, options in _FLAGS.items():
         options = dict(options)
         if name not in shown:
             options["help"] = argparse.SUPPRESS
-        result.add_argument(f"-{name}", f"--{name}", **options)
-    result.add_argument("-minloglevel", "--minloglevel", type=int, help=argparse.SUPPRESS)
-    for name in _LOGGING_FLAGS:
-        result.add_argument(f"-{name}", f"--{name}", nargs="?", help=argparse.SUPPRESS)
+        if options.get("action") == "store_true":
+            result.add_switch(name, options["help"])
+        else:
+            result.add_argument(f"-{name}", f"--{name}", **options)
     return result
 
 
+def tool_parser(name: str, description: str, example: str) -> Parser:
+    """A parser for a tool, to which it adds its own flags and arguments."""
+    return Parser(prog=name, description=description, epilog=f"example: {example}")
+
+
+def add_backend(argument_parser: argparse.ArgumentParser) -> None:
+    """The flag of the tools that read or make a database."""
+    argument_parser.add_argument(
+        "-backend", "--backend", default="lmdb", choices=["lmdb", "leveldb"], help="kind of database (lmdb)"
+    )
+
+
 def parse(
-    argument_parser: argparse.ArgumentParser, arguments: Sequence[str], required: Iterable[str]
+    argument_parser: Parser, arguments: Sequence[str], required: Iterable[str] = ()
 ) -> argparse.Namespace:
-    """Parses, insists on the required flags, and applies those that every command has."""
-    options = argument_parser.parse_args(arguments)
+    """Parses, insists on the required flags, and applies those that every command and tool has."""
+    options = argument_parser.parse_all(arguments)
     for name in required:
         if not getattr(options, name):
             argument_parser.error(f"needs -{name} {_FLAGS[name]['metavar']}")
     if options.minloglevel is not None:
         _caffe.init_log(options.minloglevel)
+    folder = options.log_dir or os.environ.get("GLOG_log_dir")
+    if folder:
+        _caffe.log_to_folder(folder, argument_parser.prog.split()[0])
     return options
 
 

@@ -20,7 +20,7 @@ from google.protobuf import text_format
 
 import caffe
 from caffe import idx
-from caffe.cli.convert_mnist_data import write_database
+from caffe.cli.databases import write_database
 from caffe.proto import caffe_pb2
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]

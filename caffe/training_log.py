@@ -1,0 +1,102 @@
+"""Reads the log of a training: what was measured at which iteration."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+_ITERATION = re.compile(r"Iteration (\d+)")
+_OUTPUT = re.compile(r"(Train|Test) net output #(\d+): (\S+) = (\S+)")
+_LEARNING_RATE = re.compile(r"lr = (\S+)")
+_PREFIX = re.compile(r"[IWEF](\d{2})(\d{2}) (\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?\b")
+# The line by which a solver says that it begins.
+_START = "Solving "
+
+
+@dataclass
+class TrainingLog:
+    """Rows, one for each iteration at which something was measured, of NumIters, Seconds (since the training
+    began), LearningRate (nan before the log tells it) and the net's outputs by name."""
+
+    train: list[dict[str, float]] = field(default_factory=list)
+    test: list[dict[str, float]] = field(default_factory=list)
+
+
+def read(path: str | os.PathLike) -> TrainingLog:
+    """Reads a file of log lines, with whatever else between them.
+
+    Raises ValueError where it has no lines of a log, or none of a training.
+    """
+    log = TrainingLog()
+    start = None
+    seconds = 0.0
+    iteration = None
+    learning_rate = math.nan
+    last_number = {"Train": math.inf, "Test": math.inf}
+    timed = False
+    for line, time in _timed_lines(path):
+        timed = True
+        if start is None and (_START in line or _ITERATION.search(line)):
+            start = time
+        if start is not None:
+            seconds = (time - start).total_seconds()
+        if match := _ITERATION.search(line):
+            iteration = float(match[1])
+        if iteration is None:
+            continue
+        if match := _LEARNING_RATE.search(line):
+            learning_rate = _number(match[1])
+        if match := _OUTPUT.search(line):
+            phase, number, name, value = match.groups()
+            rows = log.train if phase == "Train" else log.test
+            if int(number) <= last_number[phase] or rows[-1]["NumIters"] != iteration:
+                rows.append({"NumIters": iteration, "Seconds": seconds, "LearningRate": learning_rate})
+            last_number[phase] = int(number)
+            rows[-1][name] = _number(value)
+    if not timed:
+        raise ValueError(f"{path} has no lines of a log (such as I0102 15:04:05.123456 ...)")
+    if not log.train and not log.test:
+        raise ValueError(f"{path} is a log, but has no outputs of a net in training")
+    for rows in (log.train, log.test):
+        _take_first_rate_from_second(rows)
+    return log
+
+
+def _timed_lines(path: str | os.PathLike) -> Iterator[tuple[str, datetime.datetime]]:
+    # Lines tell no year; that of the file is near enough for differences, from one New Year to the next.
+    year = datetime.datetime.fromtimestamp(os.path.getmtime(path)).year
+    last = None
+    with open(path, encoding="utf-8", errors="replace") as file:
+        for line in file:
+            match = _PREFIX.match(line)
+            if not match:
+                continue
+            month, day, hour, minute, second = map(int, match.groups()[:5])
+            microsecond = int((match[6] or "0").ljust(6, "0")[:6])
+            try:
+                time = datetime.datetime(year, month, day, hour, minute, second, microsecond)
+                if last and time.month < last.month:
+                    year += 1
+                    time = time.replace(year=year)
+            except ValueError:
+                # A damaged line, or a 29th of February, of which the year is not this one.
+                continue
+            last = time
+            yield line, time
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _take_first_rate_from_second(rows: list[dict[str, float]]) -> None:
+    # A solver says the rate after the first iteration's outputs.
+    if len(rows) > 1 and math.isnan(rows[0]["LearningRate"]):
+        rows[0]["LearningRate"] = rows[1]["LearningRate"]
