@@ -1,7 +1,7 @@
 """Caffe for networks with 1-bit weights and 2-bit activations.
 
-The interface is pycaffe's: ``caffe.Net``, the solvers, ``caffe.NetSpec``; ``caffe.hwgq`` adds what low
-precision needs. Errors of the engine are ``caffe.Error``.
+The interface is pycaffe's: ``caffe.Net``, the solvers, ``caffe.NetSpec``, ``caffe.Classifier``;
+``caffe.hwgq`` adds what low precision needs. Errors of the engine are ``caffe.Error``.
 """
 
 from . import _threads  # noqa: F401, I001  (before the engine is loaded)
@@ -25,6 +25,8 @@ from ._caffe import (
     solver_count,
     solver_rank,
 )
+from .classifier import Classifier
+from .detector import Detector
 from .net_spec import NetSpec, layers, params, to_proto
 from .proto.caffe_pb2 import TEST, TRAIN
 from .pycaffe import (
@@ -46,6 +48,8 @@ __all__ = [
     "AdaDeltaSolver",
     "AdaGradSolver",
     "AdamSolver",
+    "Classifier",
+    "Detector",
     "Error",
     "Layer",
     "NesterovSolver",
