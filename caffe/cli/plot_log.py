@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from caffe import training_log
 from caffe.cli import flags
 
 _X_AXES = {"iterations": "NumIters", "seconds": "Seconds"}
 _COMMON = {"NumIters", "Seconds", "LearningRate"}
+_STYLES = {"train": ":", "test": "-"}
 _PANEL_INCHES = (8, 2.8)
 
 
@@ -29,6 +31,9 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "-show", "--show", metavar="NAME[,NAME]", help="outputs to draw, or lr, the learning rate (all)"
     )
+    parser.add_argument(
+        "-part", "--part", choices=["train", "test"], help="draw what was measured there only (both)"
+    )
     options = flags.parse(parser, arguments)
     if pathlib.Path(options.picture).suffix not in (".png", ".svg", ".pdf"):
         parser.error(f"{options.picture} ends in none of .png, .svg and .pdf")
@@ -37,20 +42,49 @@ def run(arguments: Sequence[str]) -> int:
     for name in flags.comma_list(options.show):
         if name not in names:
             raise ValueError(f"the logs have no '{name}'; they have {', '.join(names)}")
-    draw(logs, flags.comma_list(options.show) or names, options.x, options.picture)
+    names = flags.comma_list(options.show) or names
+    parts = [options.part] if options.part else ["train", "test"]
+    curves = {name: _curves(logs, name, parts, _X_AXES[options.x]) for name in names}
+    if not any(curves.values()):
+        raise ValueError(f"the logs have nothing of {options.part} to draw")
+    draw({name: found for name, found in curves.items() if found}, options.x, options.picture)
     return 0
 
 
-def _names(logs) -> list[str]:
+def _names(logs: Iterable[training_log.TrainingLog]) -> list[str]:
     """The outputs in the order of the logs, and the learning rate, as `lr`."""
     rows = [row for log in logs for row in log.train[:1] + log.test[:1]]
     return [*dict.fromkeys(name for row in rows for name in row if name not in _COMMON), "lr"]
 
 
-def draw(
-    logs: dict[str, training_log.TrainingLog], names: Sequence[str], x: str, picture: str | os.PathLike
-) -> None:
-    """Draws a panel for each name, with the logs' curves over `x` ("iterations" or "seconds").
+@dataclass
+class Curve:
+    """A line of a panel."""
+
+    label: str
+    style: str
+    color: str
+    points: list[tuple[float, float]]
+
+
+def _curves(
+    logs: dict[str, training_log.TrainingLog], name: str, parts: Sequence[str], x_column: str
+) -> list[Curve]:
+    curves = []
+    column = "LearningRate" if name == "lr" else name
+    for number, (path, log) in enumerate(logs.items()):
+        rows_of = {"train": log.train, "test": log.test}
+        # The rate is the same in both.
+        for part in [max(parts, key=lambda part: len(rows_of[part]))] if name == "lr" else parts:
+            points = [(row[x_column], row[column]) for row in rows_of[part] if column in row]
+            if points:
+                label = f"{os.path.basename(path)}: {part}" if len(logs) > 1 else part
+                curves.append(Curve(label, _STYLES[part] if name != "lr" else "-", f"C{number}", points))
+    return curves
+
+
+def draw(curves: dict[str, list[Curve]], x: str, picture: str | os.PathLike) -> None:
+    """Draws a panel for each name, with its curves over what `x` says.
 
     Raises ValueError where matplotlib is not installed.
     """
@@ -61,23 +95,15 @@ def draw(
             "plots need matplotlib: pip install matplotlib (or, with this package, 'hwgq-caffe[plots]')"
         ) from error
     width, height = _PANEL_INCHES
-    figure = Figure(figsize=(width, height * len(names)), layout="constrained")
-    panels = figure.subplots(len(names), sharex=True, squeeze=False)[:, 0]
-    for panel, name in zip(panels, names, strict=True):
-        for number, (path, log) in enumerate(logs.items()):
-            prefix = f"{os.path.basename(path)}: " if len(logs) > 1 else ""
-            column = "LearningRate" if name == "lr" else name
-            for part, rows, style in (("train", log.train, ":"), ("test", log.test, "-")):
-                points = [(row[_X_AXES[x]], row[column]) for row in rows if column in row]
-                if not points or (name == "lr" and part == "test" and log.train):
-                    continue
-                panel.plot(
-                    *zip(*points, strict=True),
-                    "-" if name == "lr" else style,
-                    color=f"C{number}",
-                    marker="." if len(points) == 1 else None,
-                    label=prefix + part,
-                )
+    figure = Figure(figsize=(width, height * len(curves)), layout="constrained")
+    panels = figure.subplots(len(curves), sharex=True, squeeze=False)[:, 0]
+    for panel, (name, lines) in zip(panels, curves.items(), strict=True):
+        for line in lines:
+            # A single point is no line.
+            marker = "." if len(line.points) == 1 else None
+            panel.plot(
+                *zip(*line.points, strict=True), line.style, color=line.color, marker=marker, label=line.label
+            )
         panel.set_ylabel("learning rate" if name == "lr" else name)
         panel.grid(alpha=0.3)
         if name != "lr":
