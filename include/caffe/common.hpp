@@ -13,6 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include "caffe/compat/gflags/gflags.h"
+#include "caffe/compat/glog/logging.h"
 #include "caffe/util/device_alternate.hpp"
 
 #define STRINGIFY(m) #m
@@ -69,9 +71,13 @@ using std::string;
 using std::stringstream;
 using std::vector;
 
-/// Prepares a program: takes the logging flags Caffe's tools accept (-logtostderr, -minloglevel=N,
-/// -alsologtostderr) out of argv.
-void GlobalInit(int* pargc, char*** pargv);
+/// Prepares a program: sets the flags that it defines, and those of the log (-minloglevel=N), from the
+/// command line, and takes them out of it. -help ends the program. @throws Error for an unknown flag (see
+/// caffe/util/flags.hpp).
+inline void GlobalInit(int* pargc, char*** pargv) {
+  ::gflags::ParseCommandLineFlags(pargc, pargv, true);
+  ::google::InitGoogleLogging((*pargv)[0]);
+}
 
 /**
  * @brief The state of a thread: mode, random generator, device, and its place in parallel training.
@@ -105,6 +111,10 @@ class Caffe {
   };
 
   static RNG& rng_stream();
+#ifndef CPU_ONLY
+  static cublasHandle_t cublas_handle() { return Get().cublas_handle_; }
+  static curandGenerator_t curand_generator() { return Get().curand_generator_; }
+#endif
   static Brew mode() { return Get().mode_; }
   /// In a build without CUDA the GPU mode can be set, and what is then computed raises the error.
   static void set_mode(Brew mode);
@@ -129,6 +139,10 @@ class Caffe {
   static bool root_solver() { return Get().solver_rank_ == 0; }
 
  protected:
+#ifndef CPU_ONLY
+  cublasHandle_t cublas_handle_ = nullptr;
+  curandGenerator_t curand_generator_ = nullptr;
+#endif
   shared_ptr<RNG> random_generator_;
   Brew mode_;
   int solver_count_ = 1;

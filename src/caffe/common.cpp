@@ -70,20 +70,4 @@ int Caffe::FindDevice(const int) { return -1; }
 
 #endif  // CPU_ONLY
 
-void GlobalInit(int* pargc, char*** pargv) {
-  int kept = 1;
-  for (int i = 1; i < *pargc; ++i) {
-    const char* flag = (*pargv)[i];
-    const char* name = flag + std::strspn(flag, "-");
-    const bool is_flag = name != flag;
-    if (is_flag && std::strncmp(name, "minloglevel=", 12) == 0) {
-      logging::SetMinSeverity(std::atoi(name + 12));
-    } else if (!is_flag ||
-               (std::strncmp(name, "logtostderr", 11) && std::strncmp(name, "alsologtostderr", 15))) {
-      (*pargv)[kept++] = (*pargv)[i];
-    }
-  }
-  *pargc = kept;
-}
-
 }  // namespace caffe

@@ -1,5 +1,7 @@
 #include "caffe/util/logging.hpp"
 
+#include "caffe/compat/glog/logging.h"
+
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -10,6 +12,31 @@
 #include <mutex>
 
 #include "caffe/util/log_file.hpp"
+
+namespace {
+
+int IntFromEnvironment(const char* name) {
+  const char* value = std::getenv(name);
+  return value ? std::atoi(value) : 0;
+}
+
+std::string TextFromEnvironment(const char* name) {
+  const char* value = std::getenv(name);
+  return value ? value : "";
+}
+
+}  // namespace
+
+DEFINE_int32(minloglevel, IntFromEnvironment("GLOG_minloglevel"),
+             "severity from which lines are logged: 0 info, 1 warning, 2 error");
+DEFINE_int32(v, IntFromEnvironment("GLOG_v"), "verbosity up to which VLOG lines are logged");
+// The log goes to standard error in any case; scripts written for glog pass these.
+DEFINE_bool(logtostderr, true, "log to standard error (always so)");
+DEFINE_bool(alsologtostderr, true, "log to standard error (always so)");
+DEFINE_bool(colorlogtostderr, false, "accepted for old scripts; lines have no colours");
+DEFINE_bool(log_prefix, true, "accepted for old scripts; lines always have their prefix");
+DEFINE_int32(stderrthreshold, 0, "accepted for old scripts; see minloglevel");
+DEFINE_string(log_dir, TextFromEnvironment("GLOG_log_dir"), "folder of a file that the log goes to as well");
 
 namespace caffe {
 
@@ -51,16 +78,6 @@ namespace logging {
 
 namespace {
 
-int IntFromEnvironment(const char* name) {
-  const char* value = std::getenv(name);
-  return value ? std::atoi(value) : 0;
-}
-
-std::atomic<int>& MinSeverityStorage() {
-  static std::atomic<int> severity{IntFromEnvironment("GLOG_minloglevel")};
-  return severity;
-}
-
 struct SinkSlot {
   std::mutex mutex;
   std::shared_ptr<const Sink> sink;
@@ -87,14 +104,11 @@ std::string Prefix(Severity severity, const char* file, int line) {
 
 }  // namespace
 
-void SetMinSeverity(int severity) { MinSeverityStorage() = severity; }
+void SetMinSeverity(int severity) { __atomic_store_n(&FLAGS_minloglevel, severity, __ATOMIC_RELAXED); }
 
-int MinSeverity() { return MinSeverityStorage(); }
+int MinSeverity() { return __atomic_load_n(&FLAGS_minloglevel, __ATOMIC_RELAXED); }
 
-int Verbosity() {
-  static const int verbosity = IntFromEnvironment("GLOG_v");
-  return verbosity;
-}
+int Verbosity() { return __atomic_load_n(&FLAGS_v, __ATOMIC_RELAXED); }
 
 void SetSink(Sink sink) {
   SinkSlot& slot = TheSink();
