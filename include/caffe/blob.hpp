@@ -77,7 +77,8 @@ class Blob : public std::enable_shared_from_this<Blob<Dtype>> {
 
   const Dtype* cpu_data() const;
   /// Uses the caller's memory from now on, of the blob's size; see SyncedMemory::set_cpu_data.
-  void set_cpu_data(Dtype* data, shared_ptr<void> owner = nullptr);
+  void set_cpu_data(Dtype* data) { set_cpu_data(data, nullptr); }
+  void set_cpu_data(Dtype* data, shared_ptr<void> owner);
   /// The shape as an array of int on the GPU.
   const int* gpu_shape() const;
   const Dtype* gpu_data() const;

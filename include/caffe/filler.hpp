@@ -54,6 +54,10 @@ class GaussianFiller : public Filler<Dtype> {
  public:
   explicit GaussianFiller(const FillerParameter& param) : Filler<Dtype>(param) {}
   void Fill(Blob<Dtype>* blob) override;
+
+ protected:
+  /// Which values of a sparse filler are kept: an int for each, 1 or 0.
+  shared_ptr<SyncedMemory> rand_vec_;
 };
 
 /// Uniform on [0, 1], then scaled so that the values of each leading index sum to 1.

@@ -26,8 +26,10 @@ class SyncedMemory {
   ~SyncedMemory();
 
   const void* cpu_data();
-  /// Uses the caller's memory from now on. It is kept alive by `owner`, or without one by the caller.
-  void set_cpu_data(void* data, std::shared_ptr<void> owner = nullptr);
+  /// Uses the caller's memory from now on, which the caller keeps alive.
+  void set_cpu_data(void* data) { set_cpu_data(data, nullptr); }
+  /// The same for memory that `owner` keeps alive.
+  void set_cpu_data(void* data, std::shared_ptr<void> owner);
   /// Keeps the host memory alive for as long as it is held, whatever becomes of this object. Null where only
   /// the caller of set_cpu_data does, or nothing was touched yet.
   const std::shared_ptr<void>& cpu_owner() const { return own_cpu_; }
@@ -35,6 +37,10 @@ class SyncedMemory {
   void set_gpu_data(void* data);
   void* mutable_cpu_data();
   void* mutable_gpu_data();
+#ifndef CPU_ONLY
+  /// Starts to copy what is newest on the host to the GPU; the copy is done when the stream is.
+  void async_gpu_push(const cudaStream_t& stream);
+#endif
 
   enum SyncedHead { UNINITIALIZED, HEAD_AT_CPU, HEAD_AT_GPU, SYNCED };
   SyncedHead head() const { return head_; }

@@ -67,8 +67,9 @@ void GaussianFiller<Dtype>::Fill(Blob<Dtype>* blob) {
   CHECK_GE(blob->num_axes(), 1) << "a sparse filler needs a blob with axes";
   const int num_outputs = blob->shape(0);
   CHECK_LE(sparse, num_outputs) << "a sparse filler keeps each value with probability sparse / shape(0)";
-  vector<int> kept(count);
-  caffe_rng_bernoulli(count, static_cast<Dtype>(sparse) / static_cast<Dtype>(num_outputs), kept.data());
+  rand_vec_ = std::make_shared<SyncedMemory>(count * sizeof(int));
+  int* const kept = static_cast<int*>(rand_vec_->mutable_cpu_data());
+  caffe_rng_bernoulli(count, static_cast<Dtype>(sparse) / static_cast<Dtype>(num_outputs), kept);
   for (int i = 0; i < count; ++i) {
     if (!kept[i]) data[i] = 0;
   }

@@ -29,6 +29,8 @@ class ConcatLayer : public Layer<Dtype> {
   void Backward_gpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
                     const vector<Blob<Dtype>*>& bottom) override;
 
+  /// Elements of the top.
+  int count_ = 0;
   int num_concats_ = 0;
   int concat_input_size_ = 0;
   int concat_axis_ = 0;

@@ -30,9 +30,11 @@ class MemoryDataLayer : public BaseDataLayer<Dtype> {
   /// served.
   virtual void AddDatumVector(const vector<Datum>& datum_vector);
 
-  /// Serves n items (a multiple of the batch size) from the caller's memory; they are not transformed. The
-  /// memory is kept alive by `owner`, or without one by the caller.
-  void Reset(Dtype* data, Dtype* label, int n, shared_ptr<void> owner = nullptr);
+  /// Serves n items (a multiple of the batch size) from the caller's memory, which the caller keeps alive;
+  /// they are not transformed.
+  void Reset(Dtype* data, Dtype* label, int n) { Reset(data, label, n, nullptr); }
+  /// The same for memory that `owner` keeps alive.
+  void Reset(Dtype* data, Dtype* label, int n, shared_ptr<void> owner);
   /// Changes the batch size; the items in memory must stay a multiple of it, or be replaced.
   void set_batch_size(int new_size);
 

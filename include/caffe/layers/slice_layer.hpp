@@ -29,6 +29,8 @@ class SliceLayer : public Layer<Dtype> {
   void Backward_gpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
                     const vector<Blob<Dtype>*>& bottom) override;
 
+  /// Elements of the bottom.
+  int count_ = 0;
   int num_slices_ = 0;
   int slice_size_ = 0;
   int slice_axis_ = 0;

@@ -9,6 +9,24 @@
 
 #include "caffe/common.hpp"
 
+// The build says where the tests' files are; without it they are where Caffe has them, seen from its root.
+#ifndef ABS_TEST_DATA_DIR
+#define ABS_TEST_DATA_DIR "src/caffe/test/test_data"
+#endif
+#ifndef EXAMPLES_SOURCE_DIR
+#define EXAMPLES_SOURCE_DIR "examples/"
+#endif
+#ifndef CMAKE_SOURCE_DIR
+#define CMAKE_SOURCE_DIR "src/"
+#endif
+#ifndef CMAKE_EXT
+#define CMAKE_EXT ""
+#endif
+/// The GPU to test on; -1 lets the tests choose.
+#ifndef CUDA_TEST_DEVICE
+#define CUDA_TEST_DEVICE -1
+#endif
+
 using std::cout;
 using std::endl;
 

@@ -50,7 +50,7 @@ class GradientChecker {
                            const vector<Blob<Dtype>*>& top, int check_bottom, int top_id, int top_data_id,
                            bool element_wise = false);
 
-  /// CheckGradientSingle for every output of every layer of a net.
+  /// CheckGradientExhaustive for every layer of a net, fed with what the net's inputs hold.
   void CheckGradientNet(const Net<Dtype>& net, const vector<Blob<Dtype>*>& input);
 
  protected:
@@ -162,8 +162,8 @@ void GradientChecker<Dtype>::CheckGradientNet(const Net<Dtype>& net, const vecto
   for (size_t i = 0; i < layers.size(); ++i) {
     const vector<Blob<Dtype>*>& bottom = net.bottom_vecs()[i];
     const vector<Blob<Dtype>*>& top = net.top_vecs()[i];
-    net.Forward();
     CheckGradientExhaustive(layers[i].get(), bottom, top);
+    layers[i]->Forward(bottom, top);
   }
 }
 

@@ -54,6 +54,51 @@
     NO_GPU;                                                                               \
   }
 
+#else  // !CPU_ONLY
+
+#include <cublas_v2.h>
+#include <cuda.h>
+#include <cuda_runtime.h>
+#include <curand.h>
+#include <driver_types.h>
+
+// Each checks what a call of a CUDA library returns. @throws caffe::Error with the library's words.
+#define CUDA_CHECK(condition)                                              \
+  do {                                                                     \
+    const cudaError_t cuda_status = condition;                             \
+    CHECK_EQ(cuda_status, cudaSuccess) << cudaGetErrorString(cuda_status); \
+  } while (0)
+#define CUBLAS_CHECK(condition)                                                                     \
+  do {                                                                                              \
+    const cublasStatus_t cublas_status = condition;                                                 \
+    CHECK_EQ(cublas_status, CUBLAS_STATUS_SUCCESS) << ::caffe::cublasGetErrorString(cublas_status); \
+  } while (0)
+#define CURAND_CHECK(condition)                                                                     \
+  do {                                                                                              \
+    const curandStatus_t curand_status = condition;                                                 \
+    CHECK_EQ(curand_status, CURAND_STATUS_SUCCESS) << ::caffe::curandGetErrorString(curand_status); \
+  } while (0)
+
+/// Runs a kernel's body for i = 0 ... n - 1, whatever the size of the grid.
+#define CUDA_KERNEL_LOOP(i, n) \
+  for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < (n); i += blockDim.x * gridDim.x)
+
+/// After a kernel's start: throws where it could not start.
+#define CUDA_POST_KERNEL_CHECK CUDA_CHECK(cudaPeekAtLastError())
+
+namespace caffe {
+
+const char* cublasGetErrorString(cublasStatus_t error);
+const char* curandGetErrorString(curandStatus_t error);
+
+/// Threads of a block.
+const int CAFFE_CUDA_NUM_THREADS = 512;
+
+/// Blocks that have a thread for each of N elements.
+inline int CAFFE_GET_BLOCKS(const int N) { return (N + CAFFE_CUDA_NUM_THREADS - 1) / CAFFE_CUDA_NUM_THREADS; }
+
+}  // namespace caffe
+
 #endif  // CPU_ONLY
 
 #endif  // CAFFE_UTIL_DEVICE_ALTERNATE_H_

@@ -1,5 +1,5 @@
-#ifndef CAFFE_UTIL_INSERT_SPLITS_HPP_
-#define CAFFE_UTIL_INSERT_SPLITS_HPP_
+#ifndef _CAFFE_UTIL_INSERT_SPLITS_HPP_
+#define _CAFFE_UTIL_INSERT_SPLITS_HPP_
 
 #include <string>
 
@@ -32,4 +32,4 @@ string SplitBlobName(const string& layer_name, const string& blob_name, const in
 
 }  // namespace caffe
 
-#endif  // CAFFE_UTIL_INSERT_SPLITS_HPP_
+#endif  // _CAFFE_UTIL_INSERT_SPLITS_HPP_

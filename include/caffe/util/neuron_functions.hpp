@@ -73,8 +73,8 @@ struct EluFunction {
 template <typename Dtype>
 struct ExpFunction {
   static constexpr bool kNeedsInput = false;
-  Dtype inner_scale, offset;
-  CAFFE_HOST_DEVICE Dtype Forward(Dtype x) const { return std::exp(inner_scale * x + offset); }
+  Dtype inner_scale, outer_scale;
+  CAFFE_HOST_DEVICE Dtype Forward(Dtype x) const { return outer_scale * std::exp(inner_scale * x); }
   CAFFE_HOST_DEVICE Dtype Derivative(Dtype, Dtype y) const { return inner_scale * y; }
 };
 

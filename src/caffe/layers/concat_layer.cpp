@@ -36,6 +36,7 @@ void ConcatLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const vecto
   } else {
     top[0]->Reshape(shape);
   }
+  count_ = top[0]->count();
 }
 
 template <typename Dtype>

@@ -3,12 +3,13 @@
 namespace caffe {
 
 template <typename Dtype>
-ExpFunction<Dtype> ExpLayer<Dtype>::function() const {
+void ExpLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>&, const vector<Blob<Dtype>*>&) {
   const ExpParameter& param = this->layer_param_.exp_param();
   const Dtype base = param.base();
   CHECK(base == -1 || base > 0) << "exp_param.base must be positive, or -1 for e; it is " << base;
   const Dtype log_base = base == -1 ? Dtype(1) : std::log(base);
-  return {log_base * param.scale(), log_base * param.shift()};
+  inner_scale_ = log_base * param.scale();
+  outer_scale_ = std::exp(log_base * param.shift());
 }
 
 #ifdef CPU_ONLY

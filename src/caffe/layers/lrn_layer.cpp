@@ -182,6 +182,8 @@ void LRNLayer<Dtype>::WithinChannelBackward(const vector<Blob<Dtype>*>& top, con
 
 #ifdef CPU_ONLY
 STUB_GPU(LRNLayer);
+STUB_GPU_FORWARD(LRNLayer, CrossChannelForward);
+STUB_GPU_BACKWARD(LRNLayer, CrossChannelBackward);
 #endif
 
 INSTANTIATE_CLASS(LRNLayer);

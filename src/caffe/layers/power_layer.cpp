@@ -3,9 +3,12 @@
 namespace caffe {
 
 template <typename Dtype>
-PowerFunction<Dtype> PowerLayer<Dtype>::function() const {
+void PowerLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>&, const vector<Blob<Dtype>*>&) {
   const PowerParameter& param = this->layer_param_.power_param();
-  return {param.power(), param.scale(), param.shift()};
+  power_ = param.power();
+  scale_ = param.scale();
+  shift_ = param.shift();
+  diff_scale_ = power_ * scale_;
 }
 
 #ifdef CPU_ONLY

@@ -38,6 +38,7 @@ void SliceLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const vector
     top[i]->Reshape(shape);
     start = ends[i];
   }
+  count_ = bottom[0]->count();
   num_slices_ = bottom[0]->count(0, slice_axis_);
   slice_size_ = bottom[0]->count(slice_axis_ + 1);
   if (num_tops == 1) {

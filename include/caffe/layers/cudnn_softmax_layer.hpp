@@ -1,0 +1,41 @@
+#ifndef CAFFE_CUDNN_SOFTMAX_LAYER_HPP_
+#define CAFFE_CUDNN_SOFTMAX_LAYER_HPP_
+
+#include <vector>
+
+#include "caffe/blob.hpp"
+#include "caffe/layers/softmax_layer.hpp"
+#include "caffe/proto/caffe.pb.h"
+#include "caffe/util/cudnn.hpp"
+
+namespace caffe {
+
+#ifdef USE_CUDNN
+
+/// cuDNN's softmax for the GPU; the CPU's side is SoftmaxLayer's.
+template <typename Dtype>
+class CuDNNSoftmaxLayer : public SoftmaxLayer<Dtype> {
+ public:
+  explicit CuDNNSoftmaxLayer(const LayerParameter& param) : SoftmaxLayer<Dtype>(param) {}
+  CuDNNSoftmaxLayer(const CuDNNSoftmaxLayer&) = delete;
+  CuDNNSoftmaxLayer& operator=(const CuDNNSoftmaxLayer&) = delete;
+  ~CuDNNSoftmaxLayer() override;
+  void LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
+  void Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
+
+ protected:
+  void Forward_gpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
+  void Backward_gpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
+                    const vector<Blob<Dtype>*>& bottom) override;
+
+  bool handles_setup_ = false;
+  cudnnHandle_t handle_ = nullptr;
+  cudnnTensorDescriptor_t bottom_desc_ = nullptr;
+  cudnnTensorDescriptor_t top_desc_ = nullptr;
+};
+
+#endif  // USE_CUDNN
+
+}  // namespace caffe
+
+#endif  // CAFFE_CUDNN_SOFTMAX_LAYER_HPP_
