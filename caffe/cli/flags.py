@@ -25,6 +25,9 @@ _FLAGS: dict[str, dict] = {
     "level": dict(metavar="N", type=int, default=0, help="level of the net's state (0)"),
     "stage": dict(metavar="NAME[,NAME]", help="stages of the net's state"),
     "sigint_effect": dict(choices=_EFFECTS, default="stop", help="what Ctrl-C does (stop)"),
+    "plugin": dict(
+        metavar="FILE[,FILE]", action="append", help="shared libraries with layers of your own (repeatable)"
+    ),
     "sighup_effect": dict(choices=_EFFECTS, default="snapshot", help="what SIGHUP does (snapshot)"),
 }
 
@@ -116,6 +119,9 @@ def parse(
     folder = options.log_dir or os.environ.get("GLOG_log_dir")
     if folder:
         _caffe.log_to_folder(folder, argument_parser.prog.split()[0])
+    for plugins in options.plugin or []:
+        for plugin in comma_list(plugins):
+            _caffe.load_plugin(plugin)
     return options
 
 

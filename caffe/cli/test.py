@@ -16,7 +16,7 @@ def run(arguments: Sequence[str]) -> int:
     parser = flags.parser(
         "test",
         "Runs a net on batches of its test data and prints the mean of each output.",
-        ["model", "weights", "iterations", "gpu", "cpu", "phase", "level", "stage"],
+        ["model", "weights", "iterations", "gpu", "cpu", "phase", "level", "stage", "plugin"],
         "caffe test -model train_val.prototxt -weights net.caffemodel -iterations 100",
     )
     options = flags.parse(parser, arguments, required=["model", "weights"])

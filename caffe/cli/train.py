@@ -13,7 +13,18 @@ def run(arguments: Sequence[str]) -> int:
     parser = flags.parser(
         "train",
         "Trains the net of a solver.",
-        ["solver", "snapshot", "weights", "gpu", "cpu", "level", "stage", "sigint_effect", "sighup_effect"],
+        [
+            "solver",
+            "snapshot",
+            "weights",
+            "gpu",
+            "cpu",
+            "level",
+            "stage",
+            "sigint_effect",
+            "sighup_effect",
+            "plugin",
+        ],
         "caffe train -solver examples/mnist/lenet-hwgq-3ne/solver.prototxt -cpu",
     )
     options = flags.parse(parser, arguments, required=["solver"])

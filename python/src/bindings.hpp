@@ -53,6 +53,7 @@ void BindMessages(py::module_& module);
 void BindDatabase(py::module_& module);
 void BindImageSet(py::module_& module);
 void BindUpgrade(py::module_& module);
+void BindPlugins(py::module_& module);
 
 }  // namespace python
 }  // namespace caffe

@@ -18,12 +18,15 @@ std::vector<std::string> RegisteredTypes(const std::map<std::string, Creator>& r
   return types;
 }
 
+/// Throws Error(message) for a type that cannot be registered; while a plugin is loaded, LoadPlugin does.
+void RefuseType(const std::string& message);
+
 /// Adds a type; `kind` is "layer type", say. @throws Error where the type is registered already.
 template <typename Creator>
 void RegisterType(const std::string& kind, const std::string& type, Creator creator,
                   std::map<std::string, Creator>* registry) {
   const bool added = registry->emplace(type, creator).second;
-  if (!added) throw Error(kind + " '" + type + "' is registered already");
+  if (!added) RefuseType(kind + " '" + type + "' is registered already");
 }
 
 /// The creator of a type. @throws Error for an unknown one, naming the nearest known ones.
