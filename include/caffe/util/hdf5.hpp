@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 
 #include "caffe/blob.hpp"
 #include "caffe/common.hpp"
@@ -32,6 +33,8 @@ class Hdf5Handle {
 
   hid_t get() const { return id_; }
   bool valid() const { return id_ >= 0; }
+  /// Leaves the closing to the caller.
+  hid_t Release() { return std::exchange(id_, -1); }
 
  private:
   hid_t id_ = -1;
@@ -44,6 +47,8 @@ class Hdf5Handle {
 
 /// Opens a file for reading.
 Hdf5Handle Hdf5OpenFile(const string& filename);
+/// Makes a file to be written little by little, in place of one that exists.
+Hdf5Handle Hdf5CreateFile(const string& filename);
 /// Makes a whole file or none: it takes the place of `filename` when all that `write` puts into it is on the
 /// disk. An error leaves the old file.
 void Hdf5WriteFile(const string& filename, const std::function<void(hid_t file)>& write);
@@ -69,6 +74,11 @@ void hdf5_load_nd_dataset(hid_t file_id, const char* dataset_name_, int min_dim,
 template <typename Dtype>
 void hdf5_save_nd_dataset(const hid_t file_id, const string& dataset_name, const Blob<Dtype>& blob,
                           bool write_diff = false);
+
+/// Adds the blob's data, along the first axis, to a dataset that was made so; makes it where there is none.
+/// What was added is with the system when this returns.
+template <typename Dtype>
+void hdf5_append_nd_dataset(hid_t file_id, const string& dataset_name, const Blob<Dtype>& blob);
 
 int hdf5_load_int(hid_t loc_id, const string& dataset_name);
 void hdf5_save_int(hid_t loc_id, const string& dataset_name, int i);

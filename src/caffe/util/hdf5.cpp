@@ -173,6 +173,17 @@ Hdf5Handle Hdf5OpenFile(const string& filename) {
   return file;
 }
 
+Hdf5Handle Hdf5CreateFile(const string& filename) {
+  const Quiet quiet;
+  Hdf5Handle file(H5Fcreate(filename.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), H5Fclose);
+  if (!file.valid()) {
+    throw Error("cannot make the HDF5 file '" + filename + "'" + Reason() +
+                    ": does the folder exist, can it be written, and is the file not in use?",
+                "", "", filename);
+  }
+  return file;
+}
+
 void Hdf5WriteFile(const string& filename, const std::function<void(hid_t file)>& write) {
   // HDF5 cannot let go of a file that it cannot write: it would complain until the process ends. So it gets
   // memory, and what it made there is written as any other content is.
@@ -278,6 +289,51 @@ void hdf5_save_nd_dataset(const hid_t file_id, const string& dataset_name, const
 }
 template void hdf5_save_nd_dataset<float>(const hid_t, const string&, const Blob<float>&, bool);
 template void hdf5_save_nd_dataset<double>(const hid_t, const string&, const Blob<double>&, bool);
+
+template <typename Dtype>
+void hdf5_append_nd_dataset(hid_t file_id, const string& dataset_name, const Blob<Dtype>& blob) {
+  const std::vector<hsize_t> added(blob.shape().begin(), blob.shape().end());
+  const int axes = blob.num_axes();
+  if (blob.count() == 0) return;
+  const string what = Named("dataset", file_id, dataset_name);
+  const bool exists = Hdf5Exists(file_id, dataset_name);
+  const Quiet quiet;
+  Hdf5Handle dataset;
+  std::vector<hsize_t> start(axes, 0), total = added;
+  if (exists) {
+    dataset = OpenDataset(file_id, dataset_name);
+    total = ShapeOf(dataset.get());
+    std::vector<hsize_t> as_added = total;
+    if (!as_added.empty()) as_added[0] = added[0];
+    if (as_added != added) {
+      Throw(file_id, what + " has the shape " + ShapeText(total) + ", and " + ShapeText(added) +
+                         " cannot be added to it: the axes after the first must be the same");
+    }
+    start[0] = total[0];
+    total[0] += added[0];
+    if (H5Dset_extent(dataset.get(), total.data()) < 0) Throw(file_id, "cannot extend " + what + Reason());
+  } else {
+    std::vector<hsize_t> limit = added;
+    limit[0] = H5S_UNLIMITED;
+    const Hdf5Handle space(H5Screate_simple(axes, added.data(), limit.data()), H5Sclose);
+    const Hdf5Handle layout(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+    H5Pset_chunk(layout.get(), axes, added.data());
+    dataset = Hdf5Handle(H5Dcreate2(file_id, dataset_name.c_str(), NativeType(Dtype()), space.get(),
+                                    H5P_DEFAULT, layout.get(), H5P_DEFAULT),
+                         H5Dclose);
+  }
+  const Hdf5Handle memory(H5Screate_simple(axes, added.data(), nullptr), H5Sclose);
+  const Hdf5Handle place(H5Screate_simple(axes, total.data(), nullptr), H5Sclose);
+  H5Sselect_hyperslab(place.get(), H5S_SELECT_SET, start.data(), nullptr, added.data(), nullptr);
+  if (!dataset.valid() ||
+      H5Dwrite(dataset.get(), NativeType(Dtype()), memory.get(), place.get(), H5P_DEFAULT, blob.cpu_data()) <
+          0 ||
+      H5Fflush(file_id, H5F_SCOPE_LOCAL) < 0) {
+    Throw(file_id, "cannot write " + what + Reason());
+  }
+}
+template void hdf5_append_nd_dataset<float>(hid_t, const string&, const Blob<float>&);
+template void hdf5_append_nd_dataset<double>(hid_t, const string&, const Blob<double>&);
 
 int hdf5_load_int(hid_t loc_id, const string& dataset_name) {
   const Quiet quiet;
