@@ -33,7 +33,7 @@ _FLAGS: dict[str, dict] = {
 
 # Flags of Caffe's logging library; old scripts pass them. What they would change is as they would have it.
 _IGNORED_SWITCHES = ("logtostderr", "alsologtostderr", "colorlogtostderr")
-_IGNORED_VALUES = ("stderrthreshold", "v")
+_IGNORED_VALUES = ("stderrthreshold", "v", "vmodule", "logbuflevel", "logbufsecs")
 
 
 class Parser(argparse.ArgumentParser):

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """plot_log by the arguments of Caffe's script: KIND PICTURE LOG [LOG ...].
 
-Kinds 0 to 7 are test accuracy, test loss, learning rate and training loss, each over iterations and over seconds.
+Kinds 0 to 7 are test accuracy, test loss, learning rate and training loss, each over iterations and over
+seconds.
 """
 
 import pathlib

@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include "caffe/util/device_alternate.hpp"
+
 namespace caffe {
 
 namespace {
@@ -31,6 +33,15 @@ string EncodedBytes(const string& filename, const ImageDatumOptions& options, bo
   // An image that is as asked for is not encoded a second time, which costs quality.
   const bool keep = !resized && (wanted == of_content || wanted == of_name);
   return keep ? std::move(bytes) : EncodeImage(image, wanted);
+}
+
+CAFFE_TARGET_CLONES void SplitColors(const uint8_t* pixels, size_t count, char* __restrict__ blue,
+                                     char* __restrict__ green, char* __restrict__ red) {
+  for (size_t i = 0; i < count; ++i) {
+    blue[i] = static_cast<char>(pixels[3 * i]);
+    green[i] = static_cast<char>(pixels[3 * i + 1]);
+    red[i] = static_cast<char>(pixels[3 * i + 2]);
+  }
 }
 
 }  // namespace
@@ -64,10 +75,14 @@ ImageShape MakeImageDatum(const string& filename, int label, const ImageDatumOpt
 void SetDatumToImage(const Image& image, Datum* datum) {
   string data(image.pixels.size(), '\0');
   const size_t plane = size_t{1} * image.height * image.width;
-  for (int c = 0; c < image.channels; ++c) {
-    const uint8_t* in = image.pixels.data() + c;
-    char* out = &data[plane * c];
-    for (size_t i = 0; i < plane; ++i, in += image.channels) out[i] = static_cast<char>(*in);
+  if (image.channels == 3) {
+    SplitColors(image.pixels.data(), plane, &data[0], &data[plane], &data[2 * plane]);
+  } else {
+    for (int c = 0; c < image.channels; ++c) {
+      const uint8_t* in = image.pixels.data() + c;
+      char* out = &data[plane * c];
+      for (size_t i = 0; i < plane; ++i, in += image.channels) out[i] = static_cast<char>(*in);
+    }
   }
   datum->set_channels(image.channels);
   datum->set_height(image.height);

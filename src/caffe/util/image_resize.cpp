@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "caffe/util/device_alternate.hpp"
 #include "caffe/util/image.hpp"
 
 namespace caffe {
@@ -38,11 +39,28 @@ vector<Tap> MakeTaps(int in, int out, bool clamp_weights) {
   return taps;
 }
 
+/// The common number of channels is known to the compiler.
+template <int kChannels>
 void ResizeRow(const uint8_t* in, int channels, const vector<Tap>& taps, int* out) {
+  if (kChannels > 0) channels = kChannels;
   for (const Tap& tap : taps) {
     const uint8_t* first = in + tap.first * channels;
     const uint8_t* second = in + tap.second * channels;
     for (int c = 0; c < channels; ++c) *out++ = first[c] * tap.first_weight + second[c] * tap.second_weight;
+  }
+}
+
+void ResizeRow(const uint8_t* in, int channels, const vector<Tap>& taps, int* out) {
+  (channels == 3 ? ResizeRow<3> : channels == 1 ? ResizeRow<1> : ResizeRow<0>)(in, channels, taps, out);
+}
+
+CAFFE_TARGET_CLONES void BlendRows(const int* first, int first_weight, const int* second, int second_weight,
+                                   size_t count, uint8_t* out) {
+  for (size_t i = 0; i < count; ++i) {
+    // 4 of the 22 fraction bits go first and 16 after the product, so that it fits 16-bit vector
+    // arithmetic.
+    const int sum = ((first_weight * (first[i] >> 4)) >> 16) + ((second_weight * (second[i] >> 4)) >> 16);
+    out[i] = static_cast<uint8_t>((sum + 2) >> 2);
   }
 }
 
@@ -86,14 +104,7 @@ Image ResizeImage(const Image& image, int height, int width) {
       ResizeRow(image.row(first_at = tap.first), image.channels, columns, first.data());
     if (tap.second != second_at)
       ResizeRow(image.row(second_at = tap.second), image.channels, columns, second.data());
-    uint8_t* out = resized.row(y);
-    for (size_t i = 0; i < first.size(); ++i) {
-      // 4 of the 22 fraction bits go first and 16 after the product, so that it fits 16-bit vector
-      // arithmetic.
-      const int sum =
-          ((tap.first_weight * (first[i] >> 4)) >> 16) + ((tap.second_weight * (second[i] >> 4)) >> 16);
-      out[i] = static_cast<uint8_t>((sum + 2) >> 2);
-    }
+    BlendRows(first.data(), tap.first_weight, second.data(), tap.second_weight, first.size(), resized.row(y));
   }
   return resized;
 }
