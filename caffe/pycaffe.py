@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -41,6 +43,18 @@ def _cached(net: Net, name: str, make: Any) -> Any:
     if name not in net.__dict__:
         net.__dict__[name] = make()
     return net.__dict__[name]
+
+
+def _one_at_a_time(method: Any) -> Any:
+    """The same method, one thread at a time on each net: setting inputs, running, reading outputs belong
+    together."""
+
+    @functools.wraps(method)
+    def locked(self: Net, *args: Any, **kwargs: Any) -> Any:
+        with self.__dict__.setdefault("_run_lock", threading.RLock()):
+            return method(self, *args, **kwargs)
+
+    return locked
 
 
 def _blobs(self: Net) -> OrderedDict[str, Blob]:
@@ -124,6 +138,7 @@ def _assign(blob: Blob, values: Any, name: str, diff: bool = False) -> None:
     view[...] = values
 
 
+@_one_at_a_time
 def _forward(
     self: Net,
     blobs: Sequence[str] | None = None,
@@ -158,6 +173,7 @@ def _forward(
     return {name: self.blobs[name].data for name in outputs}
 
 
+@_one_at_a_time
 def _backward(
     self: Net,
     diffs: Sequence[str] | None = None,
@@ -207,6 +223,7 @@ def _batch(self: Net, blobs: Mapping[str, Any]) -> Iterator[dict[str, np.ndarray
         yield batch
 
 
+@_one_at_a_time
 def _forward_all(self: Net, blobs: Sequence[str] | None = None, **kwargs: Any) -> dict[str, np.ndarray]:
     """Runs the net forward over any number of items, batch by batch.
 
@@ -220,6 +237,7 @@ def _forward_all(self: Net, blobs: Sequence[str] | None = None, **kwargs: Any) -
     return _joined(collected, len(next(iter(kwargs.values()))))
 
 
+@_one_at_a_time
 def _forward_backward_all(
     self: Net, blobs: Sequence[str] | None = None, diffs: Sequence[str] | None = None, **kwargs: Any
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:

@@ -2,6 +2,7 @@
 #define CAFFE_NET_HPP_
 
 #include <map>
+#include <mutex>
 #include <set>
 #include <string>
 #include <utility>
@@ -28,6 +29,10 @@ class Net {
   explicit Net(const string& param_file, Phase phase, const int level = 0,
                const vector<string>* stages = nullptr);
   virtual ~Net() = default;
+
+  /// Held by each call that runs the net or changes its blobs; calls from several threads take turns. Whoever
+  /// needs several calls to belong together, or blobs to stay as they are, locks it meanwhile.
+  std::recursive_mutex& mutex() const { return mutex_; }
 
   void Init(const NetParameter& param);
 
@@ -157,6 +162,7 @@ class Net {
   void BackwardDebugInfo(const int layer_id);
   void UpdateDebugInfo(const int param_id);
 
+  mutable std::recursive_mutex mutex_;
   string name_;
   Phase phase_ = TRAIN;
   vector<shared_ptr<Layer<Dtype>>> layers_;

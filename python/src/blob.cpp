@@ -3,6 +3,7 @@
 #include <pybind11/numpy.h>
 
 #include "bindings.hpp"
+#include "blob_guard.hpp"
 
 namespace caffe {
 namespace python {
@@ -25,8 +26,16 @@ py::array View(const Blob<Dtype>& blob, const std::shared_ptr<SyncedMemory>& mem
   return py::array_t<Dtype>(shape, values, owner);
 }
 
-py::array DataView(const Blob<Dtype>& blob) { return View(blob, blob.data()); }
-py::array DiffView(const Blob<Dtype>& blob) { return View(blob, blob.diff()); }
+// Not while another thread runs the blob's net, which may change its shape and memory.
+py::array DataView(const Blob<Dtype>& blob) {
+  const NetGuard guard(NetOf(blob));
+  return View(blob, blob.data());
+}
+
+py::array DiffView(const Blob<Dtype>& blob) {
+  const NetGuard guard(NetOf(blob));
+  return View(blob, blob.diff());
+}
 
 void Assign(const py::array& view, const py::object& value) { view[py::ellipsis()] = value; }
 
@@ -73,7 +82,12 @@ void BindBlob(py::module_& module) {
       .def_property_readonly("width", &BlobClass::width)
       .def_property_readonly("count", py::overload_cast<>(&BlobClass::count, py::const_), "How many values.")
       .def(
-          "reshape", [](BlobClass& blob, const py::args& shape) { blob.Reshape(ShapeFrom(shape)); },
+          "reshape",
+          [](BlobClass& blob, const py::args& shape) {
+            const std::vector<int> sizes = ShapeFrom(shape);
+            const NetGuard guard(NetOf(blob));
+            blob.Reshape(sizes);
+          },
           "reshape(*shape): changes the shape. Arrays taken before keep the old shape and memory.")
       .def_property(
           "data", &DataView,

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "bindings.hpp"
+#include "blob_guard.hpp"
 #include "caffe/layers/memory_data_layer.hpp"
 #include "caffe/util/io.hpp"
 #include "callbacks.hpp"
@@ -49,7 +50,9 @@ class PythonCallback : public NetClass::Callback {
 using FloatArray = py::array_t<Dtype, py::array::c_style>;
 
 // Lets the net's MemoryData layer serve from the arrays, which live as long as any blob shows them.
-void SetInputArrays(NetClass& net, const FloatArray& data, const FloatArray& labels) {
+void SetInputArrays(const std::shared_ptr<NetClass>& self, const FloatArray& data, const FloatArray& labels) {
+  const NetGuard guard(self);
+  NetClass& net = *self;
   auto* layer = net.layers().empty() ? nullptr : dynamic_cast<MemoryDataLayer<Dtype>*>(net.layers()[0].get());
   if (layer == nullptr) throw Error("set_input_arrays needs a net whose first layer is a MemoryData layer");
   const std::vector<py::ssize_t> item{layer->channels(), layer->height(), layer->width()};
@@ -127,12 +130,18 @@ void BindNet(py::module_& module) {
           ReleaseGil(), py::arg("file"), "Copies parameters from an HDF5 file, as copy_from.")
       .def("_set_input_arrays", &SetInputArrays, py::arg("data"), py::arg("labels"))
       .def_property_readonly(
-          "layers", [](const NetClass& self) { return self.layers(); }, "The layers, in order.")
+          "layers",
+          [](const std::shared_ptr<NetClass>& self) {
+            GuardBlobs(self);
+            return self->layers();
+          },
+          "The layers, in order.")
       // A list of its own: the net's vector must not grow.
       .def_property_readonly("_blobs",
-                             [](const NetClass& self) {
+                             [](const std::shared_ptr<NetClass>& self) {
+                               GuardBlobs(self);
                                py::list blobs;
-                               for (const auto& blob : self.blobs()) blobs.append(blob);
+                               for (const auto& blob : self->blobs()) blobs.append(blob);
                                return blobs;
                              })
       .def_property_readonly("_blob_names", &NetClass::blob_names)

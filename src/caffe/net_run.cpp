@@ -15,6 +15,7 @@ Dtype MeanMagnitude(Dtype absolute_sum, const Blob<Dtype>& blob) {
 
 template <typename Dtype>
 Dtype Net<Dtype>::ForwardFromTo(int start, int end) {
+  const std::lock_guard<std::recursive_mutex> lock(mutex_);
   CHECK_GE(start, 0) << "there is no layer " << start;
   CHECK_LT(end, static_cast<int>(layers_.size())) << "there is no layer " << end;
   Dtype loss = 0;
@@ -51,6 +52,7 @@ const vector<Blob<Dtype>*>& Net<Dtype>::ForwardPrefilled(Dtype* loss) {
 
 template <typename Dtype>
 const vector<Blob<Dtype>*>& Net<Dtype>::Forward(const vector<Blob<Dtype>*>& bottom, Dtype* loss) {
+  const std::lock_guard<std::recursive_mutex> lock(mutex_);
   CHECK_LE(bottom.size(), net_input_blobs_.size())
       << "the net has " << net_input_blobs_.size() << " input(s), not " << bottom.size();
   for (size_t i = 0; i < bottom.size(); ++i) net_input_blobs_[i]->CopyFrom(*bottom[i]);
@@ -59,6 +61,7 @@ const vector<Blob<Dtype>*>& Net<Dtype>::Forward(const vector<Blob<Dtype>*>& bott
 
 template <typename Dtype>
 void Net<Dtype>::BackwardFromTo(int start, int end) {
+  const std::lock_guard<std::recursive_mutex> lock(mutex_);
   CHECK_GE(end, 0) << "there is no layer " << end;
   CHECK_LT(start, static_cast<int>(layers_.size())) << "there is no layer " << start;
   for (int i = start; i >= end; --i) {
@@ -99,6 +102,7 @@ void Net<Dtype>::Backward() {
 
 template <typename Dtype>
 Dtype Net<Dtype>::ForwardBackward() {
+  const std::lock_guard<std::recursive_mutex> lock(mutex_);
   Dtype loss;
   Forward(&loss);
   Backward();
@@ -107,6 +111,7 @@ Dtype Net<Dtype>::ForwardBackward() {
 
 template <typename Dtype>
 void Net<Dtype>::Reshape() {
+  const std::lock_guard<std::recursive_mutex> lock(mutex_);
   for (size_t i = 0; i < layers_.size(); ++i) {
     try {
       layers_[i]->Reshape(bottom_vecs_[i], top_vecs_[i]);
@@ -118,6 +123,7 @@ void Net<Dtype>::Reshape() {
 
 template <typename Dtype>
 void Net<Dtype>::Update() {
+  const std::lock_guard<std::recursive_mutex> lock(mutex_);
   for (Blob<Dtype>* param : learnable_params_) param->Update();
   if (!debug_info_) return;
   for (size_t i = 0; i < params_.size(); ++i) UpdateDebugInfo(static_cast<int>(i));
@@ -125,6 +131,7 @@ void Net<Dtype>::Update() {
 
 template <typename Dtype>
 void Net<Dtype>::ClearParamDiffs() {
+  const std::lock_guard<std::recursive_mutex> lock(mutex_);
   for (Blob<Dtype>* param : learnable_params_) {
 #ifndef CPU_ONLY
     if (Caffe::mode() == Caffe::GPU) {

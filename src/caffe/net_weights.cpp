@@ -67,6 +67,7 @@ Layer<Dtype>* Net<Dtype>::TargetOf(const string& source_layer) const {
 
 template <typename Dtype>
 void Net<Dtype>::ShareTrainedLayersWith(const Net* other) {
+  const std::scoped_lock lock(mutex_, other->mutex_);
   for (size_t i = 0; i < other->layers().size(); ++i) {
     const string& name = other->layer_names()[i];
     Layer<Dtype>* layer = TargetOf(name);
@@ -86,6 +87,7 @@ void Net<Dtype>::ShareTrainedLayersWith(const Net* other) {
 
 template <typename Dtype>
 void Net<Dtype>::CopyTrainedLayersFrom(const NetParameter& param) {
+  const std::lock_guard<std::recursive_mutex> lock(mutex_);
   vector<pair<const LayerParameter*, Layer<Dtype>*>> matches;
   bool any_parameter = false;
   for (const LayerParameter& source : param.layer()) {
@@ -143,6 +145,7 @@ void Net<Dtype>::CopyTrainedLayersFromBinaryProto(const string& trained_filename
 
 template <typename Dtype>
 void Net<Dtype>::ToProto(NetParameter* param, bool write_diff) const {
+  const std::lock_guard<std::recursive_mutex> lock(mutex_);
   param->Clear();
   param->set_name(name_);
   for (const auto& layer : layers_) layer->ToProto(param->add_layer(), write_diff);
@@ -177,6 +180,7 @@ void FindLayers(hid_t group, const string& prefix, vector<StoredLayer>* layers) 
 
 template <typename Dtype>
 void Net<Dtype>::CopyTrainedLayersFromHDF5(const string& trained_filename) {
+  const std::lock_guard<std::recursive_mutex> lock(mutex_);
   const Hdf5Handle file = Hdf5OpenFile(trained_filename);
   const Hdf5Handle data = Hdf5OpenGroup(file.get(), "data");
   vector<StoredLayer> sources;
@@ -214,6 +218,7 @@ void Net<Dtype>::CopyTrainedLayersFromHDF5(const string& trained_filename) {
 
 template <typename Dtype>
 void Net<Dtype>::ToHDF5(const string& filename, bool write_diff) const {
+  const std::lock_guard<std::recursive_mutex> lock(mutex_);
   Hdf5WriteFile(filename, [&](hid_t file) {
     const Hdf5Handle data = Hdf5CreateGroup(file, "data");
     const Hdf5Handle diff = write_diff ? Hdf5CreateGroup(file, "diff") : Hdf5Handle();
