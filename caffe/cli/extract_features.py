@@ -32,6 +32,7 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("db_type", choices=["lmdb", "leveldb"], help="kind of database")
     parser.add_argument("mode", metavar="CPU|GPU", nargs="?", default="CPU", choices=["CPU", "GPU"])
     parser.add_argument("device", metavar="DEVICE_ID=0", nargs="?", default="0", type=_device)
+    flags.add_plugin(parser)
     options = flags.parse(parser, arguments)
     blobs = flags.comma_list(options.blobs)
     databases = flags.comma_list(options.databases)

@@ -106,6 +106,11 @@ def add_backend(argument_parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_plugin(argument_parser: argparse.ArgumentParser) -> None:
+    """The flag of the tools that make nets."""
+    argument_parser.add_argument("-plugin", "--plugin", **_FLAGS["plugin"])
+
+
 def parse(
     argument_parser: Parser, arguments: Sequence[str], required: Iterable[str] = ()
 ) -> argparse.Namespace:
@@ -119,7 +124,7 @@ def parse(
     folder = options.log_dir or os.environ.get("GLOG_log_dir")
     if folder:
         _caffe.log_to_folder(folder, argument_parser.prog.split()[0])
-    for plugins in options.plugin or []:
+    for plugins in getattr(options, "plugin", None) or []:
         for plugin in comma_list(plugins):
             _caffe.load_plugin(plugin)
     return options
