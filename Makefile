@@ -3,7 +3,7 @@
 #   make lib        build/lib/libcaffe.so
 #   make tools      the launchers build/tools/caffe and its companions
 #   make pycaffe    the compiled module into caffe/, so that `import caffe` works from here
-#   make test       the C++ tests (not run); make runtest runs them
+#   make test       the C++ tests (not run); make runtest runs them, and compiles every header on its own
 #   make pytest     runs the Python tests
 #   make install    the library, its headers and CMake files, to PREFIX
 #   make lint       checks the style; make format puts it right
@@ -15,7 +15,7 @@ CLANG_FORMAT ?= $(firstword $(wildcard .venv/bin/clang-format) clang-format)
 CXX_FILES = git ls-files '*.cpp' '*.hpp' '*.h' '*.cu' '*.cuh'
 RUN_CMAKE = cmake --build $(BUILD) --parallel $(JOBS) --target
 
-.PHONY: all lib tools pycaffe test runtest pytest install lint format clean configure
+.PHONY: all lib tools pycaffe test headers runtest pytest install lint format clean configure
 
 all: configure
 	@$(RUN_CMAKE) caffe tools pycaffe
@@ -32,7 +32,10 @@ pycaffe: configure
 test: configure
 	@$(RUN_CMAKE) caffe_tests
 
-runtest: test
+headers: configure
+	@$(RUN_CMAKE) caffe_headers
+
+runtest: test headers
 	$(BUILD)/test/caffe_tests --gtest_brief=1 $(GTEST_ARGS)
 
 pytest: tools pycaffe
