@@ -151,6 +151,10 @@ class Caffe {
 
  private:
   Caffe();
+
+  /// Sets its thread's mode, which is no choice for threads to come.
+  friend class InternalThread;
+
   DISABLE_COPY_AND_ASSIGN(Caffe);
 };
 

@@ -7,6 +7,7 @@
 #include "caffe/common.hpp"
 #include "caffe/proto/caffe.pb.h"
 #include "caffe/util/image.hpp"
+#include "caffe/util/record_random.hpp"
 
 namespace caffe {
 
@@ -34,15 +35,22 @@ class DataTransformer {
   void Transform(const Datum& datum, Blob<Dtype>* transformed_blob);
   /// The same for an image.
   void Transform(const Image& image, Blob<Dtype>* transformed_blob);
+  /// The same with the numbers of `random` in place of the transformer's own: several threads may do so at a
+  /// time.
+  void Transform(const Datum& datum, RecordRandom* random, Blob<Dtype>* transformed_blob) const;
+  void Transform(const Image& image, RecordRandom* random, Blob<Dtype>* transformed_blob) const;
   /// Transforms each datum into the item of its place; the blob may have more items.
   void Transform(const vector<Datum>& datum_vector, Blob<Dtype>* transformed_blob);
   /// Transforms all items with one crop and one flip. A blob of count 0 is shaped.
   void Transform(Blob<Dtype>* input_blob, Blob<Dtype>* transformed_blob);
 
   /// The shape of the transformed data: 1 (or the number of datums), channels, height, width.
+  /// Of an encoded datum the image's header is read.
   vector<int> InferBlobShape(const Datum& datum);
   vector<int> InferBlobShape(const Image& image);
   vector<int> InferBlobShape(const vector<Datum>& datum_vector);
+  /// The same for an image of that shape.
+  vector<int> InferBlobShape(const ImageShape& shape) const;
 
  protected:
   /// A number in [0, n). @throws Error where InitRand was not called.
@@ -70,8 +78,17 @@ class DataTransformer {
   vector<int> ShapeOf(int channels, int height, int width) const;
   void CheckShape(const Blob<Dtype>& blob, const vector<int>& shape) const;
   void CheckMean(int channels, int height, int width) const;
-  /// Draws crop and flip.
-  Placement Place(int channels, int height, int width);
+  ImageChannels DecodedChannels() const;
+  vector<int> DatumShape(const Datum& datum) const;
+  /// Takes crop and flip from draw(n), a number in [0, n).
+  template <typename Draw>
+  Placement Place(int channels, int height, int width, Draw draw) const;
+  template <typename Draw>
+  void TransformDatum(const Datum& datum, Draw draw, Blob<Dtype>* transformed_blob) const;
+  template <typename Draw>
+  void TransformImage(const Image& image, Draw draw, Blob<Dtype>* transformed_blob) const;
+  template <typename Draw>
+  void TransformValues(const Datum& datum, Draw draw, Dtype* transformed_data) const;
   template <typename Value>
   void Apply(const View<Value>& in, const Placement& placement, Dtype* out) const;
 };

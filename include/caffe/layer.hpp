@@ -47,6 +47,11 @@ class Layer {
   /// The layer's definition with its parameters' values (and gradients, with write_diff).
   virtual void ToProto(LayerParameter* param, bool write_diff = false);
 
+  /// Tells the place in its data that a layer has come to; false where it has none. Net adds the name.
+  virtual bool GetDataState(DataState*) const { return false; }
+  /// Goes on from a place that GetDataState told. @throws Error where the data have no such place.
+  virtual void SetDataState(const DataState&) {}
+
   /// Loss weight of a top; 0 where none was set.
   Dtype loss(const int top_index) const;
   void set_loss(const int top_index, const Dtype value);

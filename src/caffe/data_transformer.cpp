@@ -85,12 +85,14 @@ int DataTransformer<Dtype>::Rand(int n) {
 }
 
 template <typename Dtype>
+ImageChannels DataTransformer<Dtype>::DecodedChannels() const {
+  if (param_.force_color()) return ImageChannels::COLOR;
+  return param_.force_gray() ? ImageChannels::GRAY : ImageChannels::NATIVE;
+}
+
+template <typename Dtype>
 Image DataTransformer<Dtype>::Decode(const Datum& datum) const {
-  return DecodeImage(datum.data(),
-                     param_.force_color()  ? ImageChannels::COLOR
-                     : param_.force_gray() ? ImageChannels::GRAY
-                                           : ImageChannels::NATIVE,
-                     "");
+  return DecodeImage(datum.data(), DecodedChannels(), "");
 }
 
 template <typename Dtype>
@@ -104,15 +106,25 @@ vector<int> DataTransformer<Dtype>::ShapeOf(int channels, int height, int width)
 }
 
 template <typename Dtype>
+vector<int> DataTransformer<Dtype>::InferBlobShape(const ImageShape& shape) const {
+  return ShapeOf(shape.channels, shape.height, shape.width);
+}
+
+template <typename Dtype>
 vector<int> DataTransformer<Dtype>::InferBlobShape(const Image& image) {
   return ShapeOf(image.channels, image.height, image.width);
 }
 
 template <typename Dtype>
-vector<int> DataTransformer<Dtype>::InferBlobShape(const Datum& datum) {
-  if (datum.encoded()) return InferBlobShape(Decode(datum));
+vector<int> DataTransformer<Dtype>::DatumShape(const Datum& datum) const {
+  if (datum.encoded()) return InferBlobShape(ShapeOfImage(datum.data(), DecodedChannels(), ""));
   CheckDatum(datum);
   return ShapeOf(datum.channels(), datum.height(), datum.width());
+}
+
+template <typename Dtype>
+vector<int> DataTransformer<Dtype>::InferBlobShape(const Datum& datum) {
+  return DatumShape(datum);
 }
 
 template <typename Dtype>
@@ -150,17 +162,18 @@ void DataTransformer<Dtype>::CheckMean(int channels, int height, int width) cons
 }
 
 template <typename Dtype>
-typename DataTransformer<Dtype>::Placement DataTransformer<Dtype>::Place(int channels, int height,
-                                                                         int width) {
+template <typename Draw>
+typename DataTransformer<Dtype>::Placement DataTransformer<Dtype>::Place(int channels, int height, int width,
+                                                                         Draw draw) const {
   CheckMean(channels, height, width);
   Placement placement;
-  placement.mirror = param_.mirror() && Rand(2);
+  placement.mirror = param_.mirror() && draw(2);
   const int crop = param_.crop_size();
   placement.height = crop ? crop : height;
   placement.width = crop ? crop : width;
   const bool random = crop && phase_ == TRAIN;
-  placement.top = random ? Rand(height - crop + 1) : (height - placement.height) / 2;
-  placement.left = random ? Rand(width - crop + 1) : (width - placement.width) / 2;
+  placement.top = random ? draw(height - crop + 1) : (height - placement.height) / 2;
+  placement.left = random ? draw(width - crop + 1) : (width - placement.width) / 2;
   return placement;
 }
 
@@ -211,9 +224,10 @@ typename DataTransformer<Dtype>::template View<uint8_t> DataTransformer<Dtype>::
 }
 
 template <typename Dtype>
-void DataTransformer<Dtype>::Transform(const Datum& datum, Dtype* transformed_data) {
+template <typename Draw>
+void DataTransformer<Dtype>::TransformValues(const Datum& datum, Draw draw, Dtype* transformed_data) const {
   const int channels = datum.channels(), height = datum.height(), width = datum.width();
-  const Placement placement = Place(channels, height, width);
+  const Placement placement = Place(channels, height, width, draw);
   if (datum.data().empty()) {
     Apply(PlanesOf(datum.float_data().data(), channels, height, width), placement, transformed_data);
   } else {
@@ -223,20 +237,51 @@ void DataTransformer<Dtype>::Transform(const Datum& datum, Dtype* transformed_da
 }
 
 template <typename Dtype>
-void DataTransformer<Dtype>::Transform(const Datum& datum, Blob<Dtype>* transformed_blob) {
+template <typename Draw>
+void DataTransformer<Dtype>::TransformImage(const Image& image, Draw draw,
+                                            Blob<Dtype>* transformed_blob) const {
+  CheckShape(*transformed_blob, ShapeOf(image.channels, image.height, image.width));
+  Apply(PixelsOf(image), Place(image.channels, image.height, image.width, draw),
+        transformed_blob->mutable_cpu_data());
+}
+
+template <typename Dtype>
+template <typename Draw>
+void DataTransformer<Dtype>::TransformDatum(const Datum& datum, Draw draw,
+                                            Blob<Dtype>* transformed_blob) const {
   if (datum.encoded()) {
-    Transform(Decode(datum), transformed_blob);
+    TransformImage(Decode(datum), draw, transformed_blob);
     return;
   }
-  CheckShape(*transformed_blob, InferBlobShape(datum));
-  Transform(datum, transformed_blob->mutable_cpu_data());
+  CheckShape(*transformed_blob, DatumShape(datum));
+  TransformValues(datum, draw, transformed_blob->mutable_cpu_data());
+}
+
+template <typename Dtype>
+void DataTransformer<Dtype>::Transform(const Datum& datum, Dtype* transformed_data) {
+  TransformValues(datum, [this](int n) { return Rand(n); }, transformed_data);
+}
+
+template <typename Dtype>
+void DataTransformer<Dtype>::Transform(const Datum& datum, Blob<Dtype>* transformed_blob) {
+  TransformDatum(datum, [this](int n) { return Rand(n); }, transformed_blob);
 }
 
 template <typename Dtype>
 void DataTransformer<Dtype>::Transform(const Image& image, Blob<Dtype>* transformed_blob) {
-  CheckShape(*transformed_blob, InferBlobShape(image));
-  Apply(PixelsOf(image), Place(image.channels, image.height, image.width),
-        transformed_blob->mutable_cpu_data());
+  TransformImage(image, [this](int n) { return Rand(n); }, transformed_blob);
+}
+
+template <typename Dtype>
+void DataTransformer<Dtype>::Transform(const Datum& datum, RecordRandom* random,
+                                       Blob<Dtype>* transformed_blob) const {
+  TransformDatum(datum, [random](int n) { return static_cast<int>(random->Below(n)); }, transformed_blob);
+}
+
+template <typename Dtype>
+void DataTransformer<Dtype>::Transform(const Image& image, RecordRandom* random,
+                                       Blob<Dtype>* transformed_blob) const {
+  TransformImage(image, [random](int n) { return static_cast<int>(random->Below(n)); }, transformed_blob);
 }
 
 template <typename Dtype>
@@ -260,7 +305,7 @@ void DataTransformer<Dtype>::Transform(Blob<Dtype>* input_blob, Blob<Dtype>* tra
   }
   CheckShape(*transformed_blob, shape);
   CHECK_LE(input_blob->num(), transformed_blob->num()) << "more items than the blob has";
-  const Placement placement = Place(channels, height, width);
+  const Placement placement = Place(channels, height, width, [this](int n) { return Rand(n); });
   for (int n = 0; n < input_blob->num(); ++n) {
     Apply(PlanesOf(input_blob->cpu_data() + input_blob->offset(n), channels, height, width), placement,
           transformed_blob->mutable_cpu_data() + transformed_blob->offset(n));

@@ -32,7 +32,7 @@ void InternalThread::StopInternalThread() {
 void InternalThread::Run(Caffe::Brew mode, unsigned int seed, int solver_count, int solver_rank,
                          bool multiprocess) {
   ThreadStop::SetCurrent(stop_.get());
-  if (Caffe::mode() != mode) Caffe::set_mode(mode);
+  Caffe::Get().mode_ = mode;
   Caffe::set_random_seed(seed);
   Caffe::set_solver_count(solver_count);
   Caffe::set_solver_rank(solver_rank);

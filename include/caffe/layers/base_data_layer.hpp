@@ -1,7 +1,9 @@
 #ifndef CAFFE_DATA_LAYERS_HPP_
 #define CAFFE_DATA_LAYERS_HPP_
 
+#include <cstdint>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -41,6 +43,8 @@ template <typename Dtype>
 class Batch {
  public:
   Blob<Dtype> data_, label_;
+  /// Number of the first record after those of the batch.
+  uint64_t next_record_ = 0;
 };
 
 /**
@@ -49,7 +53,9 @@ class Batch {
  * The tops of a forward pass point into its batch, until the next pass. What goes wrong in the worker is
  * thrown by the forward pass that was to get the batch, and by all after it.
  *
- * A subclass implements DataLayerSetUp and load_batch, and calls StopInternalThread in its destructor.
+ * A subclass implements DataLayerSetUp and load_batch, and calls StopInternalThread in its destructor. Where
+ * its records are a sequence that its seed decides (see RecordRandom), it also implements SeekRecord and sets
+ * each batch's next_record_: training then goes on from a snapshot at the record where it stopped.
  */
 template <typename Dtype>
 class BasePrefetchingDataLayer : public BaseDataLayer<Dtype>, public InternalThread {
@@ -59,6 +65,9 @@ class BasePrefetchingDataLayer : public BaseDataLayer<Dtype>, public InternalThr
   /// Sets the data up, then starts the worker.
   void LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
 
+  bool GetDataState(DataState* state) const override;
+  void SetDataState(const DataState& state) override;
+
   void Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
   void Forward_gpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
 
@@ -67,26 +76,41 @@ class BasePrefetchingDataLayer : public BaseDataLayer<Dtype>, public InternalThr
   void InternalThreadFailed(std::exception_ptr error) override;
   /// Fills the batch, in the worker.
   virtual void load_batch(Batch<Dtype>* batch) = 0;
+  /// Makes a record of the sequence of seed() the next one. The worker does not run. False where the layer
+  /// does not know its records by number.
+  virtual bool SeekRecord(uint64_t) { return false; }
+
+  /// What the order of the records and their random numbers depend on.
+  uint32_t seed() const { return seed_; }
 
   /// Shapes the tops and all batches for items of `item_shape` (whose first axis is the item's, 1).
   void ShapeTops(const vector<int>& item_shape, int batch_size, const vector<Blob<Dtype>*>& top);
   /// Shapes a batch for the items it is about to get, which may have another size than those before.
   void ShapeBatch(const vector<int>& item_shape, int batch_size, Batch<Dtype>* batch);
-  /// Transforms `in`, a datum or an image, into an item of the batch. Ends the worker where that is asked
-  /// for, so that nobody waits for the rest of a large batch.
-  template <typename Input>
-  void TransformItem(const Input& in, int item, Batch<Dtype>* batch) {
-    if (must_stop()) throw ThreadInterrupted();
-    transformed_data_.set_cpu_data(batch->data_.mutable_cpu_data() + batch->data_.offset(item));
-    this->data_transformer_->Transform(in, &transformed_data_);
-  }
+  /**
+   * @brief Calls make(item, place) for each item of the batch, where `place` is a blob of one item over the
+   * item's memory, in several threads where that pays: so make changes nothing but its item.
+   *
+   * @param item_cost time of an item, about, in nanoseconds on one thread.
+   */
+  void MakeItems(Batch<Dtype>* batch, double item_cost,
+                 const std::function<void(int item, Blob<Dtype>* place)>& make);
+
+  /// The item_cost of an image of so many bytes as JPEG or PNG.
+  static double DecodingCost(size_t encoded_bytes) { return 50. * encoded_bytes; }
 
   vector<shared_ptr<Batch<Dtype>>> prefetch_;
   BlockingQueue<Batch<Dtype>*> prefetch_free_;
   BlockingQueue<Batch<Dtype>*> prefetch_full_;
   Batch<Dtype>* prefetch_current_ = nullptr;
-  /// One item, over the memory of its place in the batch.
+  /// One item; for subclasses that make items one after the other.
   Blob<Dtype> transformed_data_;
+
+ private:
+  uint32_t seed_ = 0;
+  /// The first record that no forward pass has taken.
+  uint64_t next_record_ = 0;
+  int threads_ = 1;
 };
 
 }  // namespace caffe

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "caffe/blob.hpp"
@@ -39,16 +40,26 @@ class DataLayer : public BasePrefetchingDataLayer<Dtype> {
   /// Whether the record is another solver's.
   bool Skip();
   void load_batch(Batch<Dtype>* batch) override;
+  bool SeekRecord(uint64_t record) override;
 
   shared_ptr<db::DB> db_;
   shared_ptr<db::Cursor> cursor_;
-  /// Records passed.
+  /// Records passed since the place where rand_skip ends.
   uint64_t offset_ = 0;
 
  private:
-  /// Calls `use` with the record the cursor is at; errors name the record and the database.
+  struct Record {
+    uint64_t number;
+    string key;
+    string value;
+  };
+
+  Record ReadRecord();
+  /// Calls use(datum) with the record's datum; errors name the record and the database.
   template <typename Use>
-  void WithRecord(Use use);
+  void WithDatum(const Record& record, Use use) const;
+
+  vector<Record> records_;
 };
 
 }  // namespace caffe

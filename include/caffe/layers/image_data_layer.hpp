@@ -1,6 +1,7 @@
 #ifndef CAFFE_IMAGE_DATA_LAYER_HPP_
 #define CAFFE_IMAGE_DATA_LAYER_HPP_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -10,6 +11,7 @@
 #include "caffe/layer.hpp"
 #include "caffe/layers/base_data_layer.hpp"
 #include "caffe/proto/caffe.pb.h"
+#include "caffe/util/image.hpp"
 
 namespace caffe {
 
@@ -32,18 +34,42 @@ class ImageDataLayer : public BasePrefetchingDataLayer<Dtype> {
   int ExactNumTopBlobs() const override { return 2; }
 
  protected:
+  /// Brings lines_ into the order of the pass at hand.
   virtual void ShuffleImages();
   void load_batch(Batch<Dtype>* batch) override;
+  bool SeekRecord(uint64_t record) override;
 
   shared_ptr<Caffe::RNG> prefetch_rng_;
   vector<std::pair<std::string, int>> lines_;
   int lines_id_ = 0;
 
  private:
-  /// Calls `use` with the image of line lines_id_, resized; errors name the line and the image.
+  /// A line of the list, with what is made of it.
+  struct Item {
+    uint64_t record;
+    /// Of the line, in the list, from 1.
+    int number;
+    string file;
+    int label;
+  };
+
+  /// Takes the line at lines_id_, and moves on.
+  Item NextItem();
+  ImageChannels channels() const;
+  /// Calls use() for an item's image; errors name its line and file.
   template <typename Use>
-  void WithImage(Use use);
-  Error AtLine(const Error& error) const;
+  void WithItem(const Item& item, Use use) const;
+  /// The shape of an item's data, from an image file's first bytes.
+  vector<int> ShapeOf(const string& bytes) const;
+  /// The image of a file with these bytes, resized.
+  Image Decoded(const string& bytes) const;
+
+  /// Numbers of lines_, from 1.
+  vector<int> numbers_;
+  uint64_t record_ = 0;
+  /// Records passed over before the first.
+  uint64_t skipped_ = 0;
+  vector<Item> items_;
 };
 
 }  // namespace caffe

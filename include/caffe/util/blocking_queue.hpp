@@ -40,6 +40,13 @@ class BlockingQueue {
     sync_->condition.notify_all();
   }
 
+  /// Drops the elements, and the error of `fail`.
+  void clear() {
+    const Lock lock(sync_->mutex);
+    queue_ = std::queue<T>();
+    error_ = nullptr;
+  }
+
   /// Takes the first element if there is one.
   bool try_pop(T* t) {
     const Lock lock(sync_->mutex);

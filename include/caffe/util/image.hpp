@@ -25,6 +25,16 @@ struct Image {
   size_t row_bytes() const { return size_t{1} * width * channels; }
 };
 
+/// The numbers of an image's channels, rows and columns.
+struct ImageShape {
+  int channels = 0;
+  int height = 0;
+  int width = 0;
+  bool operator==(const ImageShape& other) const {
+    return channels == other.channels && height == other.height && width == other.width;
+  }
+};
+
 /// Channels of a decoded image: as in the file, 1, or 3.
 enum class ImageChannels { NATIVE = 0, GRAY = 1, COLOR = 3 };
 
@@ -48,6 +58,9 @@ ImageFormat FormatOfImage(const string& bytes);
  * @throws Error with the name where the bytes are no image, damaged, or of more than kMaxImagePixels.
  */
 Image DecodeImage(const string& bytes, ImageChannels channels, const string& name);
+
+/// The shape that DecodeImage would give the image, from the first bytes of the file. @throws Error as it.
+ImageShape ShapeOfImage(const string& bytes, ImageChannels channels, const string& name);
 
 /// Reads and decodes a file. @throws Error as DecodeImage, and where the file cannot be read.
 Image ReadImage(const string& filename, ImageChannels channels);

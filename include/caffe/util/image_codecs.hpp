@@ -9,9 +9,11 @@
 namespace caffe {
 
 Image DecodeJpeg(const string& bytes, ImageChannels channels, const string& name);
+ImageShape ShapeOfJpeg(const string& bytes, ImageChannels channels);
 string EncodeJpeg(const Image& image);
 
 Image DecodePng(const string& bytes, ImageChannels channels);
+ImageShape ShapeOfPng(const string& bytes, ImageChannels channels);
 string EncodePng(const Image& image);
 
 /// Throws where an image of this size would not be decoded.

@@ -24,16 +24,6 @@ struct ImageDatumOptions {
 /// @throws Error for an encoding that is not known, or for one of height and width without the other.
 void CheckImageDatumOptions(const ImageDatumOptions& options);
 
-/// The numbers of an image's channels, rows and columns.
-struct ImageShape {
-  int channels = 0;
-  int height = 0;
-  int width = 0;
-  bool operator==(const ImageShape& other) const {
-    return channels == other.channels && height == other.height && width == other.width;
-  }
-};
-
 /**
  * @brief Makes a Datum of an image file: C x H x W bytes, channels in the order blue, green, red, or encoded.
  *

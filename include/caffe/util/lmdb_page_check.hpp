@@ -39,6 +39,8 @@ class LMDBPageCheck {
 
   [[noreturn]] void Fail(const string& what) const;
   [[noreturn]] void FailAt(uint64_t page, const string& what) const;
+  /// Reading a mapped page that the file has lost would kill the process.
+  void CheckLength() const;
   /// Reads `count` bytes at `offset`.
   void Read(uint64_t offset, size_t count, void* to) const;
   /// Reads a page of the tree, and checks its head. Returns the number of its nodes.

@@ -1,8 +1,21 @@
 #include "caffe/layers/base_data_layer.hpp"
 
+#include <algorithm>
 #include <vector>
 
+#include "caffe/util/math_functions.hpp"
+#include "caffe/util/parallel_for.hpp"
+#include "caffe/util/shared_loop.hpp"
+
 namespace caffe {
+
+namespace {
+
+/// Nanoseconds of work from which on a further thread helps: waking it, and taking a processor from the
+/// computation, should not cost more than it saves.
+constexpr double kThreadCost = 5e5;
+
+}  // namespace
 
 template <typename Dtype>
 BaseDataLayer<Dtype>::BaseDataLayer(const LayerParameter& param)
@@ -30,8 +43,34 @@ void BasePrefetchingDataLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bot
                                                  const vector<Blob<Dtype>*>& top) {
   CHECK(!is_started()) << "a data layer can be set up only once";
   LOG_IF(FATAL, prefetch_.empty()) << "data_param.prefetch is 0: read at least 1 batch ahead";
+  seed_ = caffe_rng_rand();
+  threads_ = ParallelThreads();
   BaseDataLayer<Dtype>::LayerSetUp(bottom, top);
-  this->data_transformer_->InitRand();
+  StartInternalThread();
+}
+
+template <typename Dtype>
+bool BasePrefetchingDataLayer<Dtype>::GetDataState(DataState* state) const {
+  state->set_seed(seed_);
+  state->set_record(next_record_);
+  return next_record_ > 0;
+}
+
+template <typename Dtype>
+void BasePrefetchingDataLayer<Dtype>::SetDataState(const DataState& state) {
+  StopInternalThread();
+  // What was read ahead is of another place.
+  prefetch_current_ = nullptr;
+  prefetch_full_.clear();
+  prefetch_free_.clear();
+  for (const auto& batch : prefetch_) prefetch_free_.push(batch.get());
+  // Each solver has a seed of its own, and the state is the root's.
+  if (Caffe::root_solver()) seed_ = state.seed();
+  next_record_ = state.record();
+  if (!SeekRecord(next_record_)) {
+    LOG(WARNING) << "the layer '" << this->layer_param_.name()
+                 << "' cannot go on where it stopped: it goes on with what it reads next";
+  }
   StartInternalThread();
 }
 
@@ -54,10 +93,27 @@ void BasePrefetchingDataLayer<Dtype>::ShapeTops(const vector<int>& item_shape, i
 template <typename Dtype>
 void BasePrefetchingDataLayer<Dtype>::ShapeBatch(const vector<int>& item_shape, int batch_size,
                                                  Batch<Dtype>* batch) {
-  transformed_data_.Reshape(item_shape);
   vector<int> shape = item_shape;
   shape[0] = batch_size;
   batch->data_.Reshape(shape);
+}
+
+template <typename Dtype>
+void BasePrefetchingDataLayer<Dtype>::MakeItems(
+    Batch<Dtype>* batch, double item_cost, const std::function<void(int item, Blob<Dtype>* place)>& make) {
+  vector<int> item_shape = batch->data_.shape();
+  const int items = item_shape[0];
+  item_shape[0] = 1;
+  Dtype* values = batch->data_.mutable_cpu_data();
+  const size_t item_values = batch->data_.count() / items;
+  const double threads = std::min<double>(threads_, item_cost * items / kThreadCost);
+  SharedLoop(items, static_cast<int>(threads), [&](int64_t item) {
+    // Nobody should wait for the rest of a large batch.
+    if (must_stop()) throw ThreadInterrupted();
+    Blob<Dtype> place(item_shape);
+    place.set_cpu_data(values + item_values * item);
+    make(static_cast<int>(item), &place);
+  });
 }
 
 template <typename Dtype>
@@ -102,6 +158,7 @@ void BasePrefetchingDataLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>&,
   prefetch_current_ = nullptr;
   prefetch_current_ = prefetch_full_.pop("Waiting for data");
   Show(&prefetch_current_->data_, top[0]);
+  next_record_ = prefetch_current_->next_record_;
   if (this->output_labels_) Show(&prefetch_current_->label_, top[1]);
 }
 

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "caffe/util/math_functions.hpp"
+#include "caffe/util/record_random.hpp"
 
 namespace caffe {
 
@@ -18,15 +18,20 @@ DataLayer<Dtype>::~DataLayer() {
 }
 
 template <typename Dtype>
+typename DataLayer<Dtype>::Record DataLayer<Dtype>::ReadRecord() {
+  return {offset_, cursor_->key(), cursor_->value()};
+}
+
+template <typename Dtype>
 template <typename Use>
-void DataLayer<Dtype>::WithRecord(Use use) {
+void DataLayer<Dtype>::WithDatum(const Record& record, Use use) const {
   try {
     Datum datum;
-    LOG_IF(FATAL, !datum.ParseFromString(cursor_->value())) << "it is not a Datum, or damaged";
+    LOG_IF(FATAL, !datum.ParseFromString(record.value)) << "it is not a Datum, or damaged";
     use(datum);
   } catch (const Error& error) {
     const string& source = this->layer_param_.data_param().source();
-    throw Error("record '" + cursor_->key() + "' of '" + source + "': " + error.message(), "", "", source);
+    throw Error("record '" + record.key + "' of '" + source + "': " + error.message(), "", "", source);
   }
 }
 
@@ -42,16 +47,33 @@ void DataLayer<Dtype>::DataLayerSetUp(const vector<Blob<Dtype>*>&, const vector<
     throw Error("the database '" + param.source() + "' holds no records: make it again", "", "",
                 param.source());
   }
-  if (param.rand_skip() > 0) {
-    const unsigned int skip = caffe_rng_rand() % param.rand_skip();
-    LOG(INFO) << "Skipping first " << skip << " data points.";
-    for (unsigned int i = 0; i < skip; ++i) Next();
-    // Solvers share the records out from where the skip ends.
-    offset_ = 0;
-  }
-  WithRecord([&](const Datum& datum) {
+  SeekRecord(0);
+  WithDatum(ReadRecord(), [&](const Datum& datum) {
     this->ShapeTops(this->data_transformer_->InferBlobShape(datum), param.batch_size(), top);
   });
+}
+
+template <typename Dtype>
+bool DataLayer<Dtype>::SeekRecord(uint64_t record) {
+  const uint32_t rand_skip = this->layer_param_.data_param().rand_skip();
+  uint64_t steps = record;
+  if (rand_skip > 0) {
+    const int64_t skip = RecordRandom(this->seed(), RecordRandom::START, 0).Below(rand_skip);
+    LOG(INFO) << "Skipping first " << skip << " data points.";
+    steps += skip;
+  }
+  cursor_->SeekToFirst();
+  for (uint64_t passed = 0; passed < steps;) {
+    cursor_->Next();
+    ++passed;
+    if (cursor_->valid()) continue;
+    // Here the number of records is known: whole passes need no steps.
+    cursor_->SeekToFirst();
+    steps = (steps - passed) % passed;
+    passed = 0;
+  }
+  offset_ = record;
+  return true;
 }
 
 template <typename Dtype>
@@ -72,15 +94,31 @@ void DataLayer<Dtype>::Next() {
 template <typename Dtype>
 void DataLayer<Dtype>::load_batch(Batch<Dtype>* batch) {
   const int batch_size = this->layer_param_.data_param().batch_size();
-  for (int item = 0; item < batch_size; ++item) {
+  records_.resize(batch_size);
+  for (Record& record : records_) {
+    if (this->must_stop()) throw ThreadInterrupted();
     while (Skip()) Next();
-    WithRecord([&](const Datum& datum) {
-      if (item == 0) this->ShapeBatch(this->data_transformer_->InferBlobShape(datum), batch_size, batch);
-      this->TransformItem(datum, item, batch);
-      if (this->output_labels_) batch->label_.mutable_cpu_data()[item] = datum.label();
-    });
+    record = ReadRecord();
     Next();
   }
+  // The records up to the next one of the root solver are taken by the others.
+  const uint64_t solvers = this->phase_ == TEST ? 1 : Caffe::solver_count();
+  batch->next_record_ = (offset_ + solvers - 1) / solvers * solvers;
+  bool encoded = false;
+  WithDatum(records_[0], [&](const Datum& datum) {
+    this->ShapeBatch(this->data_transformer_->InferBlobShape(datum), batch_size, batch);
+    encoded = datum.encoded();
+  });
+  Dtype* labels = this->output_labels_ ? batch->label_.mutable_cpu_data() : nullptr;
+  const double item_cost = encoded ? this->DecodingCost(records_[0].value.size()) : batch->data_.count(1);
+  this->MakeItems(batch, item_cost, [&](int item, Blob<Dtype>* place) {
+    const Record& record = records_[item];
+    WithDatum(record, [&](const Datum& datum) {
+      RecordRandom random(this->seed(), RecordRandom::TRANSFORM, record.number);
+      this->data_transformer_->Transform(datum, &random, place);
+      if (labels) labels[item] = datum.label();
+    });
+  });
 }
 
 INSTANTIATE_CLASS(DataLayer);

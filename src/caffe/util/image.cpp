@@ -1,14 +1,10 @@
 #include "caffe/util/image.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
+#include <cstdint>
 #include <string>
-#include <system_error>
 
 #include "caffe/util/image_codecs.hpp"
+#include "caffe/util/input_file.hpp"
 
 namespace caffe {
 
@@ -31,9 +27,23 @@ string GuessFormat(const string& bytes) {
   return format ? string("it seems to be ") + format + "; " + convert : "it is neither a JPEG nor a PNG";
 }
 
-[[noreturn]] void FailToRead(const string& filename, int error_number) {
-  throw Error("cannot read '" + filename + "': " + std::generic_category().message(error_number), "", "",
-              filename);
+/// What the function of the bytes' format returns; its errors get the image's name.
+template <typename Jpeg, typename Png>
+auto OfFormat(const string& bytes, const string& name, Jpeg jpeg, Png png) -> decltype(jpeg()) {
+  try {
+    switch (FormatOfImage(bytes)) {
+      case ImageFormat::JPEG:
+        return jpeg();
+      case ImageFormat::PNG:
+        return png();
+      case ImageFormat::UNKNOWN:
+        break;
+    }
+    LOG(FATAL) << GuessFormat(bytes);
+  } catch (const Error& error) {
+    throw Error("cannot decode the image" + (name.empty() ? "" : " '" + name + "'") + ": " + error.message());
+  }
+  return {};
 }
 
 }  // namespace
@@ -53,40 +63,17 @@ void CheckImageSize(int64_t height, int64_t width) {
 }
 
 Image DecodeImage(const string& bytes, ImageChannels channels, const string& name) {
-  try {
-    switch (FormatOfImage(bytes)) {
-      case ImageFormat::JPEG:
-        return DecodeJpeg(bytes, channels, name);
-      case ImageFormat::PNG:
-        return DecodePng(bytes, channels);
-      case ImageFormat::UNKNOWN:
-        break;
-    }
-    LOG(FATAL) << GuessFormat(bytes);
-  } catch (const Error& error) {
-    throw Error("cannot decode the image" + (name.empty() ? "" : " '" + name + "'") + ": " + error.message());
-  }
-  return Image();
+  return OfFormat(
+      bytes, name, [&] { return DecodeJpeg(bytes, channels, name); },
+      [&] { return DecodePng(bytes, channels); });
 }
 
-string ReadFileBytes(const string& filename) {
-  const int descriptor = open(filename.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) FailToRead(filename, errno);
-  struct stat status;
-  string bytes;
-  if (fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode)) bytes.reserve(status.st_size);
-  char block[1 << 16];
-  ssize_t count;
-  while ((count = read(descriptor, block, sizeof(block))) != 0) {
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) break;
-    bytes.append(block, count);
-  }
-  const int error = errno;
-  close(descriptor);
-  if (count < 0) FailToRead(filename, error);
-  return bytes;
+ImageShape ShapeOfImage(const string& bytes, ImageChannels channels, const string& name) {
+  return OfFormat(
+      bytes, name, [&] { return ShapeOfJpeg(bytes, channels); }, [&] { return ShapeOfPng(bytes, channels); });
 }
+
+string ReadFileBytes(const string& filename) { return InputFile(filename).Read(SIZE_MAX); }
 
 Image ReadImage(const string& filename, ImageChannels channels) {
   try {

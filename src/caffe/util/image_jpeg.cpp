@@ -43,17 +43,23 @@ class Decoder {
   Decoder() { codec_.err = &handler_.manager; }
   ~Decoder() { jpeg_destroy_decompress(&codec_); }
 
-  const jpeg_decompress_struct& codec() const { return codec_; }
+  /// @throws Error for a damaged header, or too large an image.
+  void ReadCheckedHeader(const string& bytes) {
+    LOG_IF(FATAL, !ReadHeader(bytes)) << error();
+    CheckImageSize(codec_.image_height, codec_.image_width);
+  }
+
+  int height() const { return static_cast<int>(codec_.image_height); }
+  int width() const { return static_cast<int>(codec_.image_width); }
+  /// Whether the colors are those of print, with black.
+  bool IsInk() const { return codec_.jpeg_color_space == JCS_CMYK || codec_.jpeg_color_space == JCS_YCCK; }
+  /// Whether the image is to have one channel.
+  bool MakesGray(ImageChannels channels) const {
+    return channels == ImageChannels::GRAY ||
+           (channels == ImageChannels::NATIVE && codec_.jpeg_color_space == JCS_GRAYSCALE);
+  }
   const char* error() const { return handler_.error; }
   const char* warning() const { return handler_.warning; }
-
-  bool ReadHeader(const string& bytes) {
-    if (setjmp(handler_.jump)) return false;
-    jpeg_create_decompress(&codec_);
-    jpeg_mem_src(&codec_, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
-    jpeg_read_header(&codec_, TRUE);
-    return true;
-  }
 
   /// Decodes into rows of `stride` bytes from `pixels` on.
   bool Decode(J_COLOR_SPACE color_space, uint8_t* pixels, size_t stride) {
@@ -69,6 +75,14 @@ class Decoder {
   }
 
  private:
+  bool ReadHeader(const string& bytes) {
+    if (setjmp(handler_.jump)) return false;
+    jpeg_create_decompress(&codec_);
+    jpeg_mem_src(&codec_, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
+    jpeg_read_header(&codec_, TRUE);
+    return true;
+  }
+
   ErrorHandler handler_;
   jpeg_decompress_struct codec_ = {};
 
@@ -131,15 +145,17 @@ Image ColorOfInk(const Image& cmyk) {
 
 }  // namespace
 
+ImageShape ShapeOfJpeg(const string& bytes, ImageChannels channels) {
+  Decoder decoder;
+  decoder.ReadCheckedHeader(bytes);
+  return {decoder.MakesGray(channels) ? 1 : 3, decoder.height(), decoder.width()};
+}
+
 Image DecodeJpeg(const string& bytes, ImageChannels channels, const string& name) {
   Decoder decoder;
-  LOG_IF(FATAL, !decoder.ReadHeader(bytes)) << decoder.error();
-  const jpeg_decompress_struct& codec = decoder.codec();
-  CheckImageSize(codec.image_height, codec.image_width);
-  const bool ink = codec.jpeg_color_space == JCS_CMYK || codec.jpeg_color_space == JCS_YCCK;
-  const bool gray = channels == ImageChannels::GRAY ||
-                    (channels == ImageChannels::NATIVE && codec.jpeg_color_space == JCS_GRAYSCALE);
-  Image image(codec.image_height, codec.image_width, ink ? 4 : gray ? 1 : 3);
+  decoder.ReadCheckedHeader(bytes);
+  const bool ink = decoder.IsInk(), gray = decoder.MakesGray(channels);
+  Image image(decoder.height(), decoder.width(), ink ? 4 : gray ? 1 : 3);
   LOG_IF(FATAL, !decoder.Decode(ink    ? JCS_CMYK
                                 : gray ? JCS_GRAYSCALE
                                        : JCS_EXT_BGR,

@@ -38,6 +38,22 @@ class Decoder {
   int width() const { return png_get_image_width(png_, info_); }
   int channels() const { return png_get_channels(png_, info_); }
 
+  /// Reads the header, and asks for 8 bits a channel: gray, BGR or BGRA.
+  /// @throws Error for a damaged header, or too large an image.
+  void ReadCheckedHeader(ImageChannels channels) {
+    LOG_IF(FATAL, !ReadHeader()) << error();
+    CheckImageSize(height(), width());
+    LOG_IF(FATAL, !SetOutput(channels)) << error();
+  }
+
+  bool Decode(png_bytepp rows) {
+    if (setjmp(png_jmpbuf(png_))) return false;
+    png_read_image(png_, rows);
+    png_read_end(png_, nullptr);
+    return true;
+  }
+
+ private:
   bool ReadHeader() {
     if (!info_ || setjmp(png_jmpbuf(png_))) return false;
     png_set_read_fn(png_, this, [](png_structp png, png_bytep out, png_size_t count) {
@@ -50,7 +66,6 @@ class Decoder {
     return true;
   }
 
-  /// Asks for 8 bits a channel: gray, BGR or BGRA.
   bool SetOutput(ImageChannels channels) {
     if (setjmp(png_jmpbuf(png_))) return false;
     const int type = png_get_color_type(png_, info_);
@@ -72,14 +87,6 @@ class Decoder {
     return true;
   }
 
-  bool Decode(png_bytepp rows) {
-    if (setjmp(png_jmpbuf(png_))) return false;
-    png_read_image(png_, rows);
-    png_read_end(png_, nullptr);
-    return true;
-  }
-
- private:
   const string& bytes_;
   size_t position_ = 0;
   ErrorHandler handler_;
@@ -137,11 +144,15 @@ class Encoder {
 
 }  // namespace
 
+ImageShape ShapeOfPng(const string& bytes, ImageChannels channels) {
+  Decoder decoder(bytes);
+  decoder.ReadCheckedHeader(channels);
+  return {decoder.channels(), decoder.height(), decoder.width()};
+}
+
 Image DecodePng(const string& bytes, ImageChannels channels) {
   Decoder decoder(bytes);
-  LOG_IF(FATAL, !decoder.ReadHeader()) << decoder.error();
-  CheckImageSize(decoder.height(), decoder.width());
-  LOG_IF(FATAL, !decoder.SetOutput(channels)) << decoder.error();
+  decoder.ReadCheckedHeader(channels);
   Image image(decoder.height(), decoder.width(), decoder.channels());
   vector<png_bytep> rows = RowsOf(&image);
   LOG_IF(FATAL, !decoder.Decode(rows.data())) << decoder.error();

@@ -1,20 +1,16 @@
 #include "caffe/util/io.hpp"
 
-#include <fcntl.h>
 #include <google/protobuf/io/tokenizer.h>
 #include <google/protobuf/io/zero_copy_stream_impl.h>
 #include <google/protobuf/text_format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <climits>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include "caffe/util/atomic_file.hpp"
+#include "caffe/util/input_file.hpp"
 #include "caffe/util/nearest_names.hpp"
 #include "caffe/util/shared_field_numbers.hpp"
 #include "caffe/util/succeeds.hpp"
@@ -31,54 +27,6 @@ constexpr int kBlockBytes = 1 << 20;
 [[noreturn]] void Throw(const string& message, const string& filename) {
   throw Error(message, "", "", filename);
 }
-
-[[noreturn]] void ThrowCannotRead(const string& filename, int error_number) {
-  Throw("cannot read '" + filename + "': " + std::generic_category().message(error_number), filename);
-}
-
-/// A file open for reading.
-class InputFile {
- public:
-  explicit InputFile(const string& filename) : filename_(filename) {
-    do {
-      descriptor_ = open(filename.c_str(), O_RDONLY | O_CLOEXEC);
-    } while (descriptor_ < 0 && errno == EINTR);
-    if (descriptor_ < 0) ThrowCannotRead(filename, errno);
-    struct stat status;
-    if (fstat(descriptor_, &status) != 0) status.st_mode = 0;
-    if (S_ISDIR(status.st_mode)) {
-      close(descriptor_);
-      ThrowCannotRead(filename, EISDIR);
-    }
-    if (S_ISREG(status.st_mode)) size_ = status.st_size;
-  }
-  ~InputFile() { close(descriptor_); }
-
-  int descriptor() const { return descriptor_; }
-  /// Bytes; 0 where the file is no regular one.
-  int64_t size() const { return size_; }
-
-  /// Reads up to `limit` bytes from where the file stands.
-  string Read(size_t limit) const {
-    string content;
-    char block[1 << 16];
-    while (content.size() < limit) {
-      const ssize_t count = read(descriptor_, block, std::min(sizeof(block), limit - content.size()));
-      if (count < 0 && errno == EINTR) continue;
-      if (count < 0) ThrowCannotRead(filename_, errno);
-      if (count == 0) break;
-      content.append(block, count);
-    }
-    return content;
-  }
-
- private:
-  string filename_;
-  int descriptor_;
-  int64_t size_ = 0;
-
-  DISABLE_COPY_AND_ASSIGN(InputFile);
-};
 
 /// What a file that is not the wanted one seems to be, from its first bytes; empty where unknown.
 string SeemsToBe(const string& head) {
@@ -239,7 +187,7 @@ void ReadBinary(const string& filename, Message* proto) {
   }
   pb::io::FileInputStream stream(file.descriptor(), kBlockBytes);
   const bool parsed = proto->ParsePartialFromZeroCopyStream(&stream);
-  if (stream.GetErrno() != 0) ThrowCannotRead(filename, stream.GetErrno());
+  if (stream.GetErrno() != 0) file.Fail(stream.GetErrno());
   if (stream.ByteCount() == 0) Throw("the file is empty", filename);
   if (!parsed || MisfitField(*proto) != nullptr || HasOnlyUnknownFields(*proto)) {
     ThrowNotA(*proto, filename, file.size());

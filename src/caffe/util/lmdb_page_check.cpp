@@ -1,6 +1,7 @@
 #include "caffe/util/lmdb_page_check.hpp"
 
 #include <lmdb.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -147,13 +148,25 @@ void LMDBPageCheck::Descend(uint64_t number) {
   records_left_ = ReadLeaf(number);
 }
 
+void LMDBPageCheck::CheckLength() const {
+  struct stat file;
+  if (fstat(descriptor_, &file) != 0) Fail("data.mdb: " + std::generic_category().message(errno));
+  const uint64_t needed = (last_page_ + 1) * page_size_;
+  if (static_cast<uint64_t>(file.st_size) < needed) {
+    Fail("data.mdb was cut short while it was open: it has " + std::to_string(file.st_size) + " bytes of " +
+         std::to_string(needed));
+  }
+}
+
 void LMDBPageCheck::First() {
+  CheckLength();
   branches_.clear();
   records_left_ = 0;
   if (root_ != lmdb_format::kNoPage) Descend(root_);
 }
 
 void LMDBPageCheck::Next() {
+  CheckLength();
   if (records_left_ > 1) {
     --records_left_;
     return;
