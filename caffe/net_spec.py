@@ -177,12 +177,15 @@ class NetSpec:
         del self.tops[name]
 
     def keys(self) -> list[str]:
+        """The names of the tops."""
         return list(self.tops)
 
     def vals(self) -> list[Top]:
+        """The tops."""
         return list(self.tops.values())
 
     def update(self, other: NetSpec) -> None:
+        """Adds the tops of a dictionary."""
         self.tops.update(other.tops)
 
     def __iter__(self) -> Iterator[str]:
