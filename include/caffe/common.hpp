@@ -13,6 +13,11 @@
 #include <utility>
 #include <vector>
 
+// Code written for Caffe says boost::shared_ptr after this header. See caffe/compat/boost/shared_ptr.hpp.
+#if __has_include(<boost/shared_ptr.hpp>)
+#include <boost/shared_ptr.hpp>
+#endif
+
 #include "caffe/compat/gflags/gflags.h"
 #include "caffe/compat/glog/logging.h"
 #include "caffe/util/device_alternate.hpp"

@@ -179,7 +179,8 @@ int Blob<Dtype>::offset(const vector<int>& indices) const {
 
 template <typename Dtype>
 void Blob<Dtype>::CopyFrom(const Blob<Dtype>& source, bool copy_diff, bool reshape) {
-  if (source.shape() != shape_) {
+  // A new blob has the shape of a scalar, and no element.
+  if (source.shape() != shape_ || source.count() != count_) {
     CHECK(reshape) << "cannot copy a blob of shape " << source.shape_string() << " to one of shape "
                    << shape_string() << " without reshape";
     ReshapeLike(source);

@@ -35,6 +35,10 @@ class Timer {
   bool initted_ = false;
   bool running_ = false;
   bool has_run_at_least_once_ = false;
+#ifndef CPU_ONLY
+  cudaEvent_t start_gpu_ = nullptr;
+  cudaEvent_t stop_gpu_ = nullptr;
+#endif
   std::chrono::steady_clock::time_point start_cpu_;
   std::chrono::steady_clock::time_point stop_cpu_;
   float elapsed_milliseconds_ = 0;

@@ -196,6 +196,10 @@ TYPED_TEST(BlobTest, CopiesDataOrDiff) {
   other.CopyFrom(source, false, true);
   EXPECT_EQ(other.shape(), source.shape());
   EXPECT_EQ(DataOf(other), DataOf(source));
+  Blob<TypeParam> scalar((vector<int>())), fresh;
+  scalar.mutable_cpu_data()[0] = 5;
+  fresh.CopyFrom(scalar, false, true);
+  EXPECT_EQ(fresh.data_at(vector<int>()), 5) << "a new blob has the shape of a scalar, but no element";
 }
 
 #ifdef CPU_ONLY
