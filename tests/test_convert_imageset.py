@@ -1,6 +1,7 @@
 """convert_imageset, run as a user runs it."""
 
 import os
+import resource
 import signal
 import struct
 import subprocess
@@ -116,7 +117,8 @@ def test_encoded_keeps_the_files(folder):
 
 
 def test_encodes(folder):
-    assert convert(folder, "-encoded", "-encode_type=jpg").returncode == 0
+    done = convert(folder, "-encode_type=jpg")
+    assert "assuming encoded=true" in done.stderr
     assert all(datum.data.startswith(b"\xff\xd8\xff") for _, datum in records(folder / "db"))
 
 
@@ -184,6 +186,7 @@ def test_check_size(folder):
         (["-backend", "sqlite"], ["sqlite", "lmdb", "leveldb"]),
         (["-encode_type", "gif"], ["gif", "png"]),
         (["-seed", "-1", "-shuffle"], ["-seed"]),
+        (["-seed", "1"], ["-seed", "-shuffle"]),
         (["-shuffle=perhaps"], ["-shuffle", "perhaps"]),
         (["-resizewidth", "3"], ["-resizewidth"]),
         (["one too many"], ["one too many", "unrecognized"]),
@@ -219,6 +222,25 @@ def test_keeps_what_is_there(folder):
     fails(convert(folder), "db exists already")
     assert (folder / "db" / "mine").read_text() == "kept"
     fails(run("convert_imageset", "images/", "list.txt", "none/db", cwd=folder), "there is no folder", "none")
+
+
+@pytest.mark.parametrize("backend", ["lmdb", "leveldb"])
+def test_a_full_disk_leaves_nothing(folder, backend):
+    def limit_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+
+    arguments = ["-backend", backend, "-resize_width=500", "-resize_height=500"]
+    done = subprocess.run(
+        command("convert_imageset", *arguments, "images/", "list.txt", "db"),
+        cwd=folder,
+        env=environment(),
+        preexec_fn=limit_files,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    fails(done, "convert_imageset: cannot write to the")
+    assert names(folder) == {"images", "list.txt"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -75,6 +75,7 @@ def test_a_scalar_is_an_item_a_batch(folder):
 
 def test_what_is_wrong_is_one_line(folder):
     before = {path.name for path in folder.iterdir()}
+    fails(extract(folder, "fc", "db", 1, "lmdb", "-plugin", "none.so"), "none.so")
     fails(extract(folder, "fc,conv", "fc_db", 1, "lmdb"), "2 names of blobs", "1 of databases")
     fails(extract(folder, "fd", "db", 1, "lmdb"), "no blob 'fd'", "conv, fc")
     fails(extract(folder, "cube", "db", 1, "lmdb"), "'cube' has 5 axes")

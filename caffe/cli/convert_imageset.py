@@ -54,6 +54,8 @@ def run(arguments: Sequence[str]) -> int:
         parser.error("-resize_width and -resize_height are numbers of pixels, or 0")
     if (options.resize_width == 0) != (options.resize_height == 0):
         parser.error("give -resize_width and -resize_height, or neither")
+    if options.seed is not None and not options.shuffle:
+        parser.error("-seed is that of the order of -shuffle: give both, or neither")
     return _convert(options)
 
 
@@ -69,7 +71,8 @@ def _convert(options) -> int:
     if options.shuffle:
         seed = secrets.randbits(32) if options.seed is None else options.seed
         _caffe.log(f"Shuffling data with seed {seed} (-seed {seed} gives this order again)")
-    encoded = options.encoded or bool(options.encode_type)
+    if options.encode_type and not options.encoded:
+        _caffe.log("encode_type specified, assuming encoded=true.")
     # Before anything is read: the user need not wait for what will be refused.
     with new_database(options.database, options.backend) as database:
         images = _caffe.ImageSetConverter(
@@ -78,7 +81,7 @@ def _convert(options) -> int:
             height=options.resize_height,
             width=options.resize_width,
             gray=options.gray,
-            encoded=encoded,
+            encoded=options.encoded or bool(options.encode_type),
             encode_type=options.encode_type,
             check_size=options.check_size,
             shuffle_seed=seed,

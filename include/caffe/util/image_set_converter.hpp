@@ -49,6 +49,8 @@ class ImageSetConverter {
   };
 
   Record MakeRecord(int64_t number) const;
+  /// The next record; false, with a warning, where its image cannot be read.
+  bool TakeReadable(Record* record);
   void CheckShape(const ImageShape& shape, int64_t number);
   void Write(const Record& record, int64_t number, db::DB* database);
   void Commit();

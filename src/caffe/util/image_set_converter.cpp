@@ -48,24 +48,27 @@ bool ImageSetConverter::WriteFor(std::chrono::milliseconds time, db::DB* databas
   const auto end = std::chrono::steady_clock::now() + time;
   do {
     const int64_t number = written_ + skipped_;
-    Record record;
-    bool readable = true;
-    try {
-      if (!records_.Take(&record)) {
-        Commit();
-        return false;
-      }
-    } catch (const Error& error) {
-      readable = false;
-      LOG(WARNING) << "left out: " << error.what();
+    if (number == size()) {
+      Commit();
+      return false;
     }
-    if (readable) {
+    Record record;
+    if (TakeReadable(&record)) {
       Write(record, number, database);
     } else {
       ++skipped_;
     }
   } while (std::chrono::steady_clock::now() < end);
   return true;
+}
+
+bool ImageSetConverter::TakeReadable(Record* record) {
+  try {
+    return records_.Take(record);
+  } catch (const Error& error) {
+    LOG(WARNING) << "left out: " << error.what();
+    return false;
+  }
 }
 
 void ImageSetConverter::Write(const Record& record, int64_t number, db::DB* database) {
