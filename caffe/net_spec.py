@@ -185,7 +185,7 @@ class NetSpec:
         return list(self.tops.values())
 
     def update(self, other: NetSpec) -> None:
-        """Adds the tops of a dictionary."""
+        """Takes over the tops of another net."""
         self.tops.update(other.tops)
 
     def __iter__(self) -> Iterator[str]:

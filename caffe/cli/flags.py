@@ -75,7 +75,7 @@ class Parser(argparse.ArgumentParser):
         self.error(f"{flag} takes true or false, not {value!r}")
 
     def error(self, message: str) -> NoReturn:
-        """Raises for a wrong command line, so that it is reported like any other error."""
+        """Says in one line what is wrong with the command line; ends with status 1."""
         print(f"{self.prog}: {message} ({self.prog} --help shows the flags)", file=sys.stderr)
         sys.exit(1)
 
