@@ -57,7 +57,7 @@ class SGDSolver : public Solver<Dtype> {
 
  private:
   /// Takes over a saved state, whole or not at all; `read_history` fills history blob i.
-  void RestoreState(int iter, int current_step, const string& learned_net, const string& state_file,
+  void RestoreState(const SolverState& state, const string& state_file,
                     const std::function<void(int i, Blob<Dtype>* blob)>& read_history);
 
   DISABLE_COPY_AND_ASSIGN(SGDSolver);

@@ -54,7 +54,9 @@ class Solver {
   /// Trains `iters` iterations; fewer if a stop is requested.
   void Step(int iters);
 
-  /// Goes back to a saved state (.solverstate, or .solverstate.h5) with the weights that belong to it.
+  /// Goes back to a saved state (.solverstate, or .solverstate.h5) with the weights that belong to it. Data
+  /// layers that know their place go back to it, and so do the root solver's random numbers; a state of
+  /// another program, without these, leaves both as they are.
   /// @throws Error naming the file; the solver's own state is then as before.
   void Restore(const char* resume_file);
 
@@ -106,6 +108,10 @@ class Solver {
   virtual void RestoreSolverStateFromHDF5(const string& state_file) = 0;
   virtual void RestoreSolverStateFromBinaryProto(const string& state_file) = 0;
 
+  /// Adds to a state the places that the data layers of all nets have come to, and the random numbers.
+  void SaveDataStates(SolverState* state) const;
+  void RestoreDataStates(const SolverState& state);
+
   /// Makes smoothed_loss_ the mean of the last average_loss losses.
   void UpdateSmoothedLoss(Dtype loss, int start_iter, int average_loss);
 
@@ -131,6 +137,9 @@ class Solver {
   void WarnOfBrokenLoss(Dtype loss);
 
   bool broken_loss_reported_ = false;
+
+  /// Net 0 is the training net, net i + 1 test net i.
+  const Net<Dtype>& NetOfState(size_t number) const { return number ? *test_nets_[number - 1] : *net_; }
 
   DISABLE_COPY_AND_ASSIGN(Solver);
 };

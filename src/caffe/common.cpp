@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <random>
 
 #include "caffe/util/rng.hpp"
 
@@ -45,7 +46,11 @@ Caffe& Caffe::Get() {
 
 Caffe::RNG& Caffe::rng_stream() {
   Caffe& instance = Get();
-  if (!instance.random_generator_) instance.random_generator_ = std::make_shared<RNG>();
+  if (!instance.random_generator_) {
+    const unsigned int seed = std::random_device{}();
+    LOG(INFO) << "Random numbers start from seed " << seed << ", as none was set";
+    set_random_seed(seed);
+  }
   return *instance.random_generator_;
 }
 

@@ -1,10 +1,12 @@
 // What all solvers share of saving and restoring.
 #include <filesystem>
+#include <sstream>
 
 #include "caffe/solver.hpp"
 #include "caffe/util/atomic_file.hpp"
 #include "caffe/util/format.hpp"
 #include "caffe/util/io.hpp"
+#include "caffe/util/rng.hpp"
 
 namespace caffe {
 
@@ -72,12 +74,56 @@ void Solver<Dtype>::Restore(const char* resume_file) {
   }
 }
 
-#define INSTANTIATE(Dtype)                                        \
-  template void Solver<Dtype>::CheckSnapshotWritePermissions();   \
-  template string Solver<Dtype>::SnapshotFilename(const string&); \
-  template void Solver<Dtype>::Snapshot();                        \
-  template string Solver<Dtype>::SnapshotToBinaryProto();         \
-  template string Solver<Dtype>::SnapshotToHDF5();                \
+template <typename Dtype>
+void Solver<Dtype>::SaveDataStates(SolverState* state) const {
+  for (size_t number = 0; number <= test_nets_.size(); ++number) {
+    for (const auto& layer : NetOfState(number).layers()) {
+      DataState data_state;
+      if (!layer->GetDataState(&data_state)) continue;
+      data_state.set_layer(layer->layer_param().name());
+      data_state.set_net(static_cast<uint32_t>(number));
+      *state->add_data_state() = data_state;
+    }
+  }
+  ostringstream random_state;
+  random_state << *caffe_rng();
+  state->set_random_state(random_state.str());
+}
+
+template <typename Dtype>
+void Solver<Dtype>::RestoreDataStates(const SolverState& state) {
+  for (const DataState& data_state : state.data_state()) {
+    const bool has_layer =
+        data_state.net() <= test_nets_.size() && NetOfState(data_state.net()).has_layer(data_state.layer());
+    if (!has_layer) {
+      LOG(WARNING) << "Ignoring the data position of layer " << data_state.layer()
+                   << ", which this solver does not have";
+      continue;
+    }
+    LOG(INFO) << "Layer " << data_state.layer() << " goes on at record " << data_state.record();
+    const auto layer = NetOfState(data_state.net()).layer_by_name(data_state.layer());
+    try {
+      layer->SetDataState(data_state);
+    } catch (const Error& error) {
+      throw Error("data of layer '" + data_state.layer() + "': " + error.message());
+    }
+  }
+  // Last, because workers that start take random numbers. Other solvers have numbers of their own.
+  if (!state.has_random_state() || !Caffe::root_solver()) return;
+  rng_t random;
+  std::istringstream text(state.random_state());
+  LOG_IF(FATAL, !(text >> random)) << "the state of the random numbers is damaged";
+  *caffe_rng() = random;
+}
+
+#define INSTANTIATE(Dtype)                                            \
+  template void Solver<Dtype>::CheckSnapshotWritePermissions();       \
+  template string Solver<Dtype>::SnapshotFilename(const string&);     \
+  template void Solver<Dtype>::Snapshot();                            \
+  template string Solver<Dtype>::SnapshotToBinaryProto();             \
+  template string Solver<Dtype>::SnapshotToHDF5();                    \
+  template void Solver<Dtype>::SaveDataStates(SolverState*) const;    \
+  template void Solver<Dtype>::RestoreDataStates(const SolverState&); \
   template void Solver<Dtype>::Restore(const char*)
 INSTANTIATE(float);
 INSTANTIATE(double);

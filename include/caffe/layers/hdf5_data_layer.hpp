@@ -34,6 +34,9 @@ class HDF5DataLayer : public Layer<Dtype> {
   /// The tops are shaped with the data.
   void Reshape(const vector<Blob<Dtype>*>&, const vector<Blob<Dtype>*>&) override {}
 
+  bool GetDataState(DataState* state) const override;
+  void SetDataState(const DataState& state) override;
+
   const char* type() const override { return "HDF5Data"; }
   int ExactNumBottomBlobs() const override { return 0; }
   int MinTopBlobs() const override { return 1; }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "caffe/util/record_random.hpp"
+#include "caffe/util/solver_share.hpp"
 
 namespace caffe {
 
@@ -78,8 +79,7 @@ bool DataLayer<Dtype>::SeekRecord(uint64_t record) {
 
 template <typename Dtype>
 bool DataLayer<Dtype>::Skip() {
-  const uint64_t owner = offset_ % Caffe::solver_count();
-  return this->phase_ != TEST && owner != static_cast<uint64_t>(Caffe::solver_rank());
+  return IsOfAnotherSolver(offset_, this->phase_);
 }
 
 template <typename Dtype>
@@ -101,9 +101,7 @@ void DataLayer<Dtype>::load_batch(Batch<Dtype>* batch) {
     record = ReadRecord();
     Next();
   }
-  // The records up to the next one of the root solver are taken by the others.
-  const uint64_t solvers = this->phase_ == TEST ? 1 : Caffe::solver_count();
-  batch->next_record_ = (offset_ + solvers - 1) / solvers * solvers;
+  batch->next_record_ = StartOfRound(offset_, this->phase_);
   bool encoded = false;
   WithDatum(records_[0], [&](const Datum& datum) {
     this->ShapeBatch(this->data_transformer_->InferBlobShape(datum), batch_size, batch);

@@ -14,6 +14,7 @@
 #include "caffe/util/path_resolve.hpp"
 #include "caffe/util/record_random.hpp"
 #include "caffe/util/rng.hpp"
+#include "caffe/util/solver_share.hpp"
 
 namespace caffe {
 
@@ -134,9 +135,40 @@ void HDF5DataLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>&, const vector<
 }
 
 template <typename Dtype>
+bool HDF5DataLayer<Dtype>::GetDataState(DataState* state) const {
+  state->set_seed(seed_);
+  state->set_record(StartOfRound(offset_, this->phase_));
+  return offset_ > 0;
+}
+
+template <typename Dtype>
+void HDF5DataLayer<Dtype>::SetDataState(const DataState& state) {
+  vector<uint64_t> rows;
+  for (const string& name : hdf_filenames_) {
+    const Hdf5Handle file = Hdf5OpenFile(name);
+    Blob<Dtype> shaped;
+    hdf5_load_nd_dataset_helper(file.get(), this->layer_param_.top(0).c_str(), 1, INT_MAX, &shaped, true);
+    rows.push_back(shaped.shape(0));
+  }
+  const uint64_t rows_of_pass = std::accumulate(rows.begin(), rows.end(), uint64_t{0});
+  CHECK_GT(rows_of_pass, 0u) << "the files of '" << this->layer_param_.hdf5_data_param().source()
+                             << "' have no rows";
+  // Each solver has a seed of its own, and the state is the root's.
+  if (Caffe::root_solver()) seed_ = state.seed();
+  offset_ = state.record();
+  pass_ = offset_ / rows_of_pass;
+  OrderFiles();
+  uint64_t row = offset_ % rows_of_pass;
+  for (current_file_ = 0; row >= rows[file_permutation_[current_file_]]; ++current_file_) {
+    row -= rows[file_permutation_[current_file_]];
+  }
+  LoadCurrentFile();
+  current_row_ = row;
+}
+
+template <typename Dtype>
 bool HDF5DataLayer<Dtype>::Skip() {
-  const uint64_t owner = offset_ % Caffe::solver_count();
-  return this->phase_ != TEST && owner != static_cast<uint64_t>(Caffe::solver_rank());
+  return IsOfAnotherSolver(offset_, this->phase_);
 }
 
 template <typename Dtype>

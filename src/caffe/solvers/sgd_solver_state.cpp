@@ -1,4 +1,6 @@
 // Saving and restoring the state of SGDSolver and of what derives from it.
+#include <google/protobuf/text_format.h>
+
 #include <filesystem>
 #include <system_error>
 
@@ -23,6 +25,11 @@ string FindWeights(const string& learned_net, const string& state_file) {
   throw Error("the weights that belong to this state, '" + learned_net +
               "', are missing: they are neither there nor beside the state");
 }
+
+#ifdef USE_HDF5
+// The dataset of an HDF5 state that Caffe does not know: a SolverState of data positions alone, as text.
+constexpr char kHdf5DataStates[] = "data_state";
+#endif
 
 void CheckHistorySize(int stored, size_t expected) {
   CHECK_EQ(stored, expected)
@@ -51,6 +58,7 @@ void SGDSolver<Dtype>::SnapshotSolverStateToBinaryProto(const string& model_file
   state.set_learned_net(model_filename);
   state.set_current_step(this->current_step_);
   for (const auto& blob : history_) blob->ToProto(state.add_history());
+  this->SaveDataStates(&state);
   const string filename = this->SnapshotFilename(".solverstate");
   LOG(INFO) << "Snapshotting solver state to binary proto file " << filename;
   WriteProtoToBinaryFile(state, filename);
@@ -62,15 +70,14 @@ void SGDSolver<Dtype>::RestoreSolverStateFromBinaryProto(const string& state_fil
   ReadProtoFromBinaryFileOrDie(state_file, &state);
   CHECK(state.has_iter()) << "this is no solver state (a .caffemodel holds weights alone)";
   CheckHistorySize(state.history_size(), history_.size());
-  RestoreState(state.iter(), state.current_step(), state.learned_net(), state_file,
+  RestoreState(state, state_file,
                [&state](int i, Blob<Dtype>* blob) { blob->FromProto(state.history(i), false); });
 }
 
 template <typename Dtype>
-void SGDSolver<Dtype>::RestoreState(int iter, int current_step, const string& learned_net,
-                                    const string& state_file,
+void SGDSolver<Dtype>::RestoreState(const SolverState& state, const string& state_file,
                                     const std::function<void(int, Blob<Dtype>*)>& read_history) {
-  CHECK_GE(iter, 0) << "a state cannot be of a negative iteration";
+  CHECK_GE(state.iter(), 0) << "a state cannot be of a negative iteration";
   vector<shared_ptr<Blob<Dtype>>> history;
   for (size_t i = 0; i < history_.size(); ++i) {
     history.push_back(std::make_shared<Blob<Dtype>>(history_[i]->shape()));
@@ -81,11 +88,14 @@ void SGDSolver<Dtype>::RestoreState(int iter, int current_step, const string& le
     }
   }
   // The weights are the last that may fail.
-  if (!learned_net.empty()) this->net_->CopyTrainedLayersFrom(FindWeights(learned_net, state_file));
+  if (!state.learned_net().empty()) {
+    this->net_->CopyTrainedLayersFrom(FindWeights(state.learned_net(), state_file));
+  }
   LOG(INFO) << "SGDSolver: restoring history";
   history_.swap(history);
-  this->iter_ = iter;
-  this->current_step_ = current_step;
+  this->iter_ = state.iter();
+  this->current_step_ = state.current_step();
+  this->RestoreDataStates(state);
 }
 
 #ifdef USE_HDF5
@@ -98,6 +108,11 @@ void SGDSolver<Dtype>::SnapshotSolverStateToHDF5(const string& model_filename) {
     hdf5_save_int(file, "iter", this->iter_);
     hdf5_save_string(file, "learned_net", model_filename);
     hdf5_save_int(file, "current_step", this->current_step_);
+    SolverState data;
+    this->SaveDataStates(&data);
+    string text;
+    google::protobuf::TextFormat::PrintToString(data, &text);
+    hdf5_save_string(file, kHdf5DataStates, text);
     const Hdf5Handle group = Hdf5CreateGroup(file, "history");
     for (size_t i = 0; i < history_.size(); ++i) {
       hdf5_save_nd_dataset<Dtype>(group.get(), std::to_string(i), *history_[i]);
@@ -110,12 +125,20 @@ void SGDSolver<Dtype>::RestoreSolverStateFromHDF5(const string& state_file) {
   const Hdf5Handle file = Hdf5OpenFile(state_file);
   const Hdf5Handle group = Hdf5OpenGroup(file.get(), "history");
   CheckHistorySize(hdf5_get_num_links(group.get()), history_.size());
-  const string learned_net =
-      Hdf5Exists(file.get(), "learned_net") ? hdf5_load_string(file.get(), "learned_net") : "";
-  RestoreState(hdf5_load_int(file.get(), "iter"), hdf5_load_int(file.get(), "current_step"), learned_net,
-               state_file, [&group](int i, Blob<Dtype>* blob) {
-                 hdf5_load_nd_dataset<Dtype>(group.get(), std::to_string(i).c_str(), 0, kMaxBlobAxes, blob);
-               });
+  SolverState state;
+  if (Hdf5Exists(file.get(), kHdf5DataStates)) {
+    const string text = hdf5_load_string(file.get(), kHdf5DataStates);
+    CHECK(google::protobuf::TextFormat::ParseFromString(text, &state))
+        << "the dataset '" << kHdf5DataStates << "' is damaged";
+  }
+  state.set_iter(hdf5_load_int(file.get(), "iter"));
+  state.set_current_step(hdf5_load_int(file.get(), "current_step"));
+  if (Hdf5Exists(file.get(), "learned_net")) {
+    state.set_learned_net(hdf5_load_string(file.get(), "learned_net"));
+  }
+  RestoreState(state, state_file, [&group](int i, Blob<Dtype>* blob) {
+    hdf5_load_nd_dataset<Dtype>(group.get(), std::to_string(i).c_str(), 0, kMaxBlobAxes, blob);
+  });
 }
 
 #else
