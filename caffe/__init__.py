@@ -4,7 +4,7 @@ The interface is pycaffe's: ``caffe.Net``, the solvers, ``caffe.NetSpec``, ``caf
 ``caffe.hwgq`` adds what low precision needs. Errors of the engine are ``caffe.Error``.
 """
 
-from . import _threads  # noqa: F401, I001  (before the engine is loaded)
+from . import _environment  # noqa: F401, I001  (before the engine is loaded)
 from . import hwgq, io
 from ._caffe import (
     Error,

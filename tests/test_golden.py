@@ -18,10 +18,10 @@ pytestmark = pytest.mark.skipif(not GOLDEN.is_dir(), reason="the recorded values
 DECIDED_BY_ROUNDING = {"type_AdaGrad", "type_Adam", "type_RMSProp", "policy_sigmoid"}
 
 
-def replay(script, values):
+def replay(script, values, *arguments):
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     done = subprocess.run(
-        [sys.executable, GOLDEN / script, "replay", GOLDEN / values],
+        [sys.executable, GOLDEN / script, "replay", GOLDEN / values, *arguments],
         env=environment,
         capture_output=True,
         text=True,
@@ -33,11 +33,21 @@ def replay(script, values):
 def test_layers():
     lines = replay("layers.py", "layers.npz")
     assert lines[-1].endswith("layer cases agree"), lines
-    missing = [line for line in lines[:-1] if "unknown layer type" in line]
-    assert lines[:-1] == missing, "a layer computes something else"
+    assert len(lines) == 1, lines
 
 
 def test_solvers():
     lines = replay("solvers.py", "solvers.npz")
     assert lines[-1].endswith("solver cases agree"), lines
     assert {line.split()[0] for line in lines[:-1]} <= DECIDED_BY_ROUNDING
+
+
+@pytest.mark.parametrize("name", ["alex-hwgq-3ne-clip-poly-320k", "res18-hwgq-3ne-clip-poly-320k"])
+def test_whole_nets(root, name):
+    """The recording is of a processor with AVX-512. Where sums are added up in another order, some values fall
+    to the other side of a quantizer's threshold; of AlexNet, normalized over its batch of two, little is left."""
+    if name.startswith("alex") and os.environ.get("OPENBLAS_CORETYPE") != "SkylakeX":
+        pytest.skip("this processor's kernels add up in another order than those of the recording")
+    deploy = root / "examples/imagenet" / name / "deploy.prototxt"
+    lines = replay("nets.py", "nets.npz", f"{name}/deploy.prototxt={deploy}")
+    assert len(lines) == 1 and "top-1 same" in lines[0], lines
