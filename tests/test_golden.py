@@ -44,8 +44,9 @@ def test_solvers():
 
 @pytest.mark.parametrize("name", ["alex-hwgq-3ne-clip-poly-320k", "res18-hwgq-3ne-clip-poly-320k"])
 def test_whole_nets(root, name):
-    """The recording is of a processor with AVX-512. Where sums are added up in another order, some values fall
-    to the other side of a quantizer's threshold; of AlexNet, normalized over its batch of two, little is left."""
+    """The recording is of a processor with AVX-512. Where sums are added up in another order, some values
+    fall to the other side of a quantizer's threshold; of AlexNet, normalized over its batch of two, little is
+    left."""
     if name.startswith("alex") and os.environ.get("OPENBLAS_CORETYPE") != "SkylakeX":
         pytest.skip("this processor's kernels add up in another order than those of the recording")
     deploy = root / "examples/imagenet" / name / "deploy.prototxt"
