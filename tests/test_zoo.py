@@ -86,6 +86,7 @@ def test_deployed_nets_run(root, name, tmp_path):
         (Precision(relu()), {"ReLU", "BinaryConvolution", "BinaryInnerProduct"}),
         (Precision(sign()), {"Quant", "BinaryConvolution", "BinaryInnerProduct"}),
         (Precision(hwgq(backward="relu")), {"Quant", "BinaryConvolution", "BinaryInnerProduct"}),
+        (Precision(hwgq(backward="log_tailed")), {"Quant", "BinaryConvolution", "BinaryInnerProduct"}),
         (Precision(hwgq(15)), {"Quant", "BinaryConvolution", "BinaryInnerProduct"}),
     ],
 )
@@ -102,8 +103,9 @@ def test_ablations_build(precision, types, tmp_path):
 
 def test_gradients_of_the_quantizer():
     assert hwgq(3).quant_param["clip_thr"] == 1.614
+    assert hwgq(backward="log_tailed").quant_param["backward_func"] == "log_tailed_relu"
     assert "clip_thr" not in hwgq(3, backward="relu").quant_param
-    with pytest.raises(ValueError, match="'relu' or 'clipped'"):
+    with pytest.raises(ValueError, match="relu, clipped, log_tailed, not"):
         hwgq(3, backward="tanh")
     with pytest.raises(ValueError, match="not 101"):
         architectures.resnet(101, Precision())

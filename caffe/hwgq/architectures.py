@@ -24,15 +24,21 @@ class Activation:
 def hwgq(levels: int = 3, uniform: bool = True, backward: str = "clipped") -> Activation:
     """Half-wave Gaussian quantization to 0 and ``levels`` levels above.
 
-    ``backward`` says what its gradient is that of: "relu", or "clipped", the ReLU clipped at the last level,
-    which keeps inputs that the quantizer saturates from moving the weights (section 5).
+    ``backward`` says what its gradient is that of: "relu"; "clipped", the ReLU clipped at the last level,
+    which keeps inputs that the quantizer saturates from moving the weights; or "log_tailed", the ReLU that
+    grows as a logarithm from there on (section 4.3).
     """
     centers = optimal_quantizer(levels, uniform).centers
-    param: dict[str, Any] = {"forward_func": "hwgq", "backward_func": "relu", "centers": list(centers)}
-    if backward == "clipped":
+    functions = {"relu": "relu", "clipped": "relu", "log_tailed": "log_tailed_relu"}
+    if backward not in functions:
+        raise ValueError(f"the backward function is one of {', '.join(functions)}, not {backward!r}")
+    param: dict[str, Any] = {
+        "forward_func": "hwgq",
+        "backward_func": functions[backward],
+        "centers": list(centers),
+    }
+    if backward != "relu":
         param["clip_thr"] = centers[-1]
-    elif backward != "relu":
-        raise ValueError(f"the backward function is 'relu' or 'clipped', not {backward!r}")
     return Activation(param)
 
 

@@ -63,6 +63,17 @@ struct ClippedReluGradient {
   }
 };
 
+/// Likewise that of a ReLU whose part above `limit` grows as a logarithm: 1 / (x - limit + 1) there, which
+/// leaves outliers a little influence (section 4.3). For NaN: negative_slope.
+template <typename Dtype>
+struct LogTailedReluGradient {
+  Dtype negative_slope;
+  Dtype limit;
+  CAFFE_HOST_DEVICE Dtype Derivative(Dtype x, Dtype y) const {
+    return x > limit ? 1 / (x - limit + 1) : ReluFunction<Dtype>{negative_slope}.Derivative(x, y);
+  }
+};
+
 }  // namespace caffe
 
 #endif  // CAFFE_UTIL_QUANTIZE_HPP_

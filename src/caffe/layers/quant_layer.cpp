@@ -26,7 +26,10 @@ void QuantLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vec
   forward_func_ = param.forward_func();
   backward_func_ = param.backward_func();
   CheckFunction("forward_func", forward_func_, {"hwgq", "sign", "hard_tanh", "relu"});
-  CheckFunction("backward_func", backward_func_, {"relu", "hard_tanh"});
+  CheckFunction("backward_func", backward_func_, {"relu", "hard_tanh", "log_tailed_relu"});
+  CHECK(backward_func_ != "log_tailed_relu" || param.clip_thr() > 0)
+      << "backward_func \"log_tailed_relu\" needs quant_param.clip_thr, where its tail begins: the largest "
+         "center";
   if (forward_func_ == "hwgq") SetUpCenters();
   CHECK(this->phase_ != TRAIN || bottom[0] != top[0])
       << "cannot train in place: the gradient needs the input; give the top another name than the bottom";
@@ -118,8 +121,12 @@ void QuantLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const vect
   const Dtype limit = param.clip_thr() > 0 ? param.clip_thr() : std::numeric_limits<Dtype>::infinity();
   if (backward_func_ == "hard_tanh") {
     ElementwiseBackward(count, ClipFunction<Dtype>{-limit, limit}, x, y, dy, dx);
+    return;
+  }
+  const Dtype negative_slope = param.negative_slope();
+  if (backward_func_ == "log_tailed_relu") {
+    ElementwiseBackward(count, LogTailedReluGradient<Dtype>{negative_slope, limit}, x, y, dy, dx);
   } else {
-    const Dtype negative_slope = param.negative_slope();
     ElementwiseBackward(count, ClippedReluGradient<Dtype>{negative_slope, limit}, x, y, dy, dx);
   }
 }

@@ -143,6 +143,21 @@ TYPED_TEST(QuantLayerTest, HardTanhGradient) {
   EXPECT_EQ(this->Backward(sign, values), vector<Dtype>(values.size(), 2));
 }
 
+TYPED_TEST(QuantLayerTest, LogTailedReluGradient) {
+  typedef typename TypeParam::Dtype Dtype;
+  const string tailed = "centers: 0.5 centers: 1.5 backward_func: 'log_tailed_relu' ";
+  const vector<Dtype> values = {-1, 0, 0.25, 1.5, 2.5, 4.5};
+  ExpectNear(this->Backward(tailed + "clip_thr: 1.5", values), vector<Dtype>({0, 0, 2, 2, 1, 0.5}), 1e-6);
+  ExpectNear(this->Backward(tailed + "clip_thr: 1.5 negative_slope: 0.25", values),
+             vector<Dtype>({0.5, 0.5, 2, 2, 1, 0.5}), 1e-6);
+  // It is the derivative of x up to the threshold T, and of T + log(x - T + 1) from there.
+  const double h = 1e-6, x = 3.2, limit = 1.5;
+  const double slope = (std::log(x + h - limit + 1) - std::log(x - h - limit + 1)) / (2 * h);
+  EXPECT_NEAR(this->Backward(tailed + "clip_thr: 1.5", {Dtype(x)})[0], 2 * slope, 1e-5);
+  LayerFixture<Dtype> endless(QuantText(tailed), {1});
+  EXPECT_NE(ErrorOf([&] { endless.SetUp(); }).find("needs quant_param.clip_thr"), string::npos);
+}
+
 // Where forward and backward functions belong together, the gradient is the true one.
 TYPED_TEST(QuantLayerTest, GradientOfContinuousFunctions) {
   typedef typename TypeParam::Dtype Dtype;
