@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "caffe/util/math_functions.hpp"
 #include "caffe/util/parallel_for.hpp"
+#include "caffe/util/rng.hpp"
 #include "caffe/util/shared_loop.hpp"
 
 namespace caffe {
@@ -43,7 +43,9 @@ void BasePrefetchingDataLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bot
                                                  const vector<Blob<Dtype>*>& top) {
   CHECK(!is_started()) << "a data layer can be set up only once";
   LOG_IF(FATAL, prefetch_.empty()) << "data_param.prefetch is 0: read at least 1 batch ahead";
-  seed_ = caffe_rng_rand();
+  // The number that the worker will start from is the layer's, too. It is not taken here, so that a seed
+  // gives the layers that follow the weights it always gave them.
+  seed_ = rng_t(*caffe_rng())();
   threads_ = ParallelThreads();
   BaseDataLayer<Dtype>::LayerSetUp(bottom, top);
   StartInternalThread();

@@ -216,6 +216,16 @@ TEST_P(LMDBTest, NeverMapsATruncatedFile) {
   EXPECT_TRUE(Contains(OpenError(db::READ), "empty"));
 }
 
+TEST_P(LMDBTest, AFileCutShortWhileItIsReadIsAnError) {
+  MakeRecords(100);
+  const auto database = Open(db::READ);
+  const std::unique_ptr<db::Cursor> cursor(database->NewCursor());
+  cursor->Next();
+  fs::resize_file(data(), 8192);
+  EXPECT_TRUE(Contains(ErrorOf([&] { cursor->Next(); }), "cut short while it was open"));
+  EXPECT_TRUE(Contains(ErrorOf([&] { cursor->SeekToFirst(); }), source_));
+}
+
 TEST_P(LMDBTest, DamagedPagesAreErrors) {
   // A branch, leaves, and values on pages of their own.
   Records records;

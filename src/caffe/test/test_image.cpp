@@ -134,6 +134,21 @@ TEST(ImageTest, JpegIsCloseAndBlueFirst) {
   EXPECT_LE(LargestDifference(image, decoded), 12);
 }
 
+TEST(ImageTest, TheShapeIsToldWithoutDecoding) {
+  for (const int channels : {1, 3, 4}) {
+    for (const ImageFormat format : {ImageFormat::PNG, ImageFormat::JPEG}) {
+      if (channels == 4 && format == ImageFormat::JPEG) continue;
+      const string bytes = EncodeImage(Gradient(9, 6, channels), format);
+      for (const auto asked : {ImageChannels::NATIVE, ImageChannels::GRAY, ImageChannels::COLOR}) {
+        const Image image = DecodeImage(bytes, asked, "");
+        const ImageShape shape = ShapeOfImage(bytes, asked, "");
+        EXPECT_TRUE((ImageShape{image.channels, 9, 6} == shape)) << channels;
+      }
+    }
+  }
+  EXPECT_TRUE(Contains(ErrorOf([] { ShapeOfImage("GIF89a", ImageChannels::COLOR, "a.gif"); }), "'a.gif'"));
+}
+
 TEST(ImageTest, ErrorsNameTheImage) {
   EXPECT_TRUE(Contains(DecodeError(""), "'cat.jpg': it is empty"));
   EXPECT_TRUE(Contains(DecodeError("GIF89a..."), "seems to be a GIF; only JPEG and PNG"));

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <functional>
 #include <stdexcept>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -164,6 +165,28 @@ TEST(BlockingQueueTest, KeepsTheOrder) {
   EXPECT_EQ(2, value);
   EXPECT_EQ(3, queue.pop("not logged"));
   EXPECT_EQ(0u, queue.size());
+}
+
+TEST(InternalThreadTest, AWorkerDoesNotChooseTheModeOfOtherThreads) {
+  Caffe::set_mode(Caffe::CPU);
+  std::thread([] { Caffe::set_mode(Caffe::GPU); }).join();
+  Worker worker([](Worker* self) { self->results.push(Caffe::mode()); });
+  worker.StartInternalThread();
+  EXPECT_EQ(Caffe::CPU, worker.results.pop());
+  Caffe::Brew of_next = Caffe::CPU;
+  std::thread([&of_next] { of_next = Caffe::mode(); }).join();
+  EXPECT_EQ(Caffe::GPU, of_next);
+  Caffe::set_mode(Caffe::CPU);
+}
+
+TEST(BlockingQueueTest, ClearsElementsAndErrors) {
+  BlockingQueue<int> queue;
+  queue.push(1);
+  queue.fail(std::make_exception_ptr(Error("gone")));
+  queue.clear();
+  EXPECT_EQ(0u, queue.size());
+  queue.push(2);
+  EXPECT_EQ(2, queue.pop());
 }
 
 TEST(BlockingQueueTest, HandsElementsBetweenThreads) {
