@@ -35,10 +35,12 @@ void read_conv_geometry(const ConvolutionParameter& param, int num_spatial_axes,
  * @brief Size of a pooling's output along one axis: (size + 2 pad - kernel) / stride, rounded up or down,
  * plus 1.
  *
- * With padding, one less where the last window would start beyond the input and its padding on the left.
+ * With padding on any axis of the image (`padded`), one less where the last window would start beyond the
+ * input and its padding on the left: also on an axis that has none itself, as in Caffe.
  * @throws Error, naming the sizes, where that is not positive or exceeds an int.
  */
-int pool_output_size(int size, int kernel, int pad, int stride, PoolingParameter::RoundMode round_mode);
+int pool_output_size(int size, int kernel, int pad, int stride, PoolingParameter::RoundMode round_mode,
+                     bool padded);
 
 /// Kernel size, stride and padding of one spatial axis of a pooling.
 struct PoolAxis {

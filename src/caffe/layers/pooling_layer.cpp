@@ -149,8 +149,9 @@ void PoolingLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const vect
     kernel_h_ = height_;
     kernel_w_ = width_;
   }
-  pooled_height_ = pool_output_size(height_, kernel_h_, pad_h_, stride_h_, round_mode_);
-  pooled_width_ = pool_output_size(width_, kernel_w_, pad_w_, stride_w_, round_mode_);
+  const bool padded = pad_h_ > 0 || pad_w_ > 0;
+  pooled_height_ = pool_output_size(height_, kernel_h_, pad_h_, stride_h_, round_mode_, padded);
+  pooled_width_ = pool_output_size(width_, kernel_w_, pad_w_, stride_w_, round_mode_, padded);
   for (Blob<Dtype>* blob : top) blob->Reshape(bottom[0]->num(), channels_, pooled_height_, pooled_width_);
   switch (this->layer_param_.pooling_param().pool()) {
     case PoolingParameter_PoolMethod_MAX:

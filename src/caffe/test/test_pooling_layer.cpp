@@ -35,6 +35,9 @@ vector<Case> Cases() {
       {"kernel_size: 2 stride: 2 pad: 1", {1, 2, 3, 4}, {1, 2, 2, 3}},
       {"kernel_h: 2 kernel_w: 4 stride_h: 2 stride_w: 3 pad_h: 1 pad_w: 2", {2, 1, 5, 7}, {2, 1, 3, 3}},
       {"kernel_h: 3 kernel_w: 2 pad_w: 1", {1, 2, 4, 3}, {1, 2, 2, 4}},
+      // Padding on one axis cuts off windows beyond the input on both.
+      {"kernel_h: 1 kernel_w: 2 stride: 2 pad_w: 1", {1, 1, 2, 3}, {1, 1, 1, 2}},
+      {"kernel_h: 1 kernel_w: 2 stride: 2", {1, 1, 2, 3}, {1, 1, 2, 2}},
       {"global_pooling: true", {2, 3, 3, 4}, {2, 3, 1, 1}},
       {"kernel_size: 3 stride: 2 round_mode: FLOOR", {2, 1, 8, 6}, {2, 1, 3, 2}},
       {"kernel_size: 3 stride: 2", {1, 1, 2, 2}, {1, 1, 1, 1}},

@@ -127,13 +127,14 @@ void read_conv_geometry(const ConvolutionParameter& param, int num_spatial_axes,
   ReadAxes({"dilation", param.dilation(), {}, {}, 1, 1}, num_spatial_axes, dilation);
 }
 
-int pool_output_size(int size, int kernel, int pad, int stride, PoolingParameter::RoundMode round_mode) {
+int pool_output_size(int size, int kernel, int pad, int stride, PoolingParameter::RoundMode round_mode,
+                     bool padded) {
   const int64_t free = size + 2 * int64_t{pad} - kernel;
   // Division rounds towards 0, which is up for a negative number.
   const bool up = round_mode == PoolingParameter::CEIL && free > 0;
   const bool down = round_mode == PoolingParameter::FLOOR && free < 0;
   int64_t output = (free + (up ? stride - 1 : 0) - (down ? stride - 1 : 0)) / stride + 1;
-  if (pad > 0 && (output - 1) * stride >= int64_t{size} + pad) --output;
+  if (padded && (output - 1) * stride >= int64_t{size} + pad) --output;
   CHECK(output >= 1 && output <= INT_MAX)
       << "the output would have size " << output << ": a " << DescribeKernel(kernel, 1) << ", stride "
       << stride << ", over an " << DescribeInput(size, pad);
