@@ -3,12 +3,26 @@
 import os
 import pathlib
 
+import hypothesis
 import pytest
 
 from caffe import idx
 
 ROOT = pathlib.Path(__file__).parents[1]
 SHARED = pathlib.Path(os.environ.get("CAFFE_SHARED", ROOT.parent / "shared"))
+
+# Property tests try the same few examples each time; CAFFE_PROPERTY_EXAMPLES=1000 hunts with so many new
+# ones.
+EXAMPLES = os.environ.get("CAFFE_PROPERTY_EXAMPLES")
+hypothesis.settings.register_profile(
+    "caffe",
+    max_examples=int(EXAMPLES or 12),
+    derandomize=not EXAMPLES,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(hypothesis.HealthCheck),
+)
+hypothesis.settings.load_profile("caffe")
 
 
 @pytest.fixture(scope="session")
