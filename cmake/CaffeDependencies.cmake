@@ -28,6 +28,10 @@ else()
   set(CAFFE_USE_LEVELDB OFF)
 endif()
 
+if(CAFFE_OPENCV)
+  find_package(OpenCV REQUIRED COMPONENTS core)
+endif()
+
 if(BUILD_TESTING)
   find_package(GTest REQUIRED)
 endif()

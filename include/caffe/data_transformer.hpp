@@ -41,6 +41,13 @@ class DataTransformer {
   void Transform(const Image& image, RecordRandom* random, Blob<Dtype>* transformed_blob) const;
   /// Transforms each datum into the item of its place; the blob may have more items.
   void Transform(const vector<Datum>& datum_vector, Blob<Dtype>* transformed_blob);
+#ifdef USE_OPENCV
+  /// The same for images as OpenCV has them, 8 bits a channel.
+  void Transform(const cv::Mat& cv_img, Blob<Dtype>* transformed_blob);
+  void Transform(const vector<cv::Mat>& mat_vector, Blob<Dtype>* transformed_blob);
+  vector<int> InferBlobShape(const cv::Mat& cv_img);
+  vector<int> InferBlobShape(const vector<cv::Mat>& mat_vector);
+#endif  // USE_OPENCV
   /// Transforms all items with one crop and one flip. A blob of count 0 is shaped.
   void Transform(Blob<Dtype>* input_blob, Blob<Dtype>* transformed_blob);
 
@@ -73,6 +80,17 @@ class DataTransformer {
   static View<Value> PlanesOf(const Value* data, int channels, int height, int width);
   static View<uint8_t> PixelsOf(const Image& image);
 
+  /// Transforms each item into the item of its place.
+  template <typename Item>
+  void TransformEach(const vector<Item>& items, Blob<Dtype>* transformed_blob) {
+    CHECK(!items.empty()) << "there is nothing to transform";
+    CHECK_LE(items.size(), transformed_blob->num()) << "more items than the blob has";
+    Blob<Dtype> item(1, transformed_blob->channels(), transformed_blob->height(), transformed_blob->width());
+    for (size_t i = 0; i < items.size(); ++i) {
+      item.set_cpu_data(transformed_blob->mutable_cpu_data() + transformed_blob->offset(static_cast<int>(i)));
+      Transform(items[i], &item);
+    }
+  }
   /// The image of an encoded datum, in the number of channels that the parameters ask for.
   Image Decode(const Datum& datum) const;
   vector<int> ShapeOf(int channels, int height, int width) const;

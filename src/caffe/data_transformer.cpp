@@ -286,13 +286,7 @@ void DataTransformer<Dtype>::Transform(const Image& image, RecordRandom* random,
 
 template <typename Dtype>
 void DataTransformer<Dtype>::Transform(const vector<Datum>& datum_vector, Blob<Dtype>* transformed_blob) {
-  CHECK(!datum_vector.empty()) << "there is no datum";
-  CHECK_LE(datum_vector.size(), transformed_blob->num()) << "more datums than the blob has items";
-  Blob<Dtype> item(1, transformed_blob->channels(), transformed_blob->height(), transformed_blob->width());
-  for (size_t i = 0; i < datum_vector.size(); ++i) {
-    item.set_cpu_data(transformed_blob->mutable_cpu_data() + transformed_blob->offset(static_cast<int>(i)));
-    Transform(datum_vector[i], &item);
-  }
+  TransformEach(datum_vector, transformed_blob);
 }
 
 template <typename Dtype>

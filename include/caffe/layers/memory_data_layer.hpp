@@ -30,6 +30,11 @@ class MemoryDataLayer : public BaseDataLayer<Dtype> {
   /// served.
   virtual void AddDatumVector(const vector<Datum>& datum_vector);
 
+#ifdef USE_OPENCV
+  /// The same for images as OpenCV has them, 8 bits a channel, with their labels.
+  virtual void AddMatVector(const vector<cv::Mat>& mat_vector, const vector<int>& labels);
+#endif  // USE_OPENCV
+
   /// Serves n items (a multiple of the batch size) from the caller's memory, which the caller keeps alive;
   /// they are not transformed.
   void Reset(Dtype* data, Dtype* label, int n) { Reset(data, label, n, nullptr); }
@@ -60,6 +65,11 @@ class MemoryDataLayer : public BaseDataLayer<Dtype> {
 
  private:
   void Serve(Dtype* data, Dtype* labels, int n, shared_ptr<void> owner);
+  /// Makes room for `count` items. @throws Error unless they are a multiple of the batch size, and what was
+  /// added before has been served.
+  void PrepareToAdd(size_t count);
+  /// Serves what was added.
+  void ServeAdded();
 
   /// Keeps what data_ and labels_ point to.
   shared_ptr<void> owner_;

@@ -140,6 +140,8 @@ bool DecodeDatumNative(Datum* datum);
 bool DecodeDatum(Datum* datum, bool is_color);
 
 #ifdef USE_OPENCV
+/// Images as OpenCV has them: 8 bits a channel, blue, green, red. Empty, after a logged error, for a file or
+/// a datum that cannot be decoded.
 cv::Mat ReadImageToCVMat(const string& filename, const int height, const int width, const bool is_color);
 cv::Mat ReadImageToCVMat(const string& filename, const int height, const int width);
 cv::Mat ReadImageToCVMat(const string& filename, const bool is_color);

@@ -1,6 +1,11 @@
 #include "caffe/layers/memory_data_layer.hpp"
 
+#include <algorithm>
 #include <vector>
+
+#ifdef USE_OPENCV
+#include <opencv2/core/core.hpp>
+#endif
 
 namespace caffe {
 
@@ -20,25 +25,48 @@ void MemoryDataLayer<Dtype>::DataLayerSetUp(const vector<Blob<Dtype>*>&, const v
 }
 
 template <typename Dtype>
-void MemoryDataLayer<Dtype>::AddDatumVector(const vector<Datum>& datum_vector) {
+void MemoryDataLayer<Dtype>::PrepareToAdd(size_t items) {
   CHECK(!has_new_data_) << "Can't add data until current data has been consumed.";
-  CHECK(!datum_vector.empty()) << "There is no datum to add.";
-  const int count = static_cast<int>(datum_vector.size());
-  CHECK_EQ(count % batch_size_, 0) << "the number of datums added, " << count
+  CHECK_GT(items, 0u) << "There is nothing to add.";
+  const int count = static_cast<int>(items);
+  CHECK_EQ(count % batch_size_, 0) << "the number of items added, " << count
                                    << ", must be a multiple of the batch size " << batch_size_;
-  // What was served goes with the memory, also where a datum turns out to be damaged.
+  // What was served goes with the memory, also where an item turns out to be damaged.
   data_ = nullptr;
   added_data_.Reshape({count, channels_, height_, width_});
   added_label_.Reshape({count});
-  this->data_transformer_->Transform(datum_vector, &added_data_);
+}
+
+template <typename Dtype>
+void MemoryDataLayer<Dtype>::ServeAdded() {
+  Dtype* data = added_data_.mutable_cpu_data();
   Dtype* labels = added_label_.mutable_cpu_data();
   using Owners = pair<shared_ptr<void>, shared_ptr<void>>;
   const auto owners =
       std::make_shared<Owners>(added_data_.data()->cpu_owner(), added_label_.data()->cpu_owner());
-  for (int i = 0; i < count; ++i) labels[i] = datum_vector[i].label();
-  Serve(added_data_.mutable_cpu_data(), labels, count, owners);
+  Serve(data, labels, added_label_.count(), owners);
   has_new_data_ = true;
 }
+
+template <typename Dtype>
+void MemoryDataLayer<Dtype>::AddDatumVector(const vector<Datum>& datum_vector) {
+  PrepareToAdd(datum_vector.size());
+  this->data_transformer_->Transform(datum_vector, &added_data_);
+  Dtype* labels = added_label_.mutable_cpu_data();
+  for (size_t i = 0; i < datum_vector.size(); ++i) labels[i] = datum_vector[i].label();
+  ServeAdded();
+}
+
+#ifdef USE_OPENCV
+template <typename Dtype>
+void MemoryDataLayer<Dtype>::AddMatVector(const vector<cv::Mat>& mat_vector, const vector<int>& labels) {
+  PrepareToAdd(mat_vector.size());
+  CHECK_EQ(labels.size(), mat_vector.size()) << "there must be one label for each image";
+  this->data_transformer_->Transform(mat_vector, &added_data_);
+  std::copy(labels.begin(), labels.end(), added_label_.mutable_cpu_data());
+  ServeAdded();
+}
+#endif  // USE_OPENCV
 
 template <typename Dtype>
 void MemoryDataLayer<Dtype>::Reset(Dtype* data, Dtype* label, int n, shared_ptr<void> owner) {

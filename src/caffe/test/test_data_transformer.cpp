@@ -196,7 +196,8 @@ TYPED_TEST(DataTransformerTest, TransformsVectors) {
   EXPECT_EQ(99, blob.cpu_data()[120]);
   Blob<TypeParam> small(1, 3, 4, 5);
   EXPECT_TRUE(Contains(ErrorOf([&] { transformer.Transform(datums, &small); }), "2 vs. 1"));
-  EXPECT_TRUE(Contains(ErrorOf([&] { transformer.Transform(vector<Datum>(), &small); }), "no datum"));
+  EXPECT_TRUE(
+      Contains(ErrorOf([&] { transformer.Transform(vector<Datum>(), &small); }), "nothing to transform"));
   EXPECT_TRUE(Contains(ErrorOf([&] { transformer.InferBlobShape(vector<Datum>()); }), "no datum"));
 }
 

@@ -124,7 +124,7 @@ TYPED_TEST(MemoryDataLayerTest, ErrorsSayWhatToDo) {
   EXPECT_THROW(this->layer_->Reset(this->values_.data(), this->labels_.data(), 0), Error);
   EXPECT_TRUE(
       Contains(ErrorOf([&] { this->layer_->Reset(nullptr, this->labels_.data(), 2); }), "needs data"));
-  EXPECT_TRUE(Contains(ErrorOf([&] { this->layer_->AddDatumVector({}); }), "no datum"));
+  EXPECT_TRUE(Contains(ErrorOf([&] { this->layer_->AddDatumVector({}); }), "nothing to add"));
   EXPECT_TRUE(Contains(ErrorOf([&] { this->layer_->AddDatumVector(this->Datums(3)); }),
                        "3, must be a multiple of the batch size 2"));
   this->param_.mutable_memory_data_param()->clear_width();
