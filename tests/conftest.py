@@ -11,9 +11,9 @@ from caffe import idx
 ROOT = pathlib.Path(__file__).parents[1]
 SHARED = pathlib.Path(os.environ.get("CAFFE_SHARED", ROOT.parent / "shared"))
 
-# Property tests try the same few examples each time; CAFFE_PROPERTY_EXAMPLES=1000 hunts with so many new
+# Property tests try the same few examples each time; CAFFE_EXAMPLES=1000 hunts with so many new
 # ones.
-EXAMPLES = os.environ.get("CAFFE_PROPERTY_EXAMPLES")
+EXAMPLES = os.environ.get("CAFFE_EXAMPLES")
 hypothesis.settings.register_profile(
     "caffe",
     max_examples=int(EXAMPLES or 12),
