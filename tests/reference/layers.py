@@ -1,95 +1,15 @@
-"""What layers compute, stated plainly in NumPy: one function for each, from bottoms and parameters to tops.
-
-They are the definitions that the engine is held to: loops and formulas, nothing clever, in double.
-"""
-
-import itertools
+"""The layers that are neither functions of single elements nor of windows."""
 
 import numpy as np
 
-# Element by element.
-
-
-def elu(x, alpha):
-    return np.where(x > 0, x, alpha * np.expm1(x))
-
-
-def exponential(x, base, scale, shift):
-    inner = scale * x + shift
-    return np.exp(inner) if base == -1 else base**inner
-
-
-def logarithm(x, base, scale, shift):
-    return np.log(scale * x + shift) / (1 if base == -1 else np.log(base))
-
-
-def power(x, power, scale, shift):
-    return (shift + scale * x) ** power
+from . import windows
 
 
 def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def prelu(x, slopes):
-    """One slope for each channel, or one for all."""
-    return np.where(x > 0, x, x * slopes.reshape((1, -1) + (1,) * (x.ndim - 2)))
-
-
-def quantize(x, centers):
-    levels = np.asarray(centers)
-    nearest = levels[np.abs(np.maximum(x, 0)[..., None] - levels).argmin(-1)]
-    return np.where(x > 0, nearest, 0.0)
-
-
 # Sums of products.
-
-
-def convolution(x, weights, bias, stride, pad, dilation, group):
-    """N x C x H x W with weights O x C/group x KH x KW; stride, pad and dilation are pairs."""
-    n, channels, height, width = x.shape
-    outputs, per_group, kh, kw = weights.shape
-    x = np.pad(x, ((0, 0), (0, 0), (pad[0],) * 2, (pad[1],) * 2))
-    oh = (height + 2 * pad[0] - dilation[0] * (kh - 1) - 1) // stride[0] + 1
-    ow = (width + 2 * pad[1] - dilation[1] * (kw - 1) - 1) // stride[1] + 1
-    y = np.zeros((n, outputs, oh, ow))
-    for o, i, j in itertools.product(range(outputs), range(oh), range(ow)):
-        first = o // (outputs // group) * per_group
-        rows = i * stride[0] + dilation[0] * np.arange(kh)
-        columns = j * stride[1] + dilation[1] * np.arange(kw)
-        window = x[:, first : first + per_group][:, :, rows][:, :, :, columns]
-        y[:, o, i, j] = (window * weights[o]).sum((1, 2, 3))
-    return y + (0 if bias is None else bias.reshape(1, -1, 1, 1))
-
-
-def deconvolution(x, weights, bias, stride, pad, dilation, group):
-    """The transpose: each input adds its weighted kernel to the output. Weights C x O/group x KH x KW."""
-    n, channels, height, width = x.shape
-    _, per_group, kh, kw = weights.shape
-    full = [
-        (size - 1) * s + d * (k - 1) + 1
-        for size, s, d, k in zip((height, width), stride, dilation, (kh, kw), strict=True)
-    ]
-    y = np.zeros((n, per_group * group, *full))
-    for c, i, j in itertools.product(range(channels), range(height), range(width)):
-        first = c // (channels // group) * per_group
-        for a, b in itertools.product(range(kh), range(kw)):
-            y[
-                :, first : first + per_group, i * stride[0] + a * dilation[0], j * stride[1] + b * dilation[1]
-            ] += x[:, c, i, j][:, None] * weights[c, :, a, b]
-    y = y[:, :, pad[0] : full[0] - pad[0], pad[1] : full[1] - pad[1]]
-    return y + (0 if bias is None else bias.reshape(1, -1, 1, 1))
-
-
-def im2col(x, kernel, stride, pad, dilation):
-    n, channels, height, width = x.shape
-    identity = np.eye(channels * kernel[0] * kernel[1]).reshape(-1, channels, *kernel)
-    return convolution(x, identity, None, stride, pad, dilation, 1)
-
-
-def binarize(weights, use_alpha):
-    alpha = np.abs(weights).reshape(len(weights), -1).mean(1) if use_alpha else np.ones(len(weights))
-    return np.where(weights >= 0, 1, -1) * alpha.reshape((-1,) + (1,) * (weights.ndim - 1))
 
 
 def inner_product(x, weights, bias, axis, transpose):
@@ -97,29 +17,7 @@ def inner_product(x, weights, bias, axis, transpose):
     return rows @ (weights if transpose else weights.T) + (0 if bias is None else bias)
 
 
-# Windows.
-
-
-def pooling(x, method, kernel, stride, pad, ceil):
-    """Windows over the padded image; the padding counts in averages, what lies beyond it does not."""
-    n, channels, height, width = x.shape
-    sizes = []
-    for size, k, s, p in zip((height, width), kernel, stride, pad, strict=True):
-        steps = (size + 2 * p - k) / s
-        pooled = int(np.ceil(steps) if ceil else np.floor(steps)) + 1
-        if any(pad) and (pooled - 1) * s >= size + p:
-            pooled -= 1  # a window that would begin in the padding after the image
-        sizes.append(pooled)
-    y = np.zeros((n, channels, *sizes))
-    for i, j in itertools.product(*map(range, sizes)):
-        begin = [a * s - p for a, s, p in zip((i, j), stride, pad, strict=True)]
-        end = [
-            min(b + k, size + p) for b, k, size, p in zip(begin, kernel, (height, width), pad, strict=True)
-        ]
-        area = (end[0] - begin[0]) * (end[1] - begin[1])
-        window = x[:, :, max(begin[0], 0) : end[0], max(begin[1], 0) : end[1]]
-        y[:, :, i, j] = window.max((2, 3)) if method == "MAX" else window.sum((2, 3)) / area
-    return y
+# Normalization over neighbors.
 
 
 def lrn_across(x, size, alpha, beta, k):
@@ -132,7 +30,7 @@ def lrn_across(x, size, alpha, beta, k):
 
 
 def lrn_within(x, size, alpha, beta):
-    squares = pooling(x**2, "AVE", (size, size), (1, 1), ((size - 1) // 2,) * 2, True)
+    squares = windows.pooling(x**2, "AVE", kernel_size=size, stride=1, pad=(size - 1) // 2)
     return x * (1 + alpha * squares) ** -beta
 
 

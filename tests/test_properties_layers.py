@@ -1,26 +1,16 @@
-"""Random shapes and parameters of every layer, against plain statements of what layers compute.
+"""Shapes, sums of products, normalization, losses and recurrence, against their definitions.
 
-Gradients are held to differences of the statements. CAFFE_EXAMPLES=500 looks longer.
+Gradients are held to differences of the definitions.
 """
 
-import os
-
-import layer_definitions as define
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from reference import layers as define
+from reference import windows
 
 import caffe
-
-settings.register_profile(
-    "layers",
-    max_examples=int(os.environ.get("CAFFE_EXAMPLES", "12")),
-    deadline=None,
-    derandomize="CAFFE_EXAMPLES" not in os.environ,
-    suppress_health_check=list(HealthCheck),
-)
-settings.load_profile("layers")
 
 sizes = st.integers(1, 4)
 seeds = st.integers(0, 2**31)
@@ -136,161 +126,7 @@ def check(folder, body, bottoms, function, with_gradient=None, tops=1, params=No
     return run
 
 
-# Element by element.
-
-NEURONS = {
-    'type: "AbsVal"': np.abs,
-    'type: "BNLL"': lambda x: np.log1p(np.exp(x)),
-    'type: "ELU" elu_param { alpha: 0.7 }': lambda x: define.elu(x, 0.7),
-    'type: "ReLU"': lambda x: np.maximum(x, 0),
-    'type: "ReLU" relu_param { negative_slope: 0.3 }': lambda x: np.where(x > 0, x, 0.3 * x),
-    'type: "Sigmoid"': define.sigmoid,
-    'type: "TanH"': np.tanh,
-    'type: "Swish" swish_param { beta: 1.7 }': lambda x: x * define.sigmoid(1.7 * x),
-    'type: "Clip" clip_param { min: -0.4 max: 0.6 }': lambda x: np.clip(x, -0.4, 0.6),
-    'type: "Dropout" dropout_param { dropout_ratio: 0.4 }': lambda x: x,
-    'type: "Split"': lambda x: x,
-}
-
-
-@pytest.mark.parametrize("body", NEURONS)
-@given(shape=shapes, seed=seeds)
-def test_neurons(folder, body, shape, seed):
-    check(folder, body, [values(seed, shape)], NEURONS[body])
-
-
-@given(shape=shapes, seed=seeds, base=st.sampled_from([-1, 2.0, 0.5]), scale=numbers, shift=numbers)
-def test_exp_and_log(folder, shape, seed, base, scale, shift):
-    param = f"{{ base: {base} scale: {scale} shift: {shift} }}"
-    x = values(seed, shape)
-    check(folder, f'type: "Exp" exp_param {param}', [x], lambda x: define.exponential(x, base, scale, shift))
-    scale, shift = abs(scale) + 0.5, abs(shift) + 0.5
-    param = f"{{ base: {base} scale: {scale} shift: {shift} }}"
-    check(
-        folder,
-        f'type: "Log" log_param {param}',
-        [np.abs(x)],
-        lambda x: define.logarithm(x, base, scale, shift),
-    )
-
-
-@given(
-    shape=shapes, seed=seeds, power=st.sampled_from([0, 1, 2, 3, 0.5, -1.5]), scale=positive, shift=positive
-)
-def test_power(folder, shape, seed, power, scale, shift):
-    body = f'type: "Power" power_param {{ power: {power} scale: {scale} shift: {shift} }}'
-    check(folder, body, [np.abs(values(seed, shape))], lambda x: define.power(x, power, scale, shift))
-
-
-@given(shape=shapes, seed=seeds, threshold=numbers)
-def test_threshold(folder, shape, seed, threshold):
-    body = f'type: "Threshold" threshold_param {{ threshold: {threshold} }}'
-    check(folder, body, [values(seed, shape)], lambda x: (x > threshold) * 1.0, with_gradient=[])
-
-
-@given(shape=st.lists(sizes, min_size=2, max_size=4).map(tuple), seed=seeds, shared=flags)
-def test_prelu(folder, shape, seed, shared):
-    slopes = values(seed, () if shared else (shape[1],))
-    body = f'type: "PReLU" prelu_param {{ channel_shared: {text(shared)} }}'
-    check(folder, body, [values(seed, shape)], define.prelu, params=[slopes])
-
-
-@given(shape=shapes, seed=seeds, levels=st.integers(1, 18), clipped=flags)
-def test_quant(folder, shape, seed, levels, clipped):
-    random = np.random.RandomState(seed)
-    centers = np.cumsum(random.uniform(0.05, 0.4, levels)).round(3)
-    limit = centers[-1] if clipped else np.inf
-    body = 'type: "Quant" quant_param { ' + " ".join(f"centers: {c}" for c in centers)
-    body += f" clip_thr: {limit} }}" if clipped else " }"
-    x = values(seed, shape) * 2 * centers[-1]
-    run = Run(folder, body, [x])
-    near = np.abs(x[..., None] - (centers[:-1] + centers[1:]) / 2).min(-1, initial=np.inf) < 1e-5
-    np.testing.assert_allclose(run.tops[0][~near], define.quantize(x, centers)[~near], atol=1e-5)
-    np.testing.assert_allclose(run.bottom_diffs[0], run.weights[0] * ((x > 0) & (x <= limit)))
-
-
-@given(shape=shapes, seed=seeds, ratio=st.sampled_from([0.1, 0.5, 0.9]))
-def test_dropout_in_training(folder, shape, seed, ratio):
-    x = values(seed, shape)
-    body = f'type: "Dropout" dropout_param {{ dropout_ratio: {ratio} }}'
-    run = Run(folder, body, [x], phase=caffe.TRAIN)
-    kept = run.tops[0] != 0
-    np.testing.assert_allclose(run.tops[0], np.where(kept, x / (1 - ratio), 0), rtol=1e-5)
-    np.testing.assert_allclose(
-        run.bottom_diffs[0], np.where(kept, run.weights[0] / (1 - ratio), 0), rtol=1e-5
-    )
-
-
 # Sums of products.
-
-
-@st.composite
-def convolutions(draw):
-    group = draw(st.integers(1, 2))
-    kernel = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
-    dilation = draw(st.tuples(st.integers(1, 2), st.integers(1, 2)))
-    pad = draw(st.tuples(st.integers(0, 2), st.integers(0, 2)))
-    stride = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
-    image = tuple(d * (k - 1) + 1 + draw(st.integers(0, 3)) for k, d in zip(kernel, dilation, strict=True))
-    shape = (draw(st.integers(1, 2)), group * draw(st.integers(1, 2)), *image)
-    return shape, group * draw(st.integers(1, 2)), group, kernel, dilation, pad, stride
-
-
-def convolution_text(outputs, group, kernel, dilation, pad, stride, bias):
-    geometry = {"kernel_size": kernel, "dilation": dilation, "pad": pad, "stride": stride}
-    parts = [f"{name}: {value}" for name, pair in geometry.items() for value in pair]
-    return (
-        f"convolution_param {{ num_output: {outputs} group: {group} bias_term: {text(bias)} "
-        f"{' '.join(parts)} "
-        'weight_filler { type: "gaussian" std: 0.5 } bias_filler { type: "gaussian" } }'
-    )
-
-
-@given(geometry=convolutions(), seed=seeds, bias=flags)
-def test_convolution(folder, geometry, seed, bias):
-    shape, outputs, group, kernel, dilation, pad, stride = geometry
-    body = 'type: "Convolution" ' + convolution_text(outputs, group, kernel, dilation, pad, stride, bias)
-    check(
-        folder,
-        body,
-        [values(seed, shape)],
-        lambda x, w, b=None: define.convolution(x, w, b, stride, pad, dilation, group),
-        params=[None] * (1 + bias),
-    )
-
-
-@given(geometry=convolutions(), seed=seeds, bias=flags)
-def test_deconvolution(folder, geometry, seed, bias):
-    shape, outputs, group, kernel, dilation, pad, stride = geometry
-    pad = tuple(min(p, d * (k - 1) // 2) for p, d, k in zip(pad, dilation, kernel, strict=True))
-    body = 'type: "Deconvolution" ' + convolution_text(outputs, group, kernel, dilation, pad, stride, bias)
-    check(
-        folder,
-        body,
-        [values(seed, shape)],
-        lambda x, w, b=None: define.deconvolution(x, w, b, stride, pad, dilation, group),
-        params=[None] * (1 + bias),
-    )
-
-
-@given(geometry=convolutions(), seed=seeds, use_alpha=flags)
-def test_binary_convolution(folder, geometry, seed, use_alpha):
-    shape, outputs, group, kernel, dilation, pad, stride = geometry
-    body = 'type: "BinaryConvolution" ' + convolution_text(
-        outputs, group, kernel, dilation, pad, stride, False
-    )
-    x = values(seed, shape)
-    run = Run(folder, f"{body} binary_convolution_param {{ use_alpha: {text(use_alpha)} }}", [x])
-    binary = define.binarize(run.params[0], use_alpha)
-
-    def plain(x, w):
-        return define.convolution(x, w, None, stride, pad, dilation, group)
-
-    np.testing.assert_allclose(run.tops[0], plain(x, binary), rtol=1e-3, atol=1e-3)
-    # The gradient of the weights is that of the binary ones, handed on as it is.
-    for place, diff in ((0, run.bottom_diffs[0]), (1, run.param_diffs[0])):
-        expected = difference(plain, [x, binary], place, run.weights)
-        np.testing.assert_allclose(diff, expected, rtol=1e-3, atol=1e-3)
 
 
 @given(shape=shapes, seed=seeds, data=st.data(), bias=flags, transpose=flags)
@@ -320,7 +156,7 @@ def test_binary_inner_product(folder, shape, seed, use_alpha):
         f"binary_inner_product_param {{ use_alpha: {text(use_alpha)} }}"
     )
     run = Run(folder, body, [x])
-    arrays = [x, define.binarize(run.params[0], use_alpha), run.params[1]]
+    arrays = [x, windows.binarized(run.params[0], use_alpha), run.params[1]]
 
     def plain(x, w, b):
         return define.inner_product(x, w, b, axis, False)
@@ -329,19 +165,6 @@ def test_binary_inner_product(folder, shape, seed, use_alpha):
     for place, diff in enumerate([run.bottom_diffs[0], *run.param_diffs]):
         expected = difference(plain, arrays, place, run.weights)
         np.testing.assert_allclose(diff, expected, rtol=1e-3, atol=1e-3)
-
-
-@given(geometry=convolutions(), seed=seeds)
-def test_im2col(folder, geometry, seed):
-    shape, _, _, kernel, dilation, pad, stride = geometry
-    geometry = {"kernel_size": kernel, "dilation": dilation, "pad": pad, "stride": stride}
-    parts = " ".join(f"{name}: {value}" for name, pair in geometry.items() for value in pair)
-    check(
-        folder,
-        f'type: "Im2col" convolution_param {{ {parts} }}',
-        [values(seed, shape)],
-        lambda x: define.im2col(x, kernel, stride, pad, dilation),
-    )
 
 
 @given(seed=seeds, shape=shapes, rows=st.integers(1, 5), width=sizes, bias=flags)
@@ -357,34 +180,6 @@ def test_embed(folder, seed, shape, rows, width, bias):
 
 
 # Windows.
-
-
-@given(
-    shape=st.tuples(sizes, sizes, st.integers(2, 7), st.integers(2, 7)),
-    seed=seeds,
-    method=st.sampled_from(["MAX", "AVE"]),
-    kernel=st.tuples(st.integers(1, 2), st.integers(1, 2)),
-    stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
-    padded=flags,
-    ceil=flags,
-)
-def test_pooling(folder, shape, seed, method, kernel, stride, padded, ceil):
-    pad = tuple(k - 1 if padded else 0 for k in kernel)
-    # Where nothing is padded, windows further apart than they are wide may lie outside of the image.
-    assume(any(pad) or not ceil or all(s <= k for s, k in zip(stride, kernel, strict=True)))
-    body = (
-        f'type: "Pooling" pooling_param {{ pool: {method} kernel_h: {kernel[0]} kernel_w: {kernel[1]} '
-        f"stride_h: {stride[0]} stride_w: {stride[1]} pad_h: {pad[0]} pad_w: {pad[1]} "
-        f"round_mode: {'CEIL' if ceil else 'FLOOR'} }}"
-    )
-    check(folder, body, [values(seed, shape)], lambda x: define.pooling(x, method, kernel, stride, pad, ceil))
-
-
-@given(shape=st.tuples(sizes, sizes, sizes, sizes), seed=seeds, method=st.sampled_from(["MAX", "AVE"]))
-def test_global_pooling(folder, shape, seed, method):
-    body = f'type: "Pooling" pooling_param {{ pool: {method} global_pooling: true }}'
-    reduce = np.max if method == "MAX" else np.mean
-    check(folder, body, [values(seed, shape)], lambda x: reduce(x, (2, 3), keepdims=True))
 
 
 @given(
