@@ -8,6 +8,9 @@
 
 namespace caffe {
 
+/// The shape of a state of one step: 1 x items x outputs.
+BlobShape RecurrentStateShape(int items, int num_output);
+
 /**
  * @brief Adds the layers of a recurrent net, unrolled over time, to a NetParameter: the vocabulary in which
  * LSTM and RNN write one step.

@@ -6,11 +6,7 @@ namespace caffe {
 
 template <typename Dtype>
 void LSTMLayer<Dtype>::RecurrentInputShapes(vector<BlobShape>* shapes) const {
-  BlobShape shape;
-  shape.add_dim(1);
-  shape.add_dim(this->N_);
-  shape.add_dim(this->layer_param_.recurrent_param().num_output());
-  *shapes = {shape, shape};
+  shapes->assign(2, RecurrentStateShape(this->N_, this->layer_param_.recurrent_param().num_output()));
 }
 
 template <typename Dtype>

@@ -2,6 +2,12 @@
 
 namespace caffe {
 
+BlobShape RecurrentStateShape(int items, int num_output) {
+  BlobShape shape;
+  for (const int size : {1, items, num_output}) shape.add_dim(size);
+  return shape;
+}
+
 LayerParameter* UnrolledNetBuilder::Add(const std::string& type, const std::string& name,
                                         const std::vector<std::string>& bottoms,
                                         const std::vector<std::string>& tops) {
