@@ -1,4 +1,4 @@
-"""Shapes, sums of products, normalization, losses and recurrence, against their definitions.
+"""Normalization, probabilities, losses and recurrence, against their definitions.
 
 Gradients are held to differences of the definitions.
 """
@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reference import layers as define
-from reference import windows
+from reference import losses as define
 
 import caffe
 
@@ -17,7 +16,6 @@ seeds = st.integers(0, 2**31)
 flags = st.booleans()
 shapes = st.lists(sizes, min_size=1, max_size=5).map(tuple)
 positive = st.sampled_from([0.25, 0.5, 1.0, 1.5])
-numbers = st.sampled_from([-1.5, -0.5, 0.0, 0.5, 2.0])
 modes = st.sampled_from(["FULL", "VALID", "BATCH_SIZE", "NONE"])
 
 
@@ -126,62 +124,6 @@ def check(folder, body, bottoms, function, with_gradient=None, tops=1, params=No
     return run
 
 
-# Sums of products.
-
-
-@given(shape=shapes, seed=seeds, data=st.data(), bias=flags, transpose=flags)
-def test_inner_product(folder, shape, seed, data, bias, transpose):
-    axis = data.draw(st.integers(0, len(shape) - 1))
-    body = (
-        f'type: "InnerProduct" inner_product_param {{ num_output: 3 axis: {axis} bias_term: {text(bias)} '
-        f"transpose: {text(transpose)} "
-        'weight_filler { type: "gaussian" } bias_filler { type: "gaussian" } }'
-    )
-    check(
-        folder,
-        body,
-        [values(seed, shape)],
-        lambda x, w, b=None: define.inner_product(x, w, b, axis, transpose),
-        params=[None] * (1 + bias),
-    )
-
-
-@given(shape=shapes, seed=seeds, use_alpha=flags)
-def test_binary_inner_product(folder, shape, seed, use_alpha):
-    axis = len(shape) - 1
-    x = values(seed, shape)
-    body = (
-        f'type: "BinaryInnerProduct" inner_product_param {{ num_output: 3 axis: {axis} '
-        'weight_filler { type: "gaussian" } bias_filler { type: "gaussian" } } '
-        f"binary_inner_product_param {{ use_alpha: {text(use_alpha)} }}"
-    )
-    run = Run(folder, body, [x])
-    arrays = [x, windows.binarized(run.params[0], use_alpha), run.params[1]]
-
-    def plain(x, w, b):
-        return define.inner_product(x, w, b, axis, False)
-
-    np.testing.assert_allclose(run.tops[0], plain(*arrays), rtol=1e-3, atol=1e-3)
-    for place, diff in enumerate([run.bottom_diffs[0], *run.param_diffs]):
-        expected = difference(plain, arrays, place, run.weights)
-        np.testing.assert_allclose(diff, expected, rtol=1e-3, atol=1e-3)
-
-
-@given(seed=seeds, shape=shapes, rows=st.integers(1, 5), width=sizes, bias=flags)
-def test_embed(folder, seed, shape, rows, width, bias):
-    indices = np.random.RandomState(seed).randint(0, rows, shape)
-    body = (
-        f'type: "Embed" embed_param {{ input_dim: {rows} num_output: {width} bias_term: {text(bias)} '
-        'weight_filler { type: "gaussian" } bias_filler { type: "gaussian" } }'
-    )
-    run = Run(folder, body, [indices], backward=False)
-    expected = run.params[0][indices] + (run.params[1] if bias else 0)
-    np.testing.assert_allclose(run.tops[0], expected, rtol=1e-5)
-
-
-# Windows.
-
-
 @given(
     shape=st.tuples(st.integers(1, 2), st.integers(1, 6), sizes, sizes),
     seed=seeds,
@@ -205,149 +147,6 @@ def test_lrn(folder, shape, seed, size, alpha, beta, k):
         [x],
         lambda x: define.lrn_within(x, size, alpha, beta),
     )
-
-
-# Shapes.
-
-
-@given(shape=shapes, seed=seeds, data=st.data(), count=st.integers(1, 3))
-def test_concat_and_slice(folder, shape, seed, data, count):
-    axis = data.draw(st.integers(-len(shape), len(shape) - 1))
-    parts = []
-    for i in range(count):
-        part = list(shape)
-        part[axis] = data.draw(sizes)
-        parts.append(values(seed + i, part))
-    check(
-        folder,
-        f'type: "Concat" concat_param {{ axis: {axis} }}',
-        parts,
-        lambda *x: np.concatenate(x, axis),
-    )
-    points = np.cumsum([part.shape[axis] for part in parts])[:-1]
-    body = (
-        f'type: "Slice" slice_param {{ axis: {axis} ' + " ".join(f"slice_point: {p}" for p in points) + " }"
-    )
-    whole = np.concatenate(parts, axis)
-    check(folder, body, [whole], lambda x: np.split(x, points, axis), tops=count)
-
-
-@given(shape=shapes, seed=seeds, data=st.data())
-def test_flatten_and_reshape(folder, shape, seed, data):
-    axis = data.draw(st.integers(0, len(shape) - 1))
-    end = data.draw(st.integers(axis, len(shape) - 1))
-    x = values(seed, shape)
-    flat = (*shape[:axis], int(np.prod(shape[axis : end + 1])), *shape[end + 1 :])
-    check(
-        folder,
-        f'type: "Flatten" flatten_param {{ axis: {axis} end_axis: {end} }}',
-        [x],
-        lambda x: x.reshape(flat),
-    )
-    new_shape = f"axis: {axis} num_axes: {end + 1 - axis} shape {{ dim: 1 dim: -1 }}"
-    body = f'type: "Reshape" reshape_param {{ {new_shape} }}'
-    check(folder, body, [x], lambda x: x.reshape(*flat[:axis], 1, *flat[axis:]))
-
-
-@given(shape=shapes, seed=seeds, data=st.data(), tiles=st.integers(1, 3))
-def test_tile_and_crop(folder, shape, seed, data, tiles):
-    axis = data.draw(st.integers(0, len(shape) - 1))
-    x = values(seed, shape)
-    repeats = [tiles if i == axis else 1 for i in range(len(shape))]
-    body = f'type: "Tile" tile_param {{ axis: {axis} tiles: {tiles} }}'
-    check(folder, body, [x], lambda x: np.tile(x, repeats))
-    offsets = [data.draw(st.integers(0, size - 1)) for size in shape[axis:]]
-    like = np.zeros((*shape[:axis], *(s - o for s, o in zip(shape[axis:], offsets, strict=True))))
-    body = f'type: "Crop" crop_param {{ axis: {axis} ' + " ".join(f"offset: {o}" for o in offsets) + " }"
-    check(folder, body, [x, like], lambda x, like: define.crop(x, like, axis, offsets))
-
-
-@given(
-    shape=shapes,
-    seed=seeds,
-    data=st.data(),
-    coeff=numbers,
-    op=st.sampled_from(["SUM", "ASUM", "SUMSQ", "MEAN"]),
-)
-def test_reduction(folder, shape, seed, data, coeff, op):
-    axis = data.draw(st.integers(0, len(shape) - 1))
-    terms = {"ASUM": np.abs, "SUMSQ": np.square}.get(op, lambda x: x)
-    rest = tuple(range(axis, len(shape)))
-    reduce = np.mean if op == "MEAN" else np.sum
-    body = f'type: "Reduction" reduction_param {{ operation: {op} axis: {axis} coeff: {coeff} }}'
-    check(folder, body, [values(seed, shape)], lambda x: coeff * reduce(terms(x), rest))
-
-
-@given(shape=shapes, seed=seeds, count=st.integers(2, 3), op=st.sampled_from(["PROD", "SUM", "MAX"]))
-def test_eltwise(folder, shape, seed, count, op):
-    bottoms = np.split(values(seed, (count, *shape)), count)
-    bottoms = [bottom[0] for bottom in bottoms]
-    coeffs = [0.5, -2.0, 1.5][:count]
-    body = f'type: "Eltwise" eltwise_param {{ operation: {op} '
-    body += " ".join(f"coeff: {c}" for c in coeffs) + " }" if op == "SUM" else "}"
-    combine = {
-        "PROD": lambda *x: np.prod(x, 0),
-        "SUM": lambda *x: sum(c * y for c, y in zip(coeffs, x, strict=True)),
-        "MAX": lambda *x: np.max(x, 0),
-    }[op]
-    check(folder, body, bottoms, combine)
-
-
-@given(shape=shapes, seed=seeds, data=st.data(), learned=flags, bias=flags)
-def test_scale_and_bias(folder, shape, seed, data, learned, bias):
-    axis = data.draw(st.integers(0, len(shape) - 1))
-    end = data.draw(st.integers(axis, len(shape)))
-    if not learned:
-        end = max(end, axis + 1)
-    x, factor = values(seed, shape), values(seed + 1, shape[axis:end])
-    shift = values(seed + 2, shape[axis:end])
-    num_axes = f"num_axes: {end - axis}" if learned else ""
-
-    def scaled(x, factor, shift=None):
-        y = x * define.broadcast(x, factor, axis)
-        return y if shift is None else y + define.broadcast(x, shift, axis)
-
-    body = f'type: "Scale" scale_param {{ axis: {axis} {num_axes} bias_term: {text(bias)} }}'
-    params = ([factor] if learned else []) + ([shift] if bias else [])
-    check(folder, body, [x] if learned else [x, factor], scaled, params=params)
-    body = f'type: "Bias" bias_param {{ axis: {axis} {num_axes} }}'
-    check(
-        folder,
-        body,
-        [x] if learned else [x, shift],
-        lambda x, shift: x + define.broadcast(x, shift, axis),
-        params=[shift] if learned else [],
-    )
-
-
-@given(seed=seeds, items=st.integers(1, 5), shape=shapes, data=st.data())
-def test_choosing_items(folder, seed, items, shape, data):
-    x = values(seed, (items, *shape[:3]))
-    chosen = data.draw(st.lists(st.integers(0, items - 1), min_size=1, max_size=6))
-    check(
-        folder,
-        'type: "BatchReindex"',
-        [x, np.array(chosen, float)],
-        lambda x, i: x[i.astype(int)],
-        with_gradient=[0],
-    )
-    selector = np.array(
-        data.draw(st.lists(st.sampled_from([0.0, 1.0, -2.0]), min_size=items, max_size=items))
-    )
-    run = Run(folder, 'type: "Filter"', [x, selector], backward=False)
-    np.testing.assert_allclose(run.tops[0], x[selector != 0], rtol=1e-6)
-
-
-@given(seed=seeds, shape=shapes, data=st.data(), values_too=flags)
-def test_argmax(folder, seed, shape, data, values_too):
-    axis = data.draw(st.integers(0, len(shape) - 1))
-    k = data.draw(st.integers(1, shape[axis]))
-    x = values(seed, shape)
-    body = f'type: "ArgMax" argmax_param {{ axis: {axis} top_k: {k} out_max_val: {text(values_too)} }}'
-    places = np.flip(np.argsort(x, axis), axis).take(range(k), axis)
-    expected = np.take_along_axis(x, places, axis) if values_too else places
-    run = Run(folder, body, [x], backward=False)
-    np.testing.assert_allclose(run.tops[0], expected, rtol=1e-6)
 
 
 # Normalization.

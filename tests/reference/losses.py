@@ -1,4 +1,4 @@
-"""The layers that are neither functions of single elements nor of windows."""
+"""Normalization, probabilities, losses, recurrence."""
 
 import numpy as np
 
@@ -7,17 +7,6 @@ from . import windows
 
 def sigmoid(x):
     return 1 / (1 + np.exp(-x))
-
-
-# Sums of products.
-
-
-def inner_product(x, weights, bias, axis, transpose):
-    rows = x.reshape(*x.shape[:axis], -1)
-    return rows @ (weights if transpose else weights.T) + (0 if bias is None else bias)
-
-
-# Normalization over neighbors.
 
 
 def lrn_across(x, size, alpha, beta, k):
@@ -32,22 +21,6 @@ def lrn_across(x, size, alpha, beta, k):
 def lrn_within(x, size, alpha, beta):
     squares = windows.pooling(x**2, "AVE", kernel_size=size, stride=1, pad=(size - 1) // 2)
     return x * (1 + alpha * squares) ** -beta
-
-
-# Shapes.
-
-
-def crop(x, like, axis, offsets):
-    """`offsets` is one for each axis from `axis` on."""
-    index = [slice(None)] * axis
-    for place, offset in enumerate(offsets, start=axis):
-        index.append(slice(offset, offset + like.shape[place]))
-    return x[tuple(index)]
-
-
-def broadcast(x, other, axis):
-    """`other` laid along the axes of x from `axis` on."""
-    return other.reshape((1,) * axis + other.shape + (1,) * (x.ndim - axis - other.ndim))
 
 
 # Normalization.
