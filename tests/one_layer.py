@@ -146,7 +146,7 @@ def close(actual, expected, what, tolerance=1e-4):
     assert actual.shape == expected.shape, f"{what}: shape {actual.shape} is not {expected.shape}"
     largest = np.abs(expected).max(initial=0)
     np.testing.assert_allclose(
-        actual, expected, rtol=tolerance, atol=tolerance * largest + 1e-6, err_msg=what
+        actual, expected, rtol=tolerance, atol=tolerance * (largest + 0.01), err_msg=what
     )
 
 

@@ -1,362 +1,265 @@
-"""Normalization, probabilities, losses and recurrence, against their definitions.
-
-Gradients are held to differences of the definitions.
-"""
+"""Losses and the accuracy, against their definitions."""
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
-from reference import losses as define
+from one_layer import SEEDS, OneLayer, apart_from, check, distinct, fields, floats, normal, options, shapes
+from reference import losses, normalization
 
 import caffe
 
-sizes = st.integers(1, 4)
-seeds = st.integers(0, 2**31)
-flags = st.booleans()
-shapes = st.lists(sizes, min_size=1, max_size=5).map(tuple)
-positive = st.sampled_from([0.25, 0.5, 1.0, 1.5])
-modes = st.sampled_from(["FULL", "VALID", "BATCH_SIZE", "NONE"])
-
-
-def text(flag):
-    return str(flag).lower()
-
-
-def shape_text(shape):
-    return "shape { " + " ".join(f"dim: {size}" for size in shape) + " }"
-
-
-def values(seed, shape, low=0.1, spread=True):
-    """Values of both signs, none near 0, 1 or another of them, for no kink or tie to be near."""
-    random = np.random.RandomState(seed)
-    count = int(np.prod(shape))
-    if not spread:
-        return random.randn(*shape)
-    steps = random.permutation(count) + random.uniform(-0.2, 0.2, count)
-    magnitudes = low + 0.85 * (steps + 0.5) / count
-    return (magnitudes * random.choice([-1, 1], count)).reshape(shape)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("nets")
-
-
-class Run:
-    """A net of one layer: its tops, and the gradients of the sum of its tops times random weights."""
-
-    def __init__(self, folder, body, bottoms, tops=1, params=None, phase=caffe.TEST, backward=True, seed=0):
-        file = folder / "net.prototxt"
-        inputs = "".join(
-            f'layer {{ name: "in{i}" type: "Input" top: "in{i}" input_param {{ {shape_text(b.shape)} }} }}\n'
-            for i, b in enumerate(bottoms)
-        )
-        blobs = "".join(f'bottom: "in{i}" ' for i in range(len(bottoms)))
-        blobs += "".join(f'top: "out{i}" ' for i in range(tops))
-        force = "force_backward: true\n" if backward else ""
-        file.write_text(f'{force}{inputs}layer {{ name: "layer" {blobs} {body} }}\n')
-        net = caffe.Net(file, phase)
-        for i, bottom in enumerate(bottoms):
-            net.blobs[f"in{i}"].data[...] = bottom
-        self.params = []
-        if "layer" in net.params:
-            for i, blob in enumerate(net.params["layer"]):
-                if params is not None and params[i] is not None:
-                    blob.data[...] = params[i]
-                self.params.append(blob.data.astype(float))
-        net.forward()
-        self.net = net
-        self.tops = [net.blobs[f"out{i}"].data.astype(float) for i in range(tops)]
-        if not backward:
-            return
-        random = np.random.RandomState(seed)
-        self.weights = [random.choice([-1.0, -0.5, 0.5, 1.0], top.shape) for top in self.tops]
-        for i, weights in enumerate(self.weights):
-            net.blobs[f"out{i}"].diff[...] = weights
-        net.clear_param_diffs()
-        net.backward()
-        self.bottom_diffs = [net.blobs[f"in{i}"].diff.astype(float) for i in range(len(bottoms))]
-        self.param_diffs = [blob.diff.astype(float) for blob in net.params["layer"]] if self.params else []
-
-
-def difference(function, arrays, place, weights, step=1e-5):
-    """The gradient of sum(weights * function(arrays)) by arrays[place], from central differences."""
-    arrays = [np.array(array, dtype=float) for array in arrays]
-    gradient = np.zeros(arrays[place].shape)
-    for index in np.ndindex(*gradient.shape):
-        for sign in (1, -1):
-            before = arrays[place][index]
-            arrays[place][index] = before + sign * step
-            tops = function(*arrays)
-            tops = tops if isinstance(tops, list | tuple) else [tops]
-            total = sum((w * np.asarray(top)).sum() for w, top in zip(weights, tops, strict=True))
-            gradient[index] += sign * total / (2 * step)
-            arrays[place][index] = before
-    return gradient
-
-
-def check(folder, body, bottoms, function, with_gradient=None, tops=1, params=None, tolerance=2e-3, **more):
-    """Holds the layer to function(*bottoms, *params): values, and gradients of the bottoms `with_gradient`
-    (of all, if not given) and of all parameters."""
-    gradient_of = range(len(bottoms)) if with_gradient is None else with_gradient
-    needs_gradient = with_gradient is None or len(with_gradient) > 0 or params is not None
-    run = Run(folder, body, bottoms, tops, params, backward=needs_gradient, **more)
-    arrays = [*(np.float32(bottom).astype(float) for bottom in bottoms), *run.params]
-    expected = function(*arrays)
-    expected = expected if isinstance(expected, list | tuple) else [expected]
-    for top, values_ in zip(run.tops, expected, strict=True):
-        assert top.shape == np.shape(values_)
-        np.testing.assert_allclose(top, values_, rtol=tolerance, atol=tolerance)
-    if not needs_gradient:
-        return run
-    for i in gradient_of:
-        np.testing.assert_allclose(
-            run.bottom_diffs[i], difference(function, arrays, i, run.weights), rtol=tolerance, atol=tolerance
-        )
-    for i, diff in enumerate(run.param_diffs):
-        np.testing.assert_allclose(
-            diff,
-            difference(function, arrays, len(bottoms) + i, run.weights),
-            rtol=tolerance,
-            atol=tolerance,
-        )
-    return run
-
-
-@given(
-    shape=st.tuples(st.integers(1, 2), st.integers(1, 6), sizes, sizes),
-    seed=seeds,
-    size=st.sampled_from([1, 3, 5]),
-    alpha=positive,
-    beta=positive,
-    k=positive,
+WEIGHTS = st.sampled_from([None, 1.0, 2.5, -0.5])
+MODES = options(
+    normalization=st.sampled_from(["FULL", "VALID", "BATCH_SIZE", "NONE"]), normalize=st.booleans()
 )
-def test_lrn(folder, shape, seed, size, alpha, beta, k):
-    param = f"local_size: {size} alpha: {alpha} beta: {beta}"
-    x = values(seed, shape)
-    check(
-        folder,
-        f'type: "LRN" lrn_param {{ {param} k: {k} }}',
-        [x],
-        lambda x: define.lrn_across(x, size, alpha, beta, k),
-    )
-    check(
-        folder,
-        f'type: "LRN" lrn_param {{ {param} norm_region: WITHIN_CHANNEL }}',
-        [x],
-        lambda x: define.lrn_within(x, size, alpha, beta),
-    )
 
 
-# Normalization.
-
-
-@given(shape=st.lists(sizes, min_size=2, max_size=4).map(tuple), seed=seeds, eps=st.sampled_from([1e-5, 0.1]))
-def test_batch_norm_with_stored_statistics(folder, shape, seed, eps):
-    mean, factor = values(seed, (shape[1],)), 2.5
-    variance = np.abs(values(seed + 1, (shape[1],), low=0.3))
-    body = f'type: "BatchNorm" batch_norm_param {{ use_global_stats: true eps: {eps} }}'
-    x = values(seed, shape)
-    run = Run(folder, body, [x], params=[mean * factor, variance * factor, [factor]])
-    np.testing.assert_allclose(run.tops[0], define.batch_norm(x, mean, variance, eps), rtol=1e-3, atol=1e-4)
-    expected = define.batch_norm(run.weights[0], 0 * mean, variance, eps)
-    np.testing.assert_allclose(run.bottom_diffs[0], expected, rtol=1e-3)
-
-
-@given(shape=st.lists(st.integers(2, 4), min_size=2, max_size=4).map(tuple), seed=seeds, fraction=positive)
-def test_batch_norm_with_those_of_the_batch(folder, shape, seed, fraction):
-    body = (
-        f'type: "BatchNorm" batch_norm_param {{ use_global_stats: false moving_average_fraction: {fraction} '
-        "eps: 0.01 }"
-    )
-    axes = (0, *range(2, len(shape)))
-
-    def normalized(x):
-        return define.batch_norm(x, x.mean(axes), x.var(axes), 0.01)
-
-    x = values(seed, shape, low=0.3)
-    stored = [np.full(shape[1], 2.0), np.full(shape[1], 3.0), [4.0]]
-    run = Run(folder, body, [x], params=stored)
-    np.testing.assert_allclose(run.tops[0], normalized(x), rtol=1e-3, atol=1e-3)
-    expected = difference(normalized, [x], 0, run.weights)
-    np.testing.assert_allclose(run.bottom_diffs[0], expected, rtol=5e-3, atol=5e-3)
-    count = x.size // shape[1]
-    moving = [
-        2 * fraction + x.mean(axes),
-        3 * fraction + x.var(axes) * count / (count - 1),
-        [4 * fraction + 1],
-    ]
-    for blob, value in zip(run.net.params["layer"], moving, strict=True):
-        np.testing.assert_allclose(blob.data, value, rtol=1e-3, atol=1e-5)
-
-
-@given(
-    shape=st.lists(st.integers(2, 4), min_size=3, max_size=4).map(tuple),
-    seed=seeds,
-    across=flags,
-    variance=flags,
-)
-def test_mvn(folder, shape, seed, across, variance):
-    body = f'type: "MVN" mvn_param {{ across_channels: {text(across)} normalize_variance: {text(variance)} }}'
-    x = values(seed, shape, low=0.3)
-    check(folder, body, [x], lambda x: define.mvn(x, across, variance, 1e-9), tolerance=1e-2)
-
-
-# Probabilities and losses.
-
-
-@given(shape=shapes, seed=seeds, data=st.data())
-def test_softmax(folder, shape, seed, data):
-    axis = data.draw(st.integers(0, len(shape) - 1))
-    body = f'type: "Softmax" softmax_param {{ axis: {axis} }}'
-    check(folder, body, [5 * values(seed, shape)], lambda x: define.softmax(x, axis))
+def weighted(weight, tops=1):
+    """The field of the loss's weight, and the weights as `check` takes them."""
+    written = f"loss_weight: {weight} " + "loss_weight: 0 " * (tops - 1) if weight is not None else ""
+    return written, [1.0 if weight is None else weight, 0][:tops]
 
 
 @st.composite
-def predictions(draw):
-    shape = draw(st.lists(st.integers(2, 4), min_size=2, max_size=4).map(tuple))
-    axis = draw(st.integers(1, len(shape) - 1))
-    seed = draw(seeds)
-    ignore = draw(st.sampled_from([None, 0, 1]))
-    random = np.random.RandomState(seed)
-    labels = random.randint(0, shape[axis], shape[:axis] + shape[axis + 1 :])
-    return 3 * values(seed, shape), labels.astype(float), axis, ignore, draw(modes)
+def predictions(draw, first_axis=0):
+    """Shape of scores, the classes' axis, shape of labels, and a label to ignore."""
+    shape = draw(shapes(min_axes=first_axis + 1, max_axes=4, max_side=5))
+    axis = draw(st.integers(first_axis, len(shape) - 1))
+    classes = shape[axis]
+    labels = shape[:axis] + shape[axis + 1 :]
+    if not labels or draw(st.booleans()):
+        labels = shape[:axis] + (1,) + shape[axis + 1 :]
+    ignore = draw(st.one_of(st.none(), st.integers(0, classes - 1), st.sampled_from([-1, 255])))
+    return shape, axis, labels, ignore
 
 
-def loss_param(ignore, mode):
-    ignored = "" if ignore is None else f"ignore_label: {ignore} "
-    return f"loss_param {{ {ignored}normalization: {mode} }}"
+def labels_for(rng, prediction):
+    shape, axis, labels, ignore = prediction
+    values = rng.integers(0, shape[axis], labels)
+    if ignore is not None:
+        values[rng.random(labels) < 0.3] = ignore
+    return values.astype(np.float32)
 
 
-@given(prediction=predictions())
-def test_softmax_loss(folder, prediction):
-    x, labels, axis, ignore, mode = prediction
-    body = (
-        f'type: "SoftmaxWithLoss" softmax_param {{ axis: {axis} }} {loss_param(ignore, mode)} loss_weight: 1'
-    )
-    run = Run(folder, body, [x, labels])
-    assert run.tops[0] == pytest.approx(
-        define.softmax_loss(x, labels, axis, ignore, mode), rel=1e-4, abs=1e-5
-    )
-    expected = difference(
-        lambda x: define.softmax_loss(x, labels, axis, ignore, mode), [x], 0, [run.weights[0]]
-    )
-    np.testing.assert_allclose(run.bottom_diffs[0], expected, rtol=2e-3, atol=1e-4)
+def named_axis(data, shape, axis):
+    """The axis from either end, or left out where it is 1."""
+    if axis == 1 and data.draw(st.booleans()):
+        return {}
+    return {"axis": data.draw(st.sampled_from([axis, axis - len(shape)]))}
 
 
-@given(prediction=predictions())
-def test_accuracy(folder, prediction):
-    x, labels, axis, ignore, _ = prediction
-    ignored = "" if ignore is None else f"ignore_label: {ignore}"
-    for top_k in (1, 2):
-        body = f'type: "Accuracy" accuracy_param {{ axis: {axis} top_k: {top_k} {ignored} }}'
-        run = Run(folder, body, [x, labels], backward=False)
-        assert run.tops[0] == pytest.approx(define.accuracy(x, labels, axis, top_k, ignore), abs=1e-6)
+def other_items(*bottoms):
+    return [(len(x) + 1, *x.shape[1:]) for x in bottoms]
 
 
-@given(shape=st.lists(sizes, min_size=2, max_size=4).map(tuple), seed=seeds, mode=modes, ignored=flags)
-def test_sigmoid_loss(folder, shape, seed, mode, ignored):
-    targets = np.random.RandomState(seed).randint(0, 2, shape).astype(float)
-    ignore = 1 if ignored else None
-    body = f'type: "SigmoidCrossEntropyLoss" {loss_param(ignore, mode)} loss_weight: 1'
-    x = 3 * values(seed, shape)
-    run = Run(folder, body, [x, targets])
-    assert run.tops[0] == pytest.approx(define.sigmoid_loss(x, targets, ignore, mode), rel=1e-4, abs=1e-5)
-    expected = difference(lambda x: define.sigmoid_loss(x, targets, ignore, mode), [x], 0, [run.weights[0]])
-    np.testing.assert_allclose(run.bottom_diffs[0], expected, rtol=2e-3, atol=1e-4)
+@given(prediction=predictions(first_axis=1), mode=MODES, weight=WEIGHTS, seed=SEEDS, data=st.data())
+def test_softmax_loss(prediction, mode, weight, seed, data):
+    shape, axis, _, ignore = prediction
+    rng = np.random.default_rng(seed)
+    bottoms = [normal(rng, shape, 2), labels_for(rng, prediction)]
+    both = data.draw(st.booleans())
+    written, weights = weighted(weight, 2 if both else 1)
 
+    def definition(x, label):
+        loss = losses.softmax_loss(x, label, axis, ignore_label=ignore, **mode)
+        return [loss, normalization.softmax(x, axis)] if both else loss
 
-@given(items=sizes, rest=shapes, seed=seeds)
-def test_euclidean_loss(folder, items, rest, seed):
-    shape = (items, *rest[:3])
-    body = 'type: "EuclideanLoss" loss_weight: 1'
     check(
-        folder,
-        body,
-        [values(seed, shape), values(seed + 1, shape)],
-        lambda a, b: ((a - b) ** 2).sum() / items / 2,
+        f'type: "SoftmaxWithLoss" softmax_param {{ {fields(**named_axis(data, shape, axis))} }} '
+        f"loss_param {{ {fields(ignore_label=ignore, **mode)} }} {written}",
+        bottoms,
+        definition,
+        tops=1 + both,
+        loss_weights=weights,
+        constant=[1],
+        seed=seed,
+        first_shapes=other_items(*bottoms) if seed % 2 else None,
     )
-
-
-@given(items=sizes, classes=st.integers(2, 5), seed=seeds, norm=st.sampled_from(["L1", "L2"]))
-def test_hinge_loss(folder, items, classes, seed, norm):
-    labels = np.random.RandomState(seed).randint(0, classes, items).astype(float)
-    body = f'type: "HingeLoss" hinge_loss_param {{ norm: {norm} }} loss_weight: 1'
-    check(
-        folder,
-        body,
-        [values(seed, (items, classes)), labels],
-        lambda x, labels: define.hinge_loss(x, labels, norm),
-        with_gradient=[0],
-    )
-
-
-@given(items=sizes, width=sizes, seed=seeds, margin=st.sampled_from([0.5, 1.0, 3.0]), legacy=flags)
-def test_contrastive_loss(folder, items, width, seed, margin, legacy):
-    similar = np.random.RandomState(seed).randint(0, 2, items).astype(float)
-    body = (
-        'type: "ContrastiveLoss" loss_weight: 1 '
-        f"contrastive_loss_param {{ margin: {margin} legacy_version: {text(legacy)} }}"
-    )
-    check(
-        folder,
-        body,
-        [values(seed, (items, width)), values(seed + 1, (items, width)), similar],
-        lambda a, b, similar: define.contrastive_loss(a, b, similar, margin, legacy),
-        with_gradient=[0, 1],
-    )
-
-
-@given(prediction=predictions())
-def test_infogain_loss(folder, prediction):
-    x, labels, axis, ignore, mode = prediction
-    classes = x.shape[axis]
-    matrix = np.random.RandomState(classes).uniform(0.1, 1, (classes, classes))
-    body = f'type: "InfogainLoss" infogain_loss_param {{ axis: {axis} }} loss_weight: 1 '
-    body += loss_param(ignore, mode)
-    run = Run(folder, body, [x, labels, matrix[None, None]])
-
-    def loss(x):
-        return define.infogain_loss(x, labels, matrix, axis, ignore, mode)
-
-    assert run.tops[0] == pytest.approx(loss(x), rel=1e-4, abs=1e-5)
-    expected = difference(loss, [x], 0, [run.weights[0]])
-    np.testing.assert_allclose(run.bottom_diffs[0], expected, rtol=2e-3, atol=1e-4)
-
-
-@given(items=sizes, classes=st.integers(2, 5), seed=seeds)
-def test_multinomial_logistic_loss(folder, items, classes, seed):
-    random = np.random.RandomState(seed)
-    probabilities = random.uniform(0.1, 1, (items, classes))
-    labels = random.randint(0, classes, items).astype(float)
-    check(
-        folder,
-        'type: "MultinomialLogisticLoss" loss_weight: 1',
-        [probabilities, labels],
-        lambda p, labels: -np.log(p[np.arange(items), labels.astype(int)]).sum() / items,
-        with_gradient=[0],
-    )
-
-
-# Recurrence.
 
 
 @given(
-    steps=st.integers(1, 3),
-    items=st.integers(1, 2),
-    width=st.integers(1, 3),
-    hidden=st.integers(1, 2),
-    seed=seeds,
+    prediction=predictions(first_axis=1),
+    mode=MODES,
+    weight=WEIGHTS,
+    source=st.sampled_from(["bottom", "file"]),
+    both=st.booleans(),
+    seed=SEEDS,
+    data=st.data(),
 )
-def test_recurrent_layers(folder, steps, items, width, hidden, seed):
-    cont = np.random.RandomState(seed).randint(0, 2, (steps, items)).astype(float)
-    x = values(seed, (steps, items, width))
-    for kind, function in (("LSTM", define.lstm), ("RNN", define.rnn)):
-        body = (
-            f'type: "{kind}" recurrent_param {{ num_output: {hidden} '
-            'weight_filler { type: "gaussian" std: 0.7 } bias_filler { type: "gaussian" } }'
-        )
-        check(
-            folder, body, [x, cont], function, with_gradient=[0], params=[None] * (3 if kind == "LSTM" else 5)
-        )
+def test_infogain_loss(prediction, mode, weight, source, both, seed, data, tmp_path_factory):
+    shape, axis, _, ignore = prediction
+    rng = np.random.default_rng(seed)
+    bottoms = [normal(rng, shape, 2), labels_for(rng, prediction)]
+    matrix = rng.random((1, 1, shape[axis], shape[axis])).astype(np.float32)
+    param = named_axis(data, shape, axis)
+    if source == "bottom":
+        bottoms.append(matrix)
+    else:
+        file = tmp_path_factory.mktemp("infogain") / "matrix.binaryproto"
+        file.write_bytes(caffe.io.array_to_blobproto(matrix).SerializeToString())
+        param["source"] = f'"{file}"'
+    written, weights = weighted(weight, 2 if both else 1)
+
+    def definition(x, label, *_):
+        loss = losses.infogain_loss(x, label, matrix.astype(np.float64), axis, ignore, **mode)
+        return [loss, normalization.softmax(x, axis)] if both else loss
+
+    check(
+        f'type: "InfogainLoss" infogain_loss_param {{ {fields(**param)} }} '
+        f"loss_param {{ {fields(ignore_label=ignore, **mode)} }} {written}",
+        bottoms,
+        definition,
+        tops=1 + both,
+        loss_weights=weights,
+        constant=[1, 2],
+        seed=seed,
+    )
+
+
+@given(shape=shapes(min_axes=2, max_axes=4), weight=WEIGHTS, seed=SEEDS)
+def test_multinomial_logistic_loss(shape, weight, seed):
+    # An item has a probability for each class: no further axes.
+    shape = (*shape[:2], *[1] * (len(shape) - 2))
+    rng = np.random.default_rng(seed)
+    bottoms = [rng.uniform(0.1, 1, shape).astype("f"), rng.integers(0, shape[1], shape[0]).astype("f")]
+    written, weights = weighted(weight)
+    check(
+        f'type: "MultinomialLogisticLoss" {written}',
+        bottoms,
+        losses.multinomial_logistic_loss,
+        loss_weights=weights,
+        constant=[1],
+        seed=seed,
+        first_shapes=other_items(*bottoms) if seed % 2 else None,
+    )
+
+
+@given(
+    shape=shapes(),
+    mode=MODES,
+    ignore=st.sampled_from([None, -1, 0, 1]),
+    certain=st.booleans(),
+    weight=WEIGHTS,
+    seed=SEEDS,
+)
+def test_sigmoid_cross_entropy_loss(shape, mode, ignore, certain, weight, seed):
+    rng = np.random.default_rng(seed)
+    target = rng.random(shape)
+    if certain or ignore is not None:
+        target = np.round(target)
+    if ignore is not None:
+        target[rng.random(shape) < 0.3] = ignore
+    written, weights = weighted(weight)
+    bottoms = [normal(rng, shape, 2), target.astype(np.float32)]
+    check(
+        f'type: "SigmoidCrossEntropyLoss" loss_param {{ {fields(ignore_label=ignore, **mode)} }} {written}',
+        bottoms,
+        lambda x, target: losses.sigmoid_cross_entropy_loss(x, target, ignore, **mode),
+        loss_weights=weights,
+        constant=[1],
+        seed=seed,
+        first_shapes=other_items(*bottoms) if seed % 2 else None,
+    )
+
+
+@given(shape=shapes(), weight=WEIGHTS, seed=SEEDS)
+def test_euclidean_loss(shape, weight, seed):
+    rng = np.random.default_rng(seed)
+    written, weights = weighted(weight)
+    bottoms = [normal(rng, shape), normal(rng, shape)]
+    check(
+        f'type: "EuclideanLoss" {written}',
+        bottoms,
+        losses.euclidean_loss,
+        loss_weights=weights,
+        seed=seed,
+        first_shapes=other_items(*bottoms) if seed % 2 else None,
+    )
+
+
+@given(
+    shape=shapes(min_axes=2, max_axes=4), norm=st.sampled_from([None, "L1", "L2"]), weight=WEIGHTS, seed=SEEDS
+)
+def test_hinge_loss(shape, norm, weight, seed):
+    rng = np.random.default_rng(seed)
+    classes = int(np.prod(shape[1:]))
+    bottoms = [apart_from(rng, shape, 1, -1), rng.integers(0, classes, shape[0]).astype("f")]
+    written, weights = weighted(weight)
+    check(
+        f'type: "HingeLoss" hinge_loss_param {{ {fields(norm=norm)} }} {written}',
+        bottoms,
+        lambda x, label: losses.hinge_loss(x, label, norm),
+        loss_weights=weights,
+        constant=[1],
+        seed=seed,
+        first_shapes=other_items(*bottoms) if seed % 2 else None,
+    )
+
+
+@given(
+    items=st.integers(1, 6),
+    width=st.integers(1, 5),
+    trailing=st.sampled_from([(), (1,), (1, 1)]),
+    values=options(margin=floats(0.5, 4), legacy_version=st.booleans()),
+    weight=WEIGHTS,
+    seed=SEEDS,
+)
+def test_contrastive_loss(items, width, trailing, values, weight, seed):
+    rng = np.random.default_rng(seed)
+    a, b = (normal(rng, (items, width, *trailing)) for _ in range(2))
+    similar = rng.integers(0, 2, (items, *[1 for _ in trailing])).astype(np.float32)
+    distance = np.sqrt(((a - b) ** 2).reshape(items, -1).sum(1))
+    margin = values.get("margin", 1)
+    assume((abs(distance - margin) > 0.02).all() and (abs(distance**2 - margin) > 0.02).all())
+    # The gradient divides by the distance and 1e-4, as in Caffe.
+    assume((distance > 0.3).all())
+    written, weights = weighted(weight)
+    check(
+        f'type: "ContrastiveLoss" contrastive_loss_param {{ {fields(**values)} }} {written}',
+        [a, b, similar],
+        lambda a, b, similar: losses.contrastive_loss(a, b, similar, **values),
+        loss_weights=weights,
+        constant=[2],
+        seed=seed,
+        first_shapes=other_items(a, b, similar) if seed % 2 else None,
+        tolerance=3e-4,
+    )
+
+
+@given(prediction=predictions(), per_class=st.booleans(), ties=st.booleans(), seed=SEEDS, data=st.data())
+def test_accuracy(prediction, per_class, ties, seed, data):
+    shape, axis, _, ignore = prediction
+    rng = np.random.default_rng(seed)
+    x = rng.integers(0, 3, shape).astype(np.float32) if ties else distinct(rng, shape)
+    label = labels_for(rng, prediction)
+    values = named_axis(data, shape, axis)
+    if data.draw(st.booleans()):
+        values["top_k"] = data.draw(st.integers(1, shape[axis]))
+
+    def definition(x, label):
+        both = losses.accuracy(x, label, values.get("top_k", 1), axis, ignore)
+        return both if per_class else both[0]
+
+    check(
+        f'type: "Accuracy" accuracy_param {{ {fields(ignore_label=ignore, **values)} }}',
+        [x, label],
+        definition,
+        tops=1 + per_class,
+        backward=False,
+        seed=seed,
+        first_shapes=other_items(x, label) if axis and seed % 2 else None,
+    )
+
+
+@pytest.mark.parametrize("kind", ["SoftmaxWithLoss", "SigmoidCrossEntropyLoss", "InfogainLoss"])
+def test_nothing_counts(kind):
+    """Where every label is ignored, the loss and its gradient are 0 in every mode."""
+    x = np.ones((2, 3), np.float32)
+    labels = np.full((2, 3) if kind.startswith("Sigmoid") else 2, 1, np.float32)
+    more = [np.ones((1, 1, 3, 3), np.float32)] if kind == "InfogainLoss" else []
+    for mode in "FULL", "VALID", "BATCH_SIZE", "NONE":
+        body = f'type: "{kind}" loss_param {{ ignore_label: 1 normalization: {mode} }}'
+        layer = OneLayer(body, [x, labels, *more])
+        assert layer.forward()[0] == 0
+        assert not layer.backward([None])[0][0].any()

@@ -1,131 +1,83 @@
-"""Normalization, probabilities, losses, recurrence."""
+"""Losses, and the accuracy."""
 
 import numpy as np
 
-from . import windows
-
-
-def sigmoid(x):
-    return 1 / (1 + np.exp(-x))
-
-
-def lrn_across(x, size, alpha, beta, k):
-    channels = x.shape[1]
-    y = np.zeros_like(x)
-    for c in range(channels):
-        near = x[:, max(c - size // 2, 0) : c + size // 2 + 1]
-        y[:, c] = x[:, c] / (k + alpha / size * (near**2).sum(1)) ** beta
-    return y
-
-
-def lrn_within(x, size, alpha, beta):
-    squares = windows.pooling(x**2, "AVE", kernel_size=size, stride=1, pad=(size - 1) // 2)
-    return x * (1 + alpha * squares) ** -beta
-
-
-# Normalization.
-
-
-def batch_norm(x, mean, variance, eps):
-    shape = (1, -1) + (1,) * (x.ndim - 2)
-    return (x - mean.reshape(shape)) / np.sqrt(variance.reshape(shape) + eps)
-
-
-def mvn(x, across, variance, eps):
-    axes = tuple(range(1 if across else 2, x.ndim))
-    centered = x - x.mean(axes, keepdims=True)
-    return centered / (np.sqrt((centered**2).mean(axes, keepdims=True)) + eps) if variance else centered
-
-
-# Probabilities and losses.
-
-
-def softmax(x, axis):
-    powers = np.exp(x - x.max(axis, keepdims=True))
-    return powers / powers.sum(axis, keepdims=True)
+from .elementwise import sigmoid
+from .normalization import softmax
 
 
 def normalizer(mode, outer, inner, valid):
-    counts = {"FULL": outer * inner, "VALID": valid, "BATCH_SIZE": outer, "NONE": 1}
-    return max(counts[mode], 1)
+    """What a sum over all places is divided by, never less than 1."""
+    return max(1, {"FULL": outer * inner, "VALID": valid, "BATCH_SIZE": outer, "NONE": 1}[mode])
 
 
-def labels_at(x, labels, axis):
-    """The scores moved so that classes are the last axis, as rows, and the labels in the same order."""
-    return np.moveaxis(x, axis, -1).reshape(-1, x.shape[axis]), labels.reshape(-1).astype(int)
+def chosen_mode(default, normalization=None, normalize=None):
+    """The new field before the old one."""
+    if normalization is not None:
+        return normalization
+    return default if normalize is None else "VALID" if normalize else "BATCH_SIZE"
 
 
-def softmax_loss(x, labels, axis, ignore, mode):
-    rows, classes = labels_at(softmax(x, axis), labels, axis)
-    kept = classes != (np.nan if ignore is None else ignore)
+def places(x, label, axis, ignore_label=None):
+    """The values as rows of classes, the labels in the same order, and which of them count."""
+    rows = np.moveaxis(x, axis, -1).reshape(-1, x.shape[axis])
+    label = label.reshape(-1).astype(int)
+    return rows, label, np.ones(len(label), bool) if ignore_label is None else label != ignore_label
+
+
+def infogain_loss(x, label, matrix, axis=1, ignore_label=None, **mode):
+    """Minus the log probabilities of all classes, weighted with the label's row of the matrix."""
+    axis %= x.ndim
+    rows, label, counts = places(softmax(x, axis), label, axis, ignore_label)
     outer = int(np.prod(x.shape[:axis]))
-    total = -np.log(rows[kept, classes[kept]]).sum()
-    return total / normalizer(mode, outer, len(classes) // outer, kept.sum())
+    total = -(matrix.reshape(x.shape[axis], -1)[label[counts]] * np.log(rows[counts])).sum()
+    return total / normalizer(chosen_mode("VALID", **mode), outer, len(label) // outer, counts.sum())
 
 
-def infogain_loss(x, labels, matrix, axis, ignore, mode):
-    rows, classes = labels_at(softmax(x, axis), labels, axis)
-    kept = classes != (np.nan if ignore is None else ignore)
-    outer = int(np.prod(x.shape[:axis]))
-    total = -(matrix[classes[kept]] * np.log(rows[kept])).sum()
-    return total / normalizer(mode, outer, len(classes) // outer, kept.sum())
+def softmax_loss(x, label, axis=1, **more):
+    """Infogain with the unit matrix."""
+    return infogain_loss(x, label, np.eye(x.shape[axis]), axis, **more)
 
 
-def sigmoid_loss(x, targets, ignore, mode):
-    kept = targets != (np.nan if ignore is None else ignore)
+def multinomial_logistic_loss(probabilities, label):
+    rows = probabilities.reshape(len(probabilities), -1)
+    return -np.log(rows[np.arange(len(rows)), label.reshape(-1).astype(int)]).mean()
+
+
+def sigmoid_cross_entropy_loss(x, target, ignore_label=None, **mode):
+    """Targets are probabilities."""
+    counts = np.ones(x.shape, bool) if ignore_label is None else target != ignore_label
     p = sigmoid(x)
-    total = -(targets * np.log(p) + (1 - targets) * np.log(1 - p))[kept].sum()
-    return total / normalizer(mode, len(x), x[0].size, kept.sum())
+    total = -(target * np.log(p) + (1 - target) * np.log(1 - p))[counts].sum()
+    outer = len(x)
+    return total / normalizer(chosen_mode("BATCH_SIZE", **mode), outer, x.size // outer, counts.sum())
 
 
-def hinge_loss(x, labels, norm):
+def euclidean_loss(a, b):
+    return ((a - b) ** 2).sum() / (2 * len(a))
+
+
+def hinge_loss(x, label, norm="L1"):
+    """One against all."""
     rows = x.reshape(len(x), -1)
-    signs = np.where(np.arange(rows.shape[1]) == labels.reshape(-1, 1), 1, -1)
-    missed = np.maximum(0, 1 - signs * rows)
-    return (missed**2 if norm == "L2" else missed).sum() / len(x)
+    sign = np.where(np.arange(rows.shape[1]) == label.reshape(-1, 1), 1, -1)
+    short = np.maximum(0, 1 - sign * rows)
+    return (short**2 if norm == "L2" else short).sum() / len(x)
 
 
-def contrastive_loss(a, b, similar, margin, legacy):
+def contrastive_loss(a, b, similar, margin=1.0, legacy_version=False):
+    """Hadsell et al. 2006. The old version compares the squared distance with the margin."""
     squared = ((a - b) ** 2).reshape(len(a), -1).sum(1)
-    if legacy:
-        apart = np.maximum(margin - squared, 0)
-    else:
-        apart = np.maximum(margin - np.sqrt(squared), 0) ** 2
-    return np.where(similar.reshape(-1) != 0, squared, apart).sum() / len(a) / 2
+    apart = np.maximum(margin - squared, 0) if legacy_version else np.maximum(margin - squared**0.5, 0) ** 2
+    return np.where(similar.reshape(-1) != 0, squared, apart).sum() / (2 * len(a))
 
 
-def accuracy(x, labels, axis, top_k, ignore):
-    rows, classes = labels_at(x, labels, axis)
-    kept = [i for i in range(len(rows)) if classes[i] != ignore]
-    hits = [(rows[i] >= rows[i, classes[i]]).sum() <= top_k for i in kept]
-    return np.mean(hits) if kept else 0.0
-
-
-# Recurrence.
-
-
-def lstm(x, cont, w_x, b, w_h):
-    """T x N x I; gates are input, forget, output, candidate."""
-    steps, n, _ = x.shape
-    hidden = w_h.shape[1]
-    h, c = np.zeros((n, hidden)), np.zeros((n, hidden))
-    out = []
-    for t in range(steps):
-        going_on = cont[t][:, None]
-        gates = x[t] @ w_x.T + b + (h * going_on) @ w_h.T
-        i, f, o = (sigmoid(gates[:, k * hidden : (k + 1) * hidden]) for k in range(3))
-        g = np.tanh(gates[:, 3 * hidden :])
-        c = going_on * f * c + i * g
-        h = o * np.tanh(c)
-        out.append(h)
-    return np.array(out)
-
-
-def rnn(x, cont, w_x, b_h, w_h, w_o, b_o):
-    steps, n, _ = x.shape
-    h = np.zeros((n, w_h.shape[0]))
-    out = []
-    for t in range(steps):
-        h = np.tanh((h * cont[t][:, None]) @ w_h.T + x[t] @ w_x.T + b_h)
-        out.append(np.tanh(h @ w_o.T + b_o))
-    return np.array(out)
+def accuracy(x, label, top_k=1, axis=1, ignore_label=None):
+    """The part of all places, and of those of each class, whose own class is among the top_k: no more than so
+    many classes, itself included, have no smaller value. 0 of nothing."""
+    rows, label, counts = places(x, label, axis, ignore_label)
+    rows, label = rows[counts], label[counts]
+    right = (rows >= np.take_along_axis(rows, label[:, None], 1)).sum(1) <= top_k
+    parts = [right, *[right[label == c] for c in range(rows.shape[1])]]
+    whole, *of_class = [np.mean(part) if len(part) else 0 for part in parts]
+    return whole, np.array(of_class)
