@@ -12,10 +12,11 @@ template <typename Dtype>
 vector<int> CoveredShape(const Blob<Dtype>& bottom, int axis, int num_axes) {
   const int first = bottom.CanonicalAxisIndex(axis);
   CHECK_GE(num_axes, -1) << "num_axes must be -1 (all axes) or not negative";
-  const int last = num_axes == -1 ? bottom.num_axes() : first + num_axes;
-  CHECK_LE(last, bottom.num_axes()) << "axis " << axis << " and num_axes " << num_axes
-                                    << " reach past the last axis of the bottom, " << bottom.shape_string();
-  return vector<int>(bottom.shape().begin() + first, bottom.shape().begin() + last);
+  const int covered = num_axes == -1 ? bottom.num_axes() - first : num_axes;
+  CHECK_LE(covered, bottom.num_axes() - first)
+      << "axis " << axis << " and num_axes " << num_axes << " reach past the last axis of the bottom, "
+      << bottom.shape_string();
+  return vector<int>(bottom.shape().begin() + first, bottom.shape().begin() + first + covered);
 }
 
 /// The bottom as outer x (the axes that `factor` covers from `axis` on) x inner; a scalar covers none.

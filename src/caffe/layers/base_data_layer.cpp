@@ -11,6 +11,15 @@ namespace caffe {
 
 namespace {
 
+uint32_t BatchesAhead(const LayerParameter& param) {
+  // More would only fill the memory.
+  constexpr uint32_t kMost = 1 << 16;
+  const uint32_t batches = param.data_param().prefetch();
+  LOG_IF(FATAL, batches < 1 || batches > kMost)
+      << "data_param.prefetch is " << batches << ": read 1 to " << kMost << " batches ahead";
+  return batches;
+}
+
 /// Nanoseconds of work from which on a further thread helps: waking it, and taking a processor from the
 /// computation, should not cost more than it saves.
 constexpr double kThreadCost = 5e5;
@@ -31,7 +40,7 @@ void BaseDataLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bottom, const 
 
 template <typename Dtype>
 BasePrefetchingDataLayer<Dtype>::BasePrefetchingDataLayer(const LayerParameter& param)
-    : BaseDataLayer<Dtype>(param), prefetch_(param.data_param().prefetch()) {
+    : BaseDataLayer<Dtype>(param), prefetch_(BatchesAhead(param)) {
   for (auto& batch : prefetch_) {
     batch = std::make_shared<Batch<Dtype>>();
     prefetch_free_.push(batch.get());
@@ -42,7 +51,6 @@ template <typename Dtype>
 void BasePrefetchingDataLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bottom,
                                                  const vector<Blob<Dtype>*>& top) {
   CHECK(!is_started()) << "a data layer can be set up only once";
-  LOG_IF(FATAL, prefetch_.empty()) << "data_param.prefetch is 0: read at least 1 batch ahead";
   // The number that the worker will start from is the layer's, too. It is not taken here, so that a seed
   // gives the layers that follow the weights it always gave them.
   seed_ = rng_t(*caffe_rng())();

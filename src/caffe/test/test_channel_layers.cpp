@@ -120,8 +120,10 @@ TYPED_TEST(ChannelLayersTest, FactorMisfitsAreRefused) {
   };
   EXPECT_NE(error("type: 'Scale'", &wrong).find("must agree"), string::npos);
   EXPECT_NE(error("type: 'Bias'", &deep).find("last axis"), string::npos);
-  const auto layer = MakeLayer<Dtype>("type: 'Scale' scale_param { axis: 2 num_axes: 2 }");
-  EXPECT_NE(ErrorOf([&] { layer->SetUp({&x}, {&top}); }).find("last axis"), string::npos);
+  for (const char* axes : {"axis: 2 num_axes: 2", "num_axes: 2147483647"}) {
+    const auto layer = MakeLayer<Dtype>(string("type: 'Scale' scale_param { ") + axes + " }");
+    EXPECT_NE(ErrorOf([&] { layer->SetUp({&x}, {&top}); }).find("last axis"), string::npos) << axes;
+  }
 }
 
 TYPED_TEST(ChannelLayersTest, InPlaceEqualsOutOfPlace) {

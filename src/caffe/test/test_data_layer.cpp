@@ -246,6 +246,8 @@ TYPED_TEST(DataLayerTest, SetUpErrorsNameLayerAndSource) {
   EXPECT_TRUE(Contains(this->SetUpError(), "batch_size is 0"));
   this->param_.mutable_data_param()->set_prefetch(0);
   EXPECT_TRUE(Contains(this->SetUpError(), "prefetch is 0"));
+  this->param_.mutable_data_param()->set_prefetch(4294967295u);
+  EXPECT_TRUE(Contains(this->SetUpError(), "read 1 to 65536 batches ahead"));
 }
 
 TYPED_TEST(DataLayerTest, ErrorsOfTheWorkerComeWithTheirBatch) {
