@@ -26,17 +26,49 @@ class TrainingLog:
     test: list[dict[str, float]] = field(default_factory=list)
 
 
+class Reader:
+    """Fills a :class:`TrainingLog` line by line.
+
+    >>> reader = Reader()
+    >>> reader.add("Iteration 100, Testing net (#0)", seconds=2.5)
+    >>> reader.add("    Test net output #0: accuracy = 0.75", seconds=3.0)
+    >>> reader.log.test[-1]["accuracy"]
+    0.75
+    """
+
+    def __init__(self) -> None:
+        self.log = TrainingLog()
+        self._iteration: float | None = None
+        self._learning_rate = math.nan
+        self._last_number = {"Train": math.inf, "Test": math.inf}
+
+    def add(self, line: str, seconds: float) -> None:
+        """Takes a line, with or without its prefix, written `seconds` after training began."""
+        if match := _ITERATION.search(line):
+            self._iteration = float(match[1])
+        if self._iteration is None:
+            return
+        if match := _LEARNING_RATE.search(line):
+            self._learning_rate = _number(match[1])
+        if match := _OUTPUT.search(line):
+            phase, number, name, value = match.groups()
+            rows = self.log.train if phase == "Train" else self.log.test
+            if int(number) <= self._last_number[phase] or rows[-1]["NumIters"] != self._iteration:
+                rows.append(
+                    {"NumIters": self._iteration, "Seconds": seconds, "LearningRate": self._learning_rate}
+                )
+            self._last_number[phase] = int(number)
+            rows[-1][name] = _number(value)
+
+
 def read(path: str | os.PathLike) -> TrainingLog:
     """Reads a file of log lines, with whatever else between them.
 
     Raises ValueError where it has no lines of a log, or none of a training.
     """
-    log = TrainingLog()
+    reader = Reader()
     start = None
     seconds = 0.0
-    iteration = None
-    learning_rate = math.nan
-    last_number = {"Train": math.inf, "Test": math.inf}
     timed = False
     for line, time in _timed_lines(path):
         timed = True
@@ -44,19 +76,8 @@ def read(path: str | os.PathLike) -> TrainingLog:
             start = time
         if start is not None:
             seconds = (time - start).total_seconds()
-        if match := _ITERATION.search(line):
-            iteration = float(match[1])
-        if iteration is None:
-            continue
-        if match := _LEARNING_RATE.search(line):
-            learning_rate = _number(match[1])
-        if match := _OUTPUT.search(line):
-            phase, number, name, value = match.groups()
-            rows = log.train if phase == "Train" else log.test
-            if int(number) <= last_number[phase] or rows[-1]["NumIters"] != iteration:
-                rows.append({"NumIters": iteration, "Seconds": seconds, "LearningRate": learning_rate})
-            last_number[phase] = int(number)
-            rows[-1][name] = _number(value)
+        reader.add(line, seconds)
+    log = reader.log
     if not timed:
         raise ValueError(f"{path} has no lines of a log (such as I0102 15:04:05.123456 ...)")
     if not log.train and not log.test:

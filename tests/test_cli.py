@@ -130,6 +130,12 @@ def test_a_gpu_solver_needs_cpu_said(folder):
     fails(run("device_query", "-gpu", "0", cwd=folder), "GPU")
 
 
+def test_a_solver_that_says_no_mode_takes_what_there_is(folder):
+    (folder / "solver.prototxt").write_text(SOLVER)
+    done = run("train", "-solver", "solver.prototxt", cwd=folder)
+    assert done.returncode == 0, done.stderr
+
+
 def test_resuming_gives_what_an_uninterrupted_run_gives(folder):
     # With the same data in every iteration the weights depend on the saved state alone.
     (folder / "net.prototxt").write_text(NET.replace('type: "gaussian"', "value: 0.5"))

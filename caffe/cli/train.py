@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 from .. import _caffe
 from ..proto import caffe_pb2
-from . import flags
+from . import flags, train_display
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -27,6 +28,7 @@ def run(arguments: Sequence[str]) -> int:
         ],
         "caffe train -solver examples/mnist/lenet-hwgq-3ne/solver.prototxt -cpu",
     )
+    parser.add_switch("log", "write Caffe's log lines on a terminal, too, in place of the display")
     options = flags.parse(parser, arguments, required=["solver"])
     if options.snapshot and options.weights:
         parser.error("give -snapshot to resume training or -weights to finetune, but not both")
@@ -38,22 +40,30 @@ def run(arguments: Sequence[str]) -> int:
     if options.weights:
         del param.weights[:]
         param.weights.extend(flags.comma_list(options.weights))
-    _choose_mode(param, options)
 
-    with _caffe.SignalEffects(options.sigint_effect, options.sighup_effect) as effects:
+    with contextlib.ExitStack() as stack:
+        effects = stack.enter_context(_caffe.SignalEffects(options.sigint_effect, options.sighup_effect))
+        display = None
+        if train_display.wanted() and not options.log:
+            display = stack.enter_context(train_display.TrainingDisplay(options.solver))
+        _choose_mode(param, options)
         solver = _caffe.get_solver_from_bytes(param.SerializeToString())
         effects.attach(solver)
         if options.snapshot:
             _caffe.log(f"Resuming from {options.snapshot}")
             solver.restore(options.snapshot)
+        if display:
+            display.watch(solver, param)
         _caffe.log("Starting Optimization")
         solver.solve()
-    _caffe.log("Optimization Done.")
+        _caffe.log("Optimization Done.")
     return 0
 
 
 def _choose_mode(param: caffe_pb2.SolverParameter, options) -> None:
-    wants_gpu = options.gpu or param.solver_mode == caffe_pb2.SolverParameter.GPU
+    # A solver that says nothing takes what there is.
+    said = param.HasField("solver_mode") and param.solver_mode == caffe_pb2.SolverParameter.GPU
+    wants_gpu = options.gpu or said
     if wants_gpu and not options.cpu:
         where = f"-gpu {options.gpu}" if options.gpu else f"solver_mode: GPU in {options.solver}"
         try:

@@ -47,6 +47,7 @@ void BindLayer(py::module_& module);
 void BindPythonLayer(py::module_& module);
 void BindNet(py::module_& module);
 void BindSolver(py::module_& module);
+void BindTrainingWatch(py::module_& module);
 void BindParallel(py::module_& module);
 void BindTimer(py::module_& module);
 void BindMessages(py::module_& module);

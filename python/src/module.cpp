@@ -12,6 +12,7 @@ PYBIND11_MODULE(_caffe, module) {
   BindPythonLayer(module);
   BindNet(module);
   BindSolver(module);
+  BindTrainingWatch(module);
   BindParallel(module);
   BindTimer(module);
   BindMessages(module);
