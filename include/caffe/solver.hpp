@@ -103,6 +103,8 @@ class Solver {
   /// Runs and reports all test nets, or one.
   void TestAll();
   void Test(const int test_net_id = 0);
+  /// Logs the outputs of a test net as its last pass left them. @throws Error where there is no such net.
+  void DisplayOutputBlobs(const int net_id);
 
   virtual void SnapshotSolverState(const string& model_filename) = 0;
   virtual void RestoreSolverStateFromHDF5(const string& state_file) = 0;

@@ -20,6 +20,20 @@ void LogOutput(const char* which, int index, const string& name, double value, d
                                      << value << loss.str();
 }
 
+// The outputs as the net's last pass left them.
+template <typename Dtype>
+void LogOutputs(const char* which, const Net<Dtype>& net) {
+  int index = 0;
+  for (size_t j = 0; j < net.output_blobs().size(); ++j) {
+    const Blob<Dtype>& blob = *net.output_blobs()[j];
+    const int blob_id = net.output_blob_indices()[j];
+    const Dtype* values = blob.cpu_data();
+    for (int k = 0; k < blob.count(); ++k) {
+      LogOutput(which, index++, net.blob_names()[blob_id], values[k], net.blob_loss_weights()[blob_id]);
+    }
+  }
+}
+
 // Where a test net comes from: a definition in the solver, or a file.
 struct NetSource {
   const NetParameter* definition;
@@ -240,15 +254,13 @@ void Solver<Dtype>::DisplayTraining() {
                                      << "s/" << param_.display() << " iters), loss = " << smoothed_loss_;
   iteration_timer_.Start();
   iterations_last_ = iter_;
-  int index = 0;
-  for (size_t j = 0; j < net_->output_blobs().size(); ++j) {
-    const Blob<Dtype>& blob = *net_->output_blobs()[j];
-    const int blob_id = net_->output_blob_indices()[j];
-    const Dtype* values = blob.cpu_data();
-    for (int k = 0; k < blob.count(); ++k) {
-      LogOutput("Train", index++, net_->blob_names()[blob_id], values[k], net_->blob_loss_weights()[blob_id]);
-    }
-  }
+  LogOutputs("Train", *net_);
+}
+
+template <typename Dtype>
+void Solver<Dtype>::DisplayOutputBlobs(const int net_id) {
+  CHECK(net_id >= 0 && net_id < static_cast<int>(test_nets_.size())) << "there is no test net " << net_id;
+  LogOutputs("Test", *test_nets_[net_id]);
 }
 
 template <typename Dtype>

@@ -46,6 +46,9 @@ class BatchNormLayer : public Layer<Dtype> {
   Dtype moving_average_fraction_ = 0;
   int channels_ = 0;
   Dtype eps_ = 0;
+  /// For subclasses: ones for the items and for the elements of a channel, and room of N x channels and of
+  /// the bottom's shape.
+  Blob<Dtype> batch_sum_multiplier_, spatial_sum_multiplier_, num_by_chans_, temp_;
 
  private:
   /// Those of the moving sums into mean_ and variance_.

@@ -25,6 +25,8 @@ class BinaryConvolutionLayer : public ConvolutionLayer<Dtype> {
  public:
   explicit BinaryConvolutionLayer(const LayerParameter& param) : ConvolutionLayer<Dtype>(param) {}
 
+  void LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
+
   const char* type() const override { return "BinaryConvolution"; }
 
  protected:
@@ -38,6 +40,8 @@ class BinaryConvolutionLayer : public ConvolutionLayer<Dtype> {
   /// Alpha of each output, and B, as of the last forward pass.
   Blob<Dtype> alphas_;
   Blob<Dtype> binary_weights_;
+  /// For subclasses: as many ones as an output has weights.
+  Blob<Dtype> weight_sum_multiplier_;
 };
 
 }  // namespace caffe

@@ -40,6 +40,8 @@ class BinaryInnerProductLayer : public InnerProductLayer<Dtype> {
   /// Alpha of each output, and B, as of the last forward pass.
   Blob<Dtype> alphas_;
   Blob<Dtype> binary_weights_;
+  /// For subclasses: as many ones as an output has weights, and room for a number for each output.
+  Blob<Dtype> weight_sum_multiplier_, filter_means_;
 };
 
 }  // namespace caffe

@@ -37,6 +37,8 @@ class ContrastiveLossLayer : public LossLayer<Dtype> {
   /// a - b, and its squared length for each pair.
   Blob<Dtype> diff_;
   Blob<Dtype> dist_sq_;
+  /// For subclasses: room of the features' shape, and as many ones as a pair has features.
+  Blob<Dtype> diff_sq_, summer_vec_;
 };
 
 }  // namespace caffe

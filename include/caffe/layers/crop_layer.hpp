@@ -34,11 +34,13 @@ class CropLayer : public Layer<Dtype> {
 
   /// Where the cut begins on each axis of the bottom.
   Blob<int> offsets;
+  /// How far apart neighbours on each axis lie in the bottom and in the top.
+  Blob<int> src_strides_, dest_strides_;
 
  private:
   /// Calls body(i, j, n) for each run of n elements that lie together, at i in the bottom and j in the top.
   template <typename Body>
-  void ForRuns(const Blob<Dtype>& bottom, const Blob<Dtype>& top, Body body) const;
+  void ForRuns(const Blob<Dtype>& top, Body body) const;
 };
 
 }  // namespace caffe

@@ -39,6 +39,8 @@ class EmbedLayer : public Layer<Dtype> {
   /// Number of indices, rows and elements of a row.
   int M_ = 0, K_ = 0, N_ = 0;
   bool bias_term_ = false;
+  /// For subclasses: M_ ones.
+  Blob<Dtype> bias_multiplier_;
 };
 
 }  // namespace caffe

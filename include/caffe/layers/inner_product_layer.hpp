@@ -51,6 +51,8 @@ class InnerProductLayer : public Layer<Dtype> {
   int N_ = 0;  ///< outputs of a row
   bool bias_term_ = false;
   bool transpose_ = false;
+  /// For subclasses: M_ ones.
+  Blob<Dtype> bias_multiplier_;
 };
 
 }  // namespace caffe

@@ -5,6 +5,10 @@
 
 #include "caffe/blob.hpp"
 #include "caffe/layer.hpp"
+#include "caffe/layers/eltwise_layer.hpp"
+#include "caffe/layers/pooling_layer.hpp"
+#include "caffe/layers/power_layer.hpp"
+#include "caffe/layers/split_layer.hpp"
 #include "caffe/proto/caffe.pb.h"
 
 namespace caffe {
@@ -46,8 +50,27 @@ class LRNLayer : public Layer<Dtype> {
   int size_ = 0, pre_pad_ = 0;
   Dtype alpha_ = 0, beta_ = 0, k_ = 0;
   int num_ = 0, channels_ = 0, height_ = 0, width_ = 0;
-  /// k + alpha / n sum of x^2.
+  /// Across channels: k + alpha / n sum of x^2.
   Blob<Dtype> scale_;
+  /// Within a channel: x and its square from a copy each, the square's mean over the window, (1 + alpha mean)
+  /// to the power of -beta, and the product of that with x.
+  shared_ptr<SplitLayer<Dtype>> split_layer_;
+  vector<Blob<Dtype>*> split_top_vec_;
+  shared_ptr<PowerLayer<Dtype>> square_layer_;
+  Blob<Dtype> square_input_, square_output_;
+  vector<Blob<Dtype>*> square_bottom_vec_, square_top_vec_;
+  shared_ptr<PoolingLayer<Dtype>> pool_layer_;
+  Blob<Dtype> pool_output_;
+  vector<Blob<Dtype>*> pool_top_vec_;
+  shared_ptr<PowerLayer<Dtype>> power_layer_;
+  Blob<Dtype> power_output_;
+  vector<Blob<Dtype>*> power_top_vec_;
+  shared_ptr<EltwiseLayer<Dtype>> product_layer_;
+  Blob<Dtype> product_input_;
+  vector<Blob<Dtype>*> product_bottom_vec_;
+
+ private:
+  void SetUpWithinChannel(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top);
 };
 
 }  // namespace caffe

@@ -38,6 +38,8 @@ class MVNLayer : public Layer<Dtype> {
   /// The standard deviation plus eps, or 1 without normalize_variance.
   Blob<Dtype> variance_;
   Dtype eps_ = 0;
+  /// For subclasses: room of the bottom's shape, and as many ones as a mean is of.
+  Blob<Dtype> temp_, sum_multiplier_;
 
  private:
   /// The bottom as one channel for each mean.

@@ -33,6 +33,8 @@ class PReLULayer : public NeuronLayer<Dtype> {
   bool channel_shared_ = false;
   /// The bottom before it was overwritten in place.
   Blob<Dtype> bottom_memory_;
+  /// For subclasses: as many ones as an item has elements, and room for as many numbers.
+  Blob<Dtype> multiplier_, backward_buff_;
 };
 
 }  // namespace caffe

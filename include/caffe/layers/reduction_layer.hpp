@@ -38,6 +38,8 @@ class ReductionLayer : public Layer<Dtype> {
   int axis_ = 0;
   /// How many numbers come out, and how many go into each.
   int num_ = 0, dim_ = 0;
+  /// For subclasses: dim_ ones, for sums and means.
+  Blob<Dtype> sum_multiplier_;
 
  private:
   /// Calls body(f) with the function whose values the operation adds up.

@@ -42,6 +42,13 @@ class ScaleLayer : public Layer<Dtype> {
   int outer_dim_ = 0, scale_dim_ = 0, inner_dim_ = 0;
   /// Index of the bias among the parameters; -1 without one.
   int bias_param_id_ = -1;
+  /// Has the bias, which is one of this layer's parameters; multiplying and adding are one pass all the same.
+  shared_ptr<Layer<Dtype>> bias_layer_;
+  vector<Blob<Dtype>*> bias_bottom_vec_;
+  vector<bool> bias_propagate_down_;
+  /// For subclasses: ones for the items and for the elements that share a factor, and room for a number for
+  /// each factor of each item.
+  Blob<Dtype> sum_multiplier_, sum_result_;
 };
 
 }  // namespace caffe

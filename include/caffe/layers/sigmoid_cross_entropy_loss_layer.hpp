@@ -5,6 +5,7 @@
 
 #include "caffe/blob.hpp"
 #include "caffe/layers/loss_layer.hpp"
+#include "caffe/layers/sigmoid_layer.hpp"
 #include "caffe/proto/caffe.pb.h"
 
 namespace caffe {
@@ -40,6 +41,10 @@ class SigmoidCrossEntropyLossLayer : public LossLayer<Dtype> {
   int outer_num_ = 0, inner_num_ = 0;
   bool has_ignore_label_ = false;
   int ignore_label_ = 0;
+  /// Makes the probabilities, from which the gradient follows.
+  shared_ptr<SigmoidLayer<Dtype>> sigmoid_layer_;
+  shared_ptr<Blob<Dtype>> sigmoid_output_;
+  vector<Blob<Dtype>*> sigmoid_bottom_vec_, sigmoid_top_vec_;
 };
 
 }  // namespace caffe

@@ -31,6 +31,10 @@ class SoftmaxLayer : public Layer<Dtype> {
   int outer_num_ = 0;
   int inner_num_ = 0;
   int softmax_axis_ = 0;
+  /// What belongs to all classes of a place, such as their largest value: the bottom's shape, with one class.
+  Blob<Dtype> scale_;
+  /// For subclasses: as many ones as there are classes.
+  Blob<Dtype> sum_multiplier_;
 };
 
 }  // namespace caffe

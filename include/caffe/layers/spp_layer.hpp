@@ -6,6 +6,10 @@
 
 #include "caffe/blob.hpp"
 #include "caffe/layer.hpp"
+#include "caffe/layers/concat_layer.hpp"
+#include "caffe/layers/flatten_layer.hpp"
+#include "caffe/layers/pooling_layer.hpp"
+#include "caffe/layers/split_layer.hpp"
 #include "caffe/proto/caffe.pb.h"
 
 namespace caffe {
@@ -39,15 +43,39 @@ class SPPLayer : public Layer<Dtype> {
                                          const SPPParameter spp_param);
 
   int pyramid_height_ = 0;
+  int num_ = 0, channels_ = 0;
   int bottom_h_ = 0, bottom_w_ = 0;
+  /// Of the last level.
+  int kernel_h_ = 0, kernel_w_ = 0;
+  int pad_h_ = 0, pad_w_ = 0;
+  bool reshaped_first_time_ = false;
+
+  /// A copy of the bottom for each level, which is pooled and flattened; the results follow one another. A
+  /// pyramid of one level is the pooling alone.
+  shared_ptr<SplitLayer<Dtype>> split_layer_;
+  vector<Blob<Dtype>*> split_top_vec_;
+  vector<vector<Blob<Dtype>*>*> pooling_bottom_vecs_;
+  vector<shared_ptr<PoolingLayer<Dtype>>> pooling_layers_;
+  vector<vector<Blob<Dtype>*>*> pooling_top_vecs_;
+  vector<Blob<Dtype>*> pooling_outputs_;
+  vector<FlattenLayer<Dtype>*> flatten_layers_;
+  vector<vector<Blob<Dtype>*>*> flatten_top_vecs_;
+  vector<Blob<Dtype>*> flatten_outputs_;
+  vector<Blob<Dtype>*> concat_bottom_vec_;
+  shared_ptr<ConcatLayer<Dtype>> concat_layer_;
 
  private:
-  /// A pooling and the blobs between it and the bottom (whose data it shares) and the top.
+  /// Owns what the vectors above point to for a level.
   struct Level {
-    shared_ptr<Layer<Dtype>> pooling;
-    Blob<Dtype> bottom, pooled;
+    explicit Level(const LayerParameter& flatten_param) : flatten(flatten_param) {}
+    Blob<Dtype> copy, pooled, flat;
+    vector<Blob<Dtype>*> pooling_bottom{&copy}, pooling_top{&pooled}, flatten_top{&flat};
+    FlattenLayer<Dtype> flatten;
   };
   vector<std::unique_ptr<Level>> levels_;
+
+  void SetUpLevels(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top);
+  shared_ptr<PoolingLayer<Dtype>> MakePooling(int level, int height, int width);
 };
 
 }  // namespace caffe

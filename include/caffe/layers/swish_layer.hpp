@@ -5,6 +5,7 @@
 
 #include "caffe/blob.hpp"
 #include "caffe/layers/neuron_layer.hpp"
+#include "caffe/layers/sigmoid_layer.hpp"
 #include "caffe/proto/caffe.pb.h"
 
 namespace caffe {
@@ -14,6 +15,7 @@ template <typename Dtype>
 class SwishLayer : public NeuronLayer<Dtype> {
  public:
   explicit SwishLayer(const LayerParameter& param) : NeuronLayer<Dtype>(param) {}
+  void LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
   void Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
 
   const char* type() const override { return "Swish"; }
@@ -26,8 +28,10 @@ class SwishLayer : public NeuronLayer<Dtype> {
   void Backward_gpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
                     const vector<Blob<Dtype>*>& bottom) override;
 
-  /// sigmoid(beta x), which the gradient needs.
-  Blob<Dtype> sigmoid_output_;
+  /// Makes sigmoid(beta x), which the gradient needs, too.
+  shared_ptr<SigmoidLayer<Dtype>> sigmoid_layer_;
+  shared_ptr<Blob<Dtype>> sigmoid_input_, sigmoid_output_;
+  vector<Blob<Dtype>*> sigmoid_bottom_vec_, sigmoid_top_vec_;
 };
 
 }  // namespace caffe

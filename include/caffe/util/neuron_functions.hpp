@@ -125,12 +125,10 @@ struct DropoutFunction {
   CAFFE_HOST_DEVICE Dtype operator()(Dtype x, unsigned int kept) const { return x * kept * scale; }
 };
 
-/// x sigmoid(beta x), by the value of the sigmoid.
+/// Of y = x sigmoid(beta x), by y and the value of the sigmoid.
 template <typename Dtype>
-struct SwishFunction {
+struct SwishGradient {
   Dtype beta;
-  CAFFE_HOST_DEVICE Dtype Gate(Dtype x) const { return SigmoidFunction<Dtype>().Forward(beta * x); }
-  CAFFE_HOST_DEVICE Dtype Forward(Dtype x, Dtype gate) const { return x * gate; }
   CAFFE_HOST_DEVICE Dtype Derivative(Dtype y, Dtype gate) const { return beta * y + gate * (1 - beta * y); }
 };
 

@@ -4,6 +4,7 @@
 
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/normalize_channels.hpp"
+#include "caffe/util/ones.hpp"
 
 namespace caffe {
 
@@ -51,6 +52,11 @@ void BatchNormLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const ve
   mean_.Reshape({channels_});
   variance_.Reshape({channels_});
   x_norm_.ReshapeLike(*bottom[0]);
+  const ChannelExtent extent = ExtentOf(*bottom[0], channels_);
+  ReshapeOnes({static_cast<int>(extent.outer)}, &batch_sum_multiplier_);
+  ReshapeOnes({static_cast<int>(extent.inner)}, &spatial_sum_multiplier_);
+  num_by_chans_.Reshape({static_cast<int>(extent.outer * extent.channels)});
+  temp_.ReshapeLike(*bottom[0]);
 }
 
 template <typename Dtype>

@@ -1,8 +1,16 @@
 #include "caffe/layers/binary_conv_layer.hpp"
 
 #include "caffe/util/binarize.hpp"
+#include "caffe/util/ones.hpp"
 
 namespace caffe {
+
+template <typename Dtype>
+void BinaryConvolutionLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bottom,
+                                               const vector<Blob<Dtype>*>& top) {
+  ConvolutionLayer<Dtype>::LayerSetUp(bottom, top);
+  ReshapeOnes({this->blobs_[0]->count(1)}, &weight_sum_multiplier_);
+}
 
 template <typename Dtype>
 void BinaryConvolutionLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom,

@@ -1,6 +1,7 @@
 #include "caffe/layers/binary_inner_product_layer.hpp"
 
 #include "caffe/util/binarize.hpp"
+#include "caffe/util/ones.hpp"
 
 namespace caffe {
 
@@ -12,6 +13,8 @@ void BinaryInnerProductLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bott
          "weights as "
          "num_output x inputs";
   InnerProductLayer<Dtype>::LayerSetUp(bottom, top);
+  ReshapeOnes({this->K_}, &weight_sum_multiplier_);
+  filter_means_.Reshape({this->N_});
 }
 
 template <typename Dtype>

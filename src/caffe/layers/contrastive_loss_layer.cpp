@@ -2,6 +2,7 @@
 
 #include "caffe/util/contrastive.hpp"
 #include "caffe/util/math_functions.hpp"
+#include "caffe/util/ones.hpp"
 
 namespace caffe {
 
@@ -15,6 +16,8 @@ void ContrastiveLossLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom,
   CheckOneLabelEach(*bottom[0], *bottom[2]);
   diff_.ReshapeLike(*bottom[0]);
   dist_sq_.Reshape({bottom[0]->shape(0)});
+  diff_sq_.ReshapeLike(*bottom[0]);
+  ReshapeOnes({bottom[0]->count(1)}, &summer_vec_);
 }
 
 template <typename Dtype>

@@ -23,6 +23,7 @@ void CropLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const vector<
   vector<int> shape = bottom[0]->shape();
   offsets.Reshape(vector<int>(1, num_axes));
   int* offset = offsets.mutable_cpu_data();
+  for (Blob<int>* strides : {&src_strides_, &dest_strides_}) strides->Reshape(vector<int>(1, num_axes));
   for (int axis = 0; axis < num_axes; ++axis) {
     offset[axis] = 0;
     if (axis < first_cut) continue;
@@ -36,23 +37,27 @@ void CropLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const vector<
     offset[axis] = static_cast<int>(start);
   }
   top[0]->Reshape(shape);
+  for (int axis = 0; axis < num_axes; ++axis) {
+    src_strides_.mutable_cpu_data()[axis] = bottom[0]->count(axis + 1);
+    dest_strides_.mutable_cpu_data()[axis] = top[0]->count(axis + 1);
+  }
 }
 
 template <typename Dtype>
 template <typename Body>
-void CropLayer<Dtype>::ForRuns(const Blob<Dtype>& bottom, const Blob<Dtype>& top, Body body) const {
+void CropLayer<Dtype>::ForRuns(const Blob<Dtype>& top, Body body) const {
   const int last = top.num_axes() - 1;
   const int run = top.shape(last);
   if (top.count() == 0) return;
   const int* offset = offsets.cpu_data();
+  const int* stride = src_strides_.cpu_data();
   ParallelFor(top.count() / run, kElementGrain / run + 1, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       // The run's indices in the top, from the last axis but one to the first, make its place in the bottom.
-      int64_t rest = r, stride = bottom.shape(last), place = offset[last];
+      int64_t rest = r, place = offset[last];
       for (int axis = last - 1; axis >= 0; --axis) {
-        place += (rest % top.shape(axis) + offset[axis]) * stride;
+        place += (rest % top.shape(axis) + offset[axis]) * stride[axis];
         rest /= top.shape(axis);
-        stride *= bottom.shape(axis);
       }
       body(place, r * run, run);
     }
@@ -63,7 +68,7 @@ template <typename Dtype>
 void CropLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
   const Dtype* x = bottom[0]->cpu_data();
   Dtype* y = top[0]->mutable_cpu_data();
-  ForRuns(*bottom[0], *top[0], [=](int64_t i, int64_t j, int n) { caffe_copy(n, x + i, y + j); });
+  ForRuns(*top[0], [=](int64_t i, int64_t j, int n) { caffe_copy(n, x + i, y + j); });
 }
 
 template <typename Dtype>
@@ -76,7 +81,7 @@ void CropLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const vecto
   if (!propagate_down[0]) return;
   const Dtype* dy = top[0]->cpu_diff();
   Dtype* dx = bottom[0]->mutable_cpu_diff();
-  ForRuns(*bottom[0], *top[0], [=](int64_t i, int64_t j, int n) { caffe_copy(n, dy + j, dx + i); });
+  ForRuns(*top[0], [=](int64_t i, int64_t j, int n) { caffe_copy(n, dy + j, dx + i); });
 }
 
 #ifdef CPU_ONLY

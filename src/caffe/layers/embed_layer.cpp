@@ -5,6 +5,7 @@
 #include "caffe/filler.hpp"
 #include "caffe/util/item_index.hpp"
 #include "caffe/util/math_functions.hpp"
+#include "caffe/util/ones.hpp"
 
 namespace caffe {
 
@@ -43,6 +44,7 @@ void EmbedLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const vector
   vector<int> shape = bottom[0]->shape();
   shape.push_back(N_);
   top[0]->Reshape(shape);
+  ReshapeOnes({M_}, &bias_multiplier_);
 }
 
 template <typename Dtype>

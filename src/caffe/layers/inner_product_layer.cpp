@@ -5,6 +5,7 @@
 
 #include "caffe/filler.hpp"
 #include "caffe/util/math_functions.hpp"
+#include "caffe/util/ones.hpp"
 #include "caffe/util/parallel_for.hpp"
 
 namespace caffe {
@@ -53,6 +54,7 @@ void InnerProductLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const
   vector<int> top_shape(bottom[0]->shape().begin(), bottom[0]->shape().begin() + axis);
   top_shape.push_back(N_);
   top[0]->Reshape(top_shape);
+  ReshapeOnes({M_}, &bias_multiplier_);
 }
 
 template <typename Dtype>

@@ -2,34 +2,23 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 
+#include "caffe/util/inner_layer.hpp"
 #include "caffe/util/parallel_for.hpp"
 
 namespace caffe {
 
 namespace {
 
-// out(h, w) = the sum of in over the size x size window around (h, w), zero outside.
-template <typename Dtype>
-void WindowSum(const Dtype* in, int height, int width, int size, int before, Dtype* rows, Dtype* out) {
-  const auto slide = [size, before](const Dtype* from, int length, int stride, Dtype* to) {
-    for (int i = 0; i < length; ++i) {
-      Dtype sum = 0;
-      for (int j = std::max(i - before, 0); j < std::min(i - before + size, length); ++j)
-        sum += from[j * stride];
-      to[i * stride] = sum;
-    }
-  };
-  for (int h = 0; h < height; ++h) slide(in + h * width, width, 1, rows + h * width);
-  for (int w = 0; w < width; ++w) slide(rows + w, height, width, out + w);
-}
-
 int64_t Grain(int64_t elements) { return kElementGrain / (16 * std::max<int64_t>(elements, 1)) + 1; }
 
 }  // namespace
 
 template <typename Dtype>
-void LRNLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>&, const vector<Blob<Dtype>*>&) {
+void LRNLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
+  CHECK_EQ(bottom[0]->num_axes(), 4) << "the bottom must have 4 axes (N x C x H x W), not "
+                                     << bottom[0]->shape_string();
   const LRNParameter& param = this->layer_param_.lrn_param();
   size_ = param.local_size();
   CHECK(size_ > 0 && size_ % 2 == 1) << "lrn_param.local_size must be odd and positive, not " << size_;
@@ -37,6 +26,47 @@ void LRNLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>&, const vector<Blob<
   alpha_ = param.alpha();
   beta_ = param.beta();
   k_ = param.k();
+  if (param.norm_region() == LRNParameter_NormRegion_WITHIN_CHANNEL) SetUpWithinChannel(bottom, top);
+}
+
+template <typename Dtype>
+void LRNLayer<Dtype>::SetUpWithinChannel(const vector<Blob<Dtype>*>& bottom,
+                                         const vector<Blob<Dtype>*>& top) {
+  const auto part = [this](const char* type, const char* name) {
+    return InnerLayer(this->layer_param_, type, name);
+  };
+  split_top_vec_ = {&product_input_, &square_input_};
+  split_layer_ = std::make_shared<SplitLayer<Dtype>>(part("Split", "copies"));
+  split_layer_->SetUp(bottom, split_top_vec_);
+
+  LayerParameter square = part("Power", "squares");
+  square.mutable_power_param()->set_power(2);
+  square_bottom_vec_ = {&square_input_};
+  square_top_vec_ = {&square_output_};
+  square_layer_ = std::make_shared<PowerLayer<Dtype>>(square);
+  square_layer_->SetUp(square_bottom_vec_, square_top_vec_);
+
+  LayerParameter pool = part("Pooling", "means");
+  pool.mutable_pooling_param()->set_pool(PoolingParameter_PoolMethod_AVE);
+  pool.mutable_pooling_param()->set_kernel_size(size_);
+  pool.mutable_pooling_param()->set_pad(pre_pad_);
+  pool_top_vec_ = {&pool_output_};
+  pool_layer_ = std::make_shared<PoolingLayer<Dtype>>(pool);
+  pool_layer_->SetUp(square_top_vec_, pool_top_vec_);
+
+  LayerParameter power = part("Power", "factors");
+  power.mutable_power_param()->set_power(-beta_);
+  power.mutable_power_param()->set_scale(alpha_);
+  power.mutable_power_param()->set_shift(1);
+  power_top_vec_ = {&power_output_};
+  power_layer_ = std::make_shared<PowerLayer<Dtype>>(power);
+  power_layer_->SetUp(pool_top_vec_, power_top_vec_);
+
+  LayerParameter product = part("Eltwise", "product");
+  product.mutable_eltwise_param()->set_operation(EltwiseParameter_EltwiseOp_PROD);
+  product_bottom_vec_ = {&product_input_, &power_output_};
+  product_layer_ = std::make_shared<EltwiseLayer<Dtype>>(product);
+  product_layer_->SetUp(product_bottom_vec_, top);
 }
 
 template <typename Dtype>
@@ -47,8 +77,16 @@ void LRNLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const vector<B
   channels_ = bottom[0]->channels();
   height_ = bottom[0]->height();
   width_ = bottom[0]->width();
-  top[0]->ReshapeLike(*bottom[0]);
-  scale_.ReshapeLike(*bottom[0]);
+  if (!product_layer_) {
+    top[0]->ReshapeLike(*bottom[0]);
+    scale_.ReshapeLike(*bottom[0]);
+    return;
+  }
+  split_layer_->Reshape(bottom, split_top_vec_);
+  square_layer_->Reshape(square_bottom_vec_, square_top_vec_);
+  pool_layer_->Reshape(square_top_vec_, pool_top_vec_);
+  power_layer_->Reshape(pool_top_vec_, power_top_vec_);
+  product_layer_->Reshape(product_bottom_vec_, top);
 }
 
 template <typename Dtype>
@@ -133,51 +171,21 @@ void LRNLayer<Dtype>::CrossChannelBackward_cpu(const vector<Blob<Dtype>*>& top, 
 template <typename Dtype>
 void LRNLayer<Dtype>::WithinChannelForward(const vector<Blob<Dtype>*>& bottom,
                                            const vector<Blob<Dtype>*>& top) {
-  const int64_t plane = static_cast<int64_t>(height_) * width_;
-  const Dtype* bottom_data = bottom[0]->cpu_data();
-  Dtype* top_data = top[0]->mutable_cpu_data();
-  Dtype* scale_data = scale_.mutable_cpu_data();
-  const Dtype alpha_over_size = alpha_ / (static_cast<Dtype>(size_) * size_);
-  ParallelFor(static_cast<int64_t>(num_) * channels_, Grain(plane), [=](int64_t begin, int64_t end) {
-    vector<Dtype> square(plane), rows(plane);
-    for (int64_t p = begin; p < end; ++p) {
-      const Dtype* x = bottom_data + p * plane;
-      Dtype* scale = scale_data + p * plane;
-      for (int64_t i = 0; i < plane; ++i) square[i] = x[i] * x[i];
-      WindowSum(square.data(), height_, width_, size_, pre_pad_, rows.data(), scale);
-      for (int64_t i = 0; i < plane; ++i) {
-        scale[i] = 1 + alpha_over_size * scale[i];
-        top_data[p * plane + i] = x[i] * std::pow(scale[i], -beta_);
-      }
-    }
-  });
+  split_layer_->Forward(bottom, split_top_vec_);
+  square_layer_->Forward(square_bottom_vec_, square_top_vec_);
+  pool_layer_->Forward(square_top_vec_, pool_top_vec_);
+  power_layer_->Forward(pool_top_vec_, power_top_vec_);
+  product_layer_->Forward(product_bottom_vec_, top);
 }
 
 template <typename Dtype>
 void LRNLayer<Dtype>::WithinChannelBackward(const vector<Blob<Dtype>*>& top, const vector<bool>&,
                                             const vector<Blob<Dtype>*>& bottom) {
-  const int64_t plane = static_cast<int64_t>(height_) * width_;
-  const Dtype* bottom_data = bottom[0]->cpu_data();
-  const Dtype* top_data = top[0]->cpu_data();
-  const Dtype* top_diff = top[0]->cpu_diff();
-  const Dtype* scale_data = scale_.cpu_data();
-  Dtype* bottom_diff = bottom[0]->mutable_cpu_diff();
-  const Dtype factor = 2 * alpha_ * beta_ / (static_cast<Dtype>(size_) * size_);
-  ParallelFor(static_cast<int64_t>(num_) * channels_, Grain(plane), [=](int64_t begin, int64_t end) {
-    vector<Dtype> ratio(plane), rows(plane), sum(plane);
-    for (int64_t p = begin; p < end; ++p) {
-      const int64_t start = p * plane;
-      for (int64_t i = 0; i < plane; ++i) {
-        ratio[i] = top_diff[start + i] * top_data[start + i] / scale_data[start + i];
-      }
-      // An odd window is symmetric: position i lies in the windows of those in its own.
-      WindowSum(ratio.data(), height_, width_, size_, pre_pad_, rows.data(), sum.data());
-      for (int64_t i = 0; i < plane; ++i) {
-        const int64_t at = start + i;
-        bottom_diff[at] = top_diff[at] * std::pow(scale_data[at], -beta_) - factor * bottom_data[at] * sum[i];
-      }
-    }
-  });
+  product_layer_->Backward(top, {true, true}, product_bottom_vec_);
+  power_layer_->Backward(power_top_vec_, {true}, pool_top_vec_);
+  pool_layer_->Backward(pool_top_vec_, {true}, square_top_vec_);
+  square_layer_->Backward(square_top_vec_, {true}, square_bottom_vec_);
+  split_layer_->Backward(split_top_vec_, {true}, bottom);
 }
 
 #ifdef CPU_ONLY

@@ -4,6 +4,7 @@
 
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/normalize_channels.hpp"
+#include "caffe/util/ones.hpp"
 
 namespace caffe {
 
@@ -18,6 +19,8 @@ void MVNLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const vector<B
   variance_.Reshape(shape);
   if (top[0] != bottom[0]) top[0]->ReshapeLike(*bottom[0]);
   eps_ = param.eps();
+  temp_.ReshapeLike(*bottom[0]);
+  ReshapeOnes({bottom[0]->count(axes)}, &sum_multiplier_);
 }
 
 template <typename Dtype>

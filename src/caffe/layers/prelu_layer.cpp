@@ -6,6 +6,7 @@
 #include "caffe/util/channel_loops.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/neuron_functions.hpp"
+#include "caffe/util/ones.hpp"
 
 namespace caffe {
 
@@ -43,6 +44,8 @@ void PReLULayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const vector
   CHECK_GE(bottom[0]->num_axes(), 2) << "the bottom must have a channel axis (axis 1)";
   NeuronLayer<Dtype>::Reshape(bottom, top);
   if (bottom[0] == top[0]) bottom_memory_.ReshapeLike(*bottom[0]);
+  ReshapeOnes({bottom[0]->count(1)}, &multiplier_);
+  backward_buff_.Reshape({bottom[0]->count(1)});
 }
 
 template <typename Dtype>

@@ -4,6 +4,7 @@
 
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/neuron_functions.hpp"
+#include "caffe/util/ones.hpp"
 #include "caffe/util/parallel_for.hpp"
 #include "caffe/util/reduce.hpp"
 
@@ -57,6 +58,9 @@ void ReductionLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const ve
   dim_ = bottom[0]->count(axis_);
   coeff_ = param.coeff();
   if (op_ == ReductionParameter_ReductionOp_MEAN) coeff_ /= std::max(dim_, 1);
+  if (op_ == ReductionParameter_ReductionOp_MEAN || op_ == ReductionParameter_ReductionOp_SUM) {
+    ReshapeOnes({dim_}, &sum_multiplier_);
+  }
 }
 
 template <typename Dtype>

@@ -1,8 +1,13 @@
 #include "caffe/layers/scale_layer.hpp"
 
+#include <algorithm>
+
 #include "caffe/filler.hpp"
+#include "caffe/layer_factory.hpp"
 #include "caffe/util/broadcast_axes.hpp"
+#include "caffe/util/inner_layer.hpp"
 #include "caffe/util/math_functions.hpp"
+#include "caffe/util/ones.hpp"
 
 namespace caffe {
 
@@ -18,26 +23,33 @@ void MultiplyChannels(const ChannelExtent& extent, int first, int last, const Dt
 }  // namespace
 
 template <typename Dtype>
-void ScaleLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>&) {
+void ScaleLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
   const ScaleParameter& param = this->layer_param_.scale_param();
   const bool has_parameter = bottom.size() == 1;
   bias_param_id_ = param.bias_term() ? (has_parameter ? 1 : 0) : -1;
   const size_t num_blobs = has_parameter + param.bias_term();
-  if (this->blobs_.empty()) {
-    if (has_parameter) {
-      this->blobs_.push_back(
-          std::make_shared<Blob<Dtype>>(CoveredShape(*bottom[0], param.axis(), param.num_axes())));
-      FillerParameter one;
-      one.set_value(1);
-      FillBlob(param.has_filler() ? param.filler() : one, this->blobs_[0].get());
-    }
-    if (param.bias_term()) {
-      const Blob<Dtype>& scale = has_parameter ? *this->blobs_[0] : *bottom[1];
-      this->blobs_.push_back(std::make_shared<Blob<Dtype>>(scale.shape()));
-      FillBlob(param.bias_filler(), this->blobs_.back().get());
-    }
-  } else {
+  const bool saved = !this->blobs_.empty();
+  if (saved) {
     CHECK_EQ(this->blobs_.size(), num_blobs) << "the saved layer holds another number of parameters";
+  } else if (has_parameter) {
+    this->blobs_.push_back(
+        std::make_shared<Blob<Dtype>>(CoveredShape(*bottom[0], param.axis(), param.num_axes())));
+    FillerParameter one;
+    one.set_value(1);
+    FillBlob(param.has_filler() ? param.filler() : one, this->blobs_[0].get());
+  }
+  if (param.bias_term()) {
+    const Blob<Dtype>& scale = has_parameter ? *this->blobs_[0] : *bottom[1];
+    LayerParameter bias = InnerLayer(this->layer_param_, "Bias", "bias");
+    bias.mutable_bias_param()->set_axis(scale.num_axes() == 0 ? 0 : param.axis());
+    bias.mutable_bias_param()->set_num_axes(scale.num_axes());
+    *bias.mutable_bias_param()->mutable_filler() = param.bias_filler();
+    bias_layer_ = LayerRegistry<Dtype>::CreateLayer(bias);
+    bias_bottom_vec_ = {bottom[0]};
+    bias_propagate_down_ = {false};
+    if (saved) bias_layer_->blobs() = {this->blobs_[bias_param_id_]};
+    bias_layer_->SetUp(bias_bottom_vec_, top);
+    if (!saved) this->blobs_.push_back(bias_layer_->blobs()[0]);
   }
   this->param_propagate_down_.resize(this->blobs_.size(), true);
 }
@@ -50,14 +62,17 @@ void ScaleLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const vector
   outer_dim_ = extent.outer;
   scale_dim_ = extent.channels;
   inner_dim_ = extent.inner;
-  if (bias_param_id_ >= 0) {
-    CHECK_EQ(this->blobs_[bias_param_id_]->count(), scale_dim_) << "bias and scale must have the same shape";
-  }
   if (top[0] == bottom[0]) {
     temp_.ReshapeLike(*bottom[0]);
   } else {
     top[0]->ReshapeLike(*bottom[0]);
   }
+  if (bias_layer_) {
+    bias_bottom_vec_[0] = top[0];
+    bias_layer_->Reshape(bias_bottom_vec_, top);
+  }
+  ReshapeOnes({std::max(outer_dim_, inner_dim_)}, &sum_multiplier_);
+  sum_result_.Reshape({outer_dim_ * scale_dim_});
 }
 
 template <typename Dtype>

@@ -1,8 +1,9 @@
 #include "caffe/layers/sigmoid_cross_entropy_loss_layer.hpp"
 
 #include <cmath>
+#include <memory>
 
-#include "caffe/util/neuron_functions.hpp"
+#include "caffe/util/inner_layer.hpp"
 
 namespace caffe {
 
@@ -14,6 +15,12 @@ void SigmoidCrossEntropyLossLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>&
   has_ignore_label_ = param.has_ignore_label();
   ignore_label_ = param.ignore_label();
   normalization_ = LossNormalizationMode(param, LossParameter_NormalizationMode_BATCH_SIZE);
+  sigmoid_output_ = std::make_shared<Blob<Dtype>>();
+  sigmoid_bottom_vec_ = {bottom[0]};
+  sigmoid_top_vec_ = {sigmoid_output_.get()};
+  sigmoid_layer_ =
+      std::make_shared<SigmoidLayer<Dtype>>(InnerLayer(this->layer_param_, "Sigmoid", "probabilities"));
+  sigmoid_layer_->SetUp(sigmoid_bottom_vec_, sigmoid_top_vec_);
 }
 
 template <typename Dtype>
@@ -25,6 +32,7 @@ void SigmoidCrossEntropyLossLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bo
       << " and " << bottom[1]->shape_string();
   outer_num_ = bottom[0]->shape(0);
   inner_num_ = bottom[0]->count(1);
+  sigmoid_layer_->Reshape({bottom[0]}, sigmoid_top_vec_);
 }
 
 template <typename Dtype>
@@ -36,6 +44,8 @@ Dtype SigmoidCrossEntropyLossLayer<Dtype>::get_normalizer(LossParameter_Normaliz
 template <typename Dtype>
 void SigmoidCrossEntropyLossLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom,
                                                       const vector<Blob<Dtype>*>& top) {
+  sigmoid_bottom_vec_[0] = bottom[0];
+  sigmoid_layer_->Forward(sigmoid_bottom_vec_, sigmoid_top_vec_);
   const Dtype* x = bottom[0]->cpu_data();
   const Dtype* target = bottom[1]->cpu_data();
   Dtype loss = 0;
@@ -56,14 +66,13 @@ void SigmoidCrossEntropyLossLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*
                                                        const vector<Blob<Dtype>*>& bottom) {
   CHECK(!propagate_down[1]) << "targets have no gradient";
   if (!propagate_down[0]) return;
-  const Dtype* x = bottom[0]->cpu_data();
+  const Dtype* probability = sigmoid_output_->cpu_data();
   const Dtype* target = bottom[1]->cpu_data();
   Dtype* dx = bottom[0]->mutable_cpu_diff();
   const Dtype weight = top[0]->cpu_diff()[0] / normalizer_;
-  const SigmoidFunction<Dtype> sigmoid;
   for (int i = 0; i < bottom[0]->count(); ++i) {
     const bool ignored = has_ignore_label_ && static_cast<int>(target[i]) == ignore_label_;
-    dx[i] = ignored ? Dtype(0) : weight * (sigmoid.Forward(x[i]) - target[i]);
+    dx[i] = ignored ? Dtype(0) : weight * (probability[i] - target[i]);
   }
 }
 

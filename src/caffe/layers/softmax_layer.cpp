@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "caffe/util/ones.hpp"
 #include "caffe/util/parallel_for.hpp"
 
 namespace caffe {
@@ -22,6 +23,10 @@ void SoftmaxLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const vect
   if (top[0] != bottom[0]) top[0]->ReshapeLike(*bottom[0]);
   outer_num_ = bottom[0]->count(0, softmax_axis_);
   inner_num_ = bottom[0]->count(softmax_axis_ + 1);
+  vector<int> scale_shape = bottom[0]->shape();
+  scale_shape[softmax_axis_] = 1;
+  scale_.Reshape(scale_shape);
+  ReshapeOnes({bottom[0]->shape(softmax_axis_)}, &sum_multiplier_);
 }
 
 template <typename Dtype>
@@ -31,13 +36,15 @@ void SoftmaxLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const 
   const int channels = bottom[0]->shape(softmax_axis_);
   const int inner = inner_num_;
   if (channels == 0) return;
+  Dtype* scale = scale_.mutable_cpu_data();
   ParallelFor(outer_num_, Grain(static_cast<int64_t>(channels) * inner), [=](int64_t begin, int64_t end) {
-    vector<Dtype> largest(inner), sum(inner);
+    vector<Dtype> sum(inner);
     for (int64_t outer = begin; outer < end; ++outer) {
+      Dtype* largest = scale + outer * inner;
       const Dtype* item = x + outer * channels * inner;
       Dtype* out = y + outer * channels * inner;
       // Less the largest, no exponential overflows.
-      std::copy_n(item, inner, largest.begin());
+      std::copy_n(item, inner, largest);
       for (int c = 1; c < channels; ++c) {
         for (int i = 0; i < inner; ++i) largest[i] = std::max(largest[i], item[c * inner + i]);
       }
@@ -65,11 +72,12 @@ void SoftmaxLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const ve
   Dtype* dx = bottom[0]->mutable_cpu_diff();
   const int channels = top[0]->shape(softmax_axis_);
   const int inner = inner_num_;
+  Dtype* scale = scale_.mutable_cpu_data();
   ParallelFor(outer_num_, Grain(static_cast<int64_t>(channels) * inner), [=](int64_t begin, int64_t end) {
-    vector<Dtype> dot(inner);
     for (int64_t outer = begin; outer < end; ++outer) {
       const int64_t start = outer * channels * inner;
-      std::fill(dot.begin(), dot.end(), Dtype(0));
+      Dtype* dot = scale + outer * inner;
+      std::fill_n(dot, inner, Dtype(0));
       for (int c = 0; c < channels; ++c) {
         for (int i = 0; i < inner; ++i) dot[i] += y[start + c * inner + i] * dy[start + c * inner + i];
       }
