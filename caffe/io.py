@@ -6,8 +6,12 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from .proto import caffe_pb2
+
+#: The mean color, blue green red, of the ImageNet classification data (ILSVRC 2012), in [0, 255].
+IMAGENET_MEAN = (104.00698793, 116.66876762, 122.67891434)
 
 
 def blobproto_to_array(blob: caffe_pb2.BlobProto, return_diff: bool = False) -> np.ndarray:
@@ -207,6 +211,26 @@ def load_image(filename: str | os.PathLike, color: bool = True) -> np.ndarray:
     if image.shape[2] == 2:  # gray and opacity
         return np.tile(image[:, :, :1], (1, 1, 3))
     return np.ascontiguousarray(image[:, :, :3])
+
+
+def load_mean(filename: str | os.PathLike) -> np.ndarray:
+    """The mean in a .binaryproto file (of compute_image_mean), C x H x W, or what a .npy file holds.
+
+    Raises ValueError where the file holds none.
+    """
+    name = os.fspath(filename)
+    if name.endswith(".npy"):
+        return np.load(name)
+    with open(name, "rb") as file:
+        blob = caffe_pb2.BlobProto()
+        try:
+            blob.ParseFromString(file.read())
+            mean = blobproto_to_array(blob)
+        except (DecodeError, ValueError) as error:
+            raise ValueError(f"{name}: is no .binaryproto file of a mean image ({error})") from error
+    if mean.ndim < 3 or not mean.size:
+        raise ValueError(f"{name}: a mean image is C x H x W, not {mean.shape}")
+    return mean[0] if mean.ndim == 4 else mean
 
 
 def resize_image(im: np.ndarray, new_dims: Sequence[int], interp_order: int = 1) -> np.ndarray:

@@ -16,20 +16,14 @@ import numpy as np
 
 import caffe
 
-#: The mean color, blue green red, of the ImageNet classification data (ILSVRC 2012), in [0, 255].
-IMAGENET_MEAN = (104.00698793, 116.66876762, 122.67891434)
-
 
 def load_mean(file: str | None) -> np.ndarray | None:
     """The mean in a .npy or .binaryproto file; ImageNet's mean color where none is named; None for ''."""
     if file is None:
-        return np.array(IMAGENET_MEAN)
+        return np.array(caffe.io.IMAGENET_MEAN)
     if not file:
         return None
-    if file.endswith(".npy"):
-        return np.load(file)
-    with open(file, "rb") as stream:
-        return caffe.io.blobproto_to_array(caffe.proto.caffe_pb2.BlobProto.FromString(stream.read()))[0]
+    return caffe.io.load_mean(file)
 
 
 def numbers(text: str) -> list[int]:

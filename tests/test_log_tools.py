@@ -1,4 +1,4 @@
-"""parse_log and plot_log, run as a user runs them."""
+"""parse_log and caffe plot, run as a user runs them."""
 
 import csv
 import math
@@ -111,47 +111,47 @@ def test_what_is_wrong_is_one_line(folder):
     fails(run("parse_log", "noise", "out", cwd=folder), "noise", "no lines of a log")
     (folder / "other").write_text("I1231 23:59:58.000000  1234 caffe.cpp:197] Using CPU\n")
     fails(run("parse_log", "other", "out", cwd=folder), "other", "no outputs")
-    fails(run("plot_log", "none", "p.png", cwd=folder), "plot_log: ", "none")
-    fails(run("plot_log", "caffe.log", "p.gif", cwd=folder), "p.gif", ".png")
-    fails(run("plot_log", "caffe.log", "p.png", "-show", "los", cwd=folder), "'los'", "accuracy")
+    fails(run("plot", "none", cwd=folder), "caffe plot: ", "none")
+    fails(run("plot", "caffe.log", "-o", "p.gif", cwd=folder), "p.gif", ".png")
+    fails(run("plot", "caffe.log", "-o", "p.png", "-show", "los", cwd=folder), "'los'", "accuracy")
     assert not os.listdir(folder / "out")
 
 
 def plot(folder, *arguments):
     pytest.importorskip("matplotlib")
-    done = run("plot_log", *arguments, cwd=folder)
+    done = run("plot", *arguments, cwd=folder)
     assert done.returncode == 0, done.stderr
 
 
 def test_pictures(folder):
-    plot(folder, "caffe.log", "curves.png")
+    plot(folder, "caffe.log", "-o", "curves.png")
     assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
     (folder / "second").write_text(LOG)
-    plot(folder, "-x", "seconds", "caffe.log", "second", "curves.svg")
+    plot(folder, "-x", "seconds", "caffe.log", "second")
     assert "<svg" in (folder / "curves.svg").read_text()
 
 
 def test_chosen_curves(folder, monkeypatch):
     from caffe import cli
-    from caffe.cli import plot_log
+    from caffe.cli import plot as command
 
     drawn = {}
 
     def draw(curves, x, picture):
         drawn.update(curves=curves, x=x, picture=picture)
 
-    monkeypatch.setattr(plot_log, "draw", draw)
+    monkeypatch.setattr(command, "draw", draw)
     monkeypatch.chdir(folder)
-    assert cli.main(["plot_log", "caffe.log", "p.png"]) == 0
+    assert cli.main(["plot", "caffe.log", "-o", "p.png"]) == 0
     assert list(drawn["curves"]) == ["loss", "accuracy", "lr"]
     assert [line.label for line in drawn["curves"]["loss"]] == ["train", "test"]
     assert [line.label for line in drawn["curves"]["accuracy"]] == ["test"]
     assert len(drawn["curves"]["lr"]) == 1
     assert drawn["curves"]["accuracy"][0].points == [(0, 0.125), (100, 0.75)]
-    assert cli.main(["plot_log", "-show", "loss", "-part=test", "-x=seconds", "caffe.log", "p.png"]) == 0
+    assert cli.main(["plot", "-show", "loss", "-part=test", "-x=seconds", "caffe.log"]) == 0
     assert drawn["curves"]["loss"][0].points == [(0.5, 2.5), (6.5, 0.5)]
     assert len(drawn["curves"]["loss"]) == 1
-    assert cli.main(["plot_log", "-show", "accuracy", "-part", "train", "caffe.log", "p.png"]) == 1
+    assert cli.main(["plot", "-show", "accuracy", "-part", "train", "caffe.log"]) == 1
 
 
 @pytest.mark.parametrize("kind", range(8))
@@ -173,6 +173,6 @@ def test_plots_by_caffes_kinds(root, folder, kind):
 def test_plots_say_what_they_need(folder):
     (folder / "matplotlib.py").write_text("raise ImportError('not here')")
     done = run(
-        "plot_log", "caffe.log", "p.png", cwd=folder, PYTHONPATH=f"{folder}:{environment()['PYTHONPATH']}"
+        "plot", "caffe.log", "-o", "p.png", cwd=folder, PYTHONPATH=f"{folder}:{environment()['PYTHONPATH']}"
     )
     fails(done, "pip install matplotlib")

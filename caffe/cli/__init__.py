@@ -19,7 +19,13 @@ COMMANDS = {
     "train": "train a net or finetune it",
     "test": "score a net on its test data",
     "time": "time a net layer by layer",
+    "classify": "say what is on images",
     "binarize": "make a trained net's deploy nets, with binary layers and with binarized weights",
+    "summary": "list a net's layers with shapes, parameters, work and memory",
+    "inspect": "list the parameters in a file of weights, with their ranges and levels",
+    "draw": "draw a net as a graph (PNG, SVG, PDF)",
+    "plot": "draw the curves of trainings' logs (PNG, SVG, PDF)",
+    "completion": "write what completes commands and flags in bash, zsh or fish",
     "device_query": "show the GPUs",
 }
 
@@ -34,7 +40,6 @@ TOOLS = {
     "upgrade_net_proto_binary": "bring a .caffemodel to today's format",
     "upgrade_solver_proto_text": "bring a solver's definition to today's format",
     "parse_log": "make tables (CSV) of a training's log",
-    "plot_log": "draw the curves of trainings' logs (PNG, SVG, PDF)",
 }
 
 
@@ -109,10 +114,11 @@ def _without_command(arguments: list[str]) -> int:
 
         print(f"caffe {__version__}")
         return 0
-    print(
-        f"caffe: unknown command {arguments[0]!r}; the commands are {', '.join([*COMMANDS, *TOOLS])}",
-        file=sys.stderr,
-    )
+    from .flags import did_you_mean
+
+    known = [*COMMANDS, *TOOLS]
+    hint = did_you_mean(arguments[0], known) or f"; the commands are {', '.join(known)}"
+    print(f"caffe: unknown command {arguments[0]!r}{hint}", file=sys.stderr)
     return 1
 
 
@@ -125,6 +131,7 @@ def _usage() -> str:
         "examples:\n"
         "  caffe train -solver solver.prototxt -cpu\n"
         "  caffe test -model train_val.prototxt -weights net.caffemodel -iterations 100\n"
+        "  caffe classify cat.jpg -model deploy.prototxt -weights net.caffemodel -labels synset_words.txt\n"
         "  caffe binarize -model train_val.prototxt -weights net.caffemodel -out deploy"
     )
 

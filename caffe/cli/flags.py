@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import sys
+import types
 from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
@@ -36,6 +38,33 @@ _IGNORED_SWITCHES = ("logtostderr", "alsologtostderr", "colorlogtostderr")
 _IGNORED_VALUES = ("stderrthreshold", "v", "vmodule", "logbuflevel", "logbufsecs")
 
 
+# Arguments with which a command, in place of running, gives its parser away.
+_DESCRIBE: list[str] = []
+
+
+class _Described(Exception):
+    """Carries a command's parser."""
+
+    def __init__(self, parser: Parser):
+        super().__init__()
+        self.parser = parser
+
+
+def described(command: types.ModuleType) -> Parser:
+    """The parser of a command's or tool's module."""
+    try:
+        command.run(_DESCRIBE)
+    except _Described as made:
+        return made.parser
+    raise TypeError(f"{command.__name__} parses no flags")
+
+
+def did_you_mean(word: str, known: Iterable[str], before: str = "") -> str:
+    """ "; did you mean ...?" for a word near one of the known ones, else nothing."""
+    nearest = difflib.get_close_matches(word, list(dict.fromkeys(known)), n=1)
+    return f"; did you mean {before}{nearest[0]}?" if nearest else ""
+
+
 class Parser(argparse.ArgumentParser):
     """Takes flags as Caffe's tools do, and those of its logging library; what is wrong is one line."""
 
@@ -61,7 +90,27 @@ class Parser(argparse.ArgumentParser):
 
     def parse_all(self, arguments: Sequence[str]) -> argparse.Namespace:
         """Parses flags and arguments in whichever order."""
-        return self.parse_intermixed_args([self._without_truth(argument) for argument in arguments])
+        if arguments is _DESCRIBE:
+            raise _Described(self)
+        options, unknown = self.parse_known_intermixed_args(
+            [self._without_truth(argument) for argument in arguments]
+        )
+        for argument in unknown:
+            flag = argument.partition("=")[0]
+            if flag.startswith("-"):
+                self.error(f"unknown flag {flag}{self._nearest(flag)}")
+        if unknown:
+            self.error(f"unexpected argument {unknown[0]!r}")
+        return options
+
+    def _nearest(self, flag: str) -> str:
+        names = [
+            option.lstrip("-")
+            for action in self._actions
+            if action.help != argparse.SUPPRESS
+            for option in action.option_strings
+        ]
+        return did_you_mean(flag.lstrip("-"), names, "-")
 
     def _without_truth(self, argument: str) -> str:
         flag, equals, value = argument.partition("=")
@@ -110,6 +159,29 @@ def add_backend(argument_parser: argparse.ArgumentParser) -> None:
 def add_plugin(argument_parser: argparse.ArgumentParser) -> None:
     """The flag of the tools that make nets."""
     argument_parser.add_argument("-plugin", "--plugin", **_FLAGS["plugin"])
+
+
+def add_input(argument_parser: argparse.ArgumentParser) -> None:
+    """The flag of the commands that make nets without their data."""
+    argument_parser.add_argument(
+        "-input",
+        "--input",
+        metavar="NAME:N,C,H,W",
+        action="append",
+        help="shape of an input, where data would tell it (repeatable)",
+    )
+
+
+def input_shapes(argument_parser: Parser, options: argparse.Namespace) -> dict[str, list[int]]:
+    """What -input says, by the inputs' names."""
+    shapes = {}
+    for given in options.input or []:
+        name, _, sizes = given.rpartition(":")
+        parts = comma_list(sizes)
+        if not name or not parts or not all(part.isdigit() and int(part) > 0 for part in parts):
+            argument_parser.error(f"-input takes a name and a shape, such as data:1,3,224,224, not {given!r}")
+        shapes[name] = [int(part) for part in parts]
+    return shapes
 
 
 def parse(

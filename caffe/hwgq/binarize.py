@@ -177,12 +177,7 @@ def _for_deployment(layer: caffe_pb2.LayerParameter) -> caffe_pb2.LayerParameter
     result.CopyFrom(layer)
     for field in TRAINING_FIELDS:
         result.ClearField(field)
-    for field, value in result.ListFields():
-        if field.message_type is None or getattr(value, "DESCRIPTOR", None) is None:
-            continue
-        for name in ("filler", "weight_filler", "bias_filler"):
-            if name in value.DESCRIPTOR.fields_by_name:
-                value.ClearField(name)
+    clear_fillers(result)
     if layer.type == "BatchNorm":
         result.batch_norm_param.ClearField("moving_average_fraction")
         result.batch_norm_param.use_global_stats = True
@@ -228,7 +223,7 @@ def _input_shapes(
     if crop:
         channels = _channels_read(definition, name, weights)
         if channels:
-            return {name: [max(_batch_size(source), 1), channels, crop, crop]}
+            return {name: [max(batch_size(source), 1), channels, crop, crop]}
     try:
         return {name: list(Net(os.fspath(model), caffe_pb2.TEST).blobs[name].shape)}
     except _caffe.Error as error:
@@ -238,7 +233,18 @@ def _input_shapes(
         ) from error
 
 
-def _batch_size(layer: caffe_pb2.LayerParameter) -> int:
+def clear_fillers(layer: caffe_pb2.LayerParameter) -> None:
+    """Leaves out what parameters are filled with before training."""
+    for field, value in layer.ListFields():
+        if field.message_type is None or getattr(value, "DESCRIPTOR", None) is None:
+            continue
+        for name in ("filler", "weight_filler", "bias_filler"):
+            if name in value.DESCRIPTOR.fields_by_name:
+                value.ClearField(name)
+
+
+def batch_size(layer: caffe_pb2.LayerParameter) -> int:
+    """Items in a batch of a data layer; 0 where it does not say."""
     for field, value in layer.ListFields():
         if field.name.endswith("data_param") and "batch_size" in value.DESCRIPTOR.fields_by_name:
             return value.batch_size

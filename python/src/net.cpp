@@ -9,6 +9,7 @@
 #include "blob_guard.hpp"
 #include "caffe/layers/memory_data_layer.hpp"
 #include "caffe/util/io.hpp"
+#include "caffe/util/path_resolve.hpp"
 #include "callbacks.hpp"
 
 namespace caffe {
@@ -30,6 +31,17 @@ std::shared_ptr<NetClass> MakeNet(const Path& file, int phase, int level,
   auto net = std::make_shared<NetClass>(file.string(), PhaseOf(phase), level, stages ? &*stages : nullptr);
   if (weights) net->CopyTrainedLayersFrom(weights->string());
   return net;
+}
+
+std::shared_ptr<NetClass> NetFromBytes(const std::string& message, int phase, int level,
+                                       const std::vector<std::string>& stages, const Path& named_in) {
+  NetParameter param = ParseMessage<NetParameter>(message);
+  ResolvePaths(named_in.string(), &param);
+  NetState& state = *param.mutable_state();
+  state.set_phase(PhaseOf(phase));
+  state.set_level(level);
+  state.mutable_stage()->Assign(stages.begin(), stages.end());
+  return std::make_shared<NetClass>(param);
 }
 
 // Runs a Python function with the number of the layer, from a pass that does not hold the interpreter.
@@ -156,6 +168,12 @@ void BindNet(py::module_& module) {
       .def("after_forward", CallbackAdder(&NetClass::add_after_forward), py::arg("function"))
       .def("before_backward", CallbackAdder(&NetClass::add_before_backward), py::arg("function"))
       .def("after_backward", CallbackAdder(&NetClass::add_after_backward), py::arg("function"));
+
+  module.def("net_from_bytes", &NetFromBytes, ReleaseGil(), py::arg("message"), py::arg("phase"),
+             py::arg("level") = 0, py::arg("stages") = std::vector<std::string>(),
+             py::arg("named_in") = Path(),
+             "The net that a serialized NetParameter defines. Files that it names are looked for from the\n"
+             "working folder, and then beside the file `named_in`.");
 }
 
 }  // namespace python

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""plot_log by the arguments of Caffe's script: KIND PICTURE LOG [LOG ...].
+"""caffe plot by the arguments of Caffe's script: KIND PICTURE LOG [LOG ...].
 
 Kinds 0 to 7 are test accuracy, test loss, learning rate and training loss, each over iterations and over
 seconds.
@@ -27,4 +27,4 @@ if len(sys.argv) < 4 or sys.argv[1] not in map(str, range(len(KINDS))):
     sys.exit(f"usage: {sys.argv[0]} KIND PICTURE LOG [LOG ...]\n{__doc__}")
 kind, picture, *logs = sys.argv[1:]
 shown, x = KINDS[int(kind)]
-sys.exit(main(["plot_log", "-x", x, "-show", *shown, *logs, picture]))
+sys.exit(main(["plot", "-x", x, "-show", *shown, *logs, "-o", picture]))

@@ -1,4 +1,4 @@
-"""plot_log: draws the curves of trainings' logs."""
+"""caffe plot: draws the curves of trainings' logs."""
 
 from __future__ import annotations
 
@@ -17,14 +17,22 @@ _PANEL_INCHES = (8, 2.8)
 
 
 def run(arguments: Sequence[str]) -> int:
-    parser = flags.tool_parser(
-        "plot_log",
+    parser = flags.parser(
+        "plot",
         "Draws what trainings' logs tell, one panel above the other: outputs of the net such as loss and "
         "accuracy, in training (dotted) and test, and the learning rate.",
-        "plot_log -x seconds caffe.INFO curves.png",
+        [],
+        "caffe plot logs/caffe.INFO logs/before.INFO -o curves.svg",
     )
     parser.add_argument("logs", metavar="LOG", nargs="+", help="logs of trainings")
-    parser.add_argument("picture", metavar="PICTURE", help="the .png, .svg or .pdf file to write")
+    parser.add_argument(
+        "-o",
+        "--output",
+        dest="picture",
+        metavar="PICTURE",
+        default="curves.svg",
+        help="the .png, .svg or .pdf file to write (curves.svg)",
+    )
     parser.add_argument(
         "-x", "--x", choices=list(_X_AXES), default="iterations", help="what goes to the right (iterations)"
     )
