@@ -19,11 +19,14 @@ import numpy as np
 from google.protobuf import text_format
 
 import caffe
-from caffe import idx
 from caffe.cli.databases import write_database
 from caffe.proto import caffe_pb2
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "examples"))
+
+import digits  # noqa: E402  (beside the examples' folders)
+
 EXAMPLE = ROOT / "examples/mnist/lenet-hwgq-3ne"
 CAFFE = shutil.which("caffe", path=os.path.dirname(sys.executable)) or "caffe"
 
@@ -48,38 +51,6 @@ def run(*words, log):
     if command.returncode != 0:
         sys.exit("\n".join([*lines[-5:], f"caffe {words[0]} failed; its whole log is {log}"]))
     return lines
-
-
-def digits():
-    """scikit-learn's digits, 1,797 images of 8 x 8, as 28 x 28 bytes: 1,437 to train with and 360 to test."""
-    from scipy.ndimage import zoom
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
-
-    small, labels = load_digits(return_X_y=True)
-    small = small.reshape(-1, 8, 8)
-    large = zoom(small, (1, 28 / 8, 28 / 8), order=1, grid_mode=True, mode="nearest")
-    images = np.clip(np.rint(large * (255 / 16)), 0, 255).astype(np.uint8)
-    train, test = train_test_split(np.arange(len(labels)), test_size=360, stratify=labels, random_state=0)
-    return (images[train], labels[train]), (images[test], labels[test])
-
-
-def mnist(folder):
-    def part(name):
-        return (
-            idx.read(idx.find(folder, f"{name}-images-idx3-ubyte"), dimensions=3),
-            idx.read(idx.find(folder, f"{name}-labels-idx1-ubyte"), dimensions=1),
-        )
-
-    return part("train"), part("t10k")
-
-
-def load_data():
-    """The name of the data set and its two parts, each images (items, 28, 28) with their labels."""
-    for folder in filter(None, (os.environ.get("MNIST_DIR"), ROOT / "data/mnist")):
-        if idx.find(folder, "train-images-idx3-ubyte"):
-            return "MNIST", *mnist(folder)
-    return "scikit-learn's digits", *digits()
 
 
 def largest_divisor(number, limit):
@@ -141,7 +112,7 @@ def main():
     work.mkdir(parents=True)
     caffe.init_log(2)
 
-    name, (train_images, train_labels), (test_images, test_labels) = load_data()
+    name, (train_images, train_labels), (test_images, test_labels) = digits.load()
     say(f"Data: {name}, {len(train_images):,} images to train with and {len(test_images):,} to test")
     write_database(train_images, train_labels, work / "train_lmdb")
     write_database(test_images, test_labels, work / "test_lmdb")
