@@ -81,7 +81,11 @@ def test_example_of_binary_files(tmp_path, batches, example):
     )
     assert done.returncode == 0, done.stderr
     check(tmp_path / "out" / "cifar10_test_lmdb", [batches[FILES[5]]])
-    assert (tmp_path / "out" / "mean.binaryproto").is_file()
+    assert io.load_mean(tmp_path / "out" / "mean.binaryproto").shape == (3, 32, 32)
+    assert io.load_mean(tmp_path / "out" / "mean_pad.binaryproto").shape == (3, 40, 40)
+    with Database(str(tmp_path / "out" / "cifar10_pad_train_lmdb"), "read") as database:
+        datum = Datum.FromString(next(iter(database.items()))[1])
+    assert (datum.height, datum.width) == (40, 40)
 
 
 def test_example_of_images(tmp_path, shared, example):
@@ -103,6 +107,8 @@ def test_example_of_images(tmp_path, shared, example):
         data = [Datum.FromString(value) for _, value in database.items()]
     assert sorted(datum.label for datum in data) == [0, 0, 1, 1]
     assert {(datum.channels, datum.height, datum.width) for datum in data} == {(3, 32, 32)}
+    with Database(str(tmp_path / "out" / "cifar10_pad_train_lmdb"), "read") as database:
+        assert sum(1 for _ in database.items()) == 4
 
 
 def test_example_says_what_is_missing(tmp_path, example):

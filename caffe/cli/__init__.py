@@ -35,6 +35,7 @@ TOOLS = {
     "convert_imageset": "make a database of image files",
     "convert_mnist_data": "make a database of MNIST's files",
     "convert_cifar_data": "make the databases of CIFAR-10's binary files",
+    "pad_images": "widen a database's images by repeating their border",
     "compute_image_mean": "take the mean of a database's images",
     "extract_features": "write blobs of a net to databases",
     "upgrade_net_proto_text": "bring a net's definition to today's format",

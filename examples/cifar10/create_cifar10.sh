@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Makes cifar10_train_lmdb, cifar10_test_lmdb and mean.binaryproto of CIFAR-10, which comes as binary files
-# (data_batch_1.bin to data_batch_5.bin, test_batch.bin) or as images in folders train/CLASS and test/CLASS. The
-# first argument, or CIFAR10_DIR, by default data/cifar10 in the checkout, is the folder of either. What is made
-# goes beside this file, or into the folder given as second argument.
+# Makes cifar10_train_lmdb, cifar10_test_lmdb and mean.binaryproto of CIFAR-10, and, for training with crops, the
+# training images with a border of 4 pixels, 40 x 40: cifar10_pad_train_lmdb and mean_pad.binaryproto. CIFAR-10
+# comes as binary files (data_batch_1.bin to data_batch_5.bin, test_batch.bin) or as images in folders train/CLASS
+# and test/CLASS. The first argument, or CIFAR10_DIR, by default data/cifar10 in the checkout, is the folder of
+# either. What is made goes beside this file, or into the folder given as second argument.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -37,7 +38,7 @@ make_database() {
 }
 
 mkdir -p "$databases"
-rm -rf "$databases/cifar10_train_lmdb" "$databases/cifar10_test_lmdb"
+rm -rf "$databases"/cifar10_{train,test,pad_train}_lmdb
 if [ -f "$data/data_batch_1.bin" ]; then
   "$tools/convert_cifar_data" "$data" "$databases" lmdb
 elif [ -d "$data/train" ] && [ -d "$data/test" ]; then
@@ -48,4 +49,6 @@ else
     "folder of CIFAR-10's binary files or images as argument, or in CIFAR10_DIR" >&2
   exit 1
 fi
+"$tools/pad_images" -pad 4 "$databases/cifar10_train_lmdb" "$databases/cifar10_pad_train_lmdb"
 "$tools/compute_image_mean" -backend lmdb "$databases/cifar10_train_lmdb" "$databases/mean.binaryproto"
+"$tools/compute_image_mean" -backend lmdb "$databases/cifar10_pad_train_lmdb" "$databases/mean_pad.binaryproto"
