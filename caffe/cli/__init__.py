@@ -25,6 +25,7 @@ COMMANDS = {
     "inspect": "list the parameters in a file of weights, with their ranges and levels",
     "draw": "draw a net as a graph (PNG, SVG, PDF)",
     "plot": "draw the curves of trainings' logs (PNG, SVG, PDF)",
+    "download": "fetch a trained model's weights",
     "report": "write a page on a training: curves, values of the net, mistakes",
     "completion": "write what completes commands and flags in bash, zsh or fish",
     "device_query": "show the GPUs",

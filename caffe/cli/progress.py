@@ -25,8 +25,9 @@ class Progress:
         if self._terminal:
             print("\x1b[K", end="", file=sys.stderr, flush=True)
 
-    def show(self, count: int) -> None:
-        """Says that `count` are done."""
+    def show(self, count: int, total: int | None = None) -> None:
+        """Says that `count` are done, and of how many where that has become known."""
+        self._total = total or self._total
         now = time.monotonic()
         if not self._terminal or now - self._shown < _INTERVAL:
             return
