@@ -1,6 +1,7 @@
 #ifndef CAFFE_NET_HPP_
 #define CAFFE_NET_HPP_
 
+#include <functional>
 #include <map>
 #include <mutex>
 #include <set>
@@ -14,6 +15,8 @@
 #include "caffe/proto/caffe.pb.h"
 
 namespace caffe {
+
+class WeightMatch;
 
 /**
  * @brief A directed acyclic graph of layers, built from a NetParameter.
@@ -207,6 +210,11 @@ class Net {
  private:
   /// The layer that a source layer's parameters go to; null, with a line of the log, where there is none.
   Layer<Dtype>* TargetOf(const string& source_layer) const;
+  /// Copies the parameters of the source layers that have a namesake here, by copy(source layer, blob,
+  /// target), once all of them fit.
+  void CopyMatching(const NetParameter& param, const std::function<void(int, int, Blob<Dtype>*)>& copy);
+  /// Adds the layers with parameters of their own that `match` does not name.
+  void AddMissing(WeightMatch* match) const;
   void WarnIfNothingCopied(bool any_parameter) const;
 
   DISABLE_COPY_AND_ASSIGN(Net);

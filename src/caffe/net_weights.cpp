@@ -1,9 +1,12 @@
 // A Net's parameters: sharing them, copying them from other nets and files, saving them.
+#include <algorithm>
 #include <functional>
+#include <memory>
 
 #include "caffe/net.hpp"
 #include "caffe/util/hdf5.hpp"
-#include "caffe/util/upgrade_proto.hpp"
+#include "caffe/util/weight_match.hpp"
+#include "caffe/util/weights_file.hpp"
 
 namespace caffe {
 
@@ -36,6 +39,21 @@ void CheckBlobCount(size_t stored, size_t expected) {
               ", this net " + expected);
 }
 
+/// Whether a layer was saved with weights that it binarized when it ran.
+bool IsBinarizing(const LayerParameter& layer) {
+  return (layer.type() == "BinaryConvolution" && layer.binary_convolution_param().use_binarization()) ||
+         (layer.type() == "BinaryInnerProduct" && layer.binary_inner_product_param().use_binarization());
+}
+
+template <typename Dtype>
+string Shapes(const Layer<Dtype>& layer) {
+  string shapes;
+  for (const auto& blob : const_cast<Layer<Dtype>&>(layer).blobs()) {
+    shapes += (shapes.empty() ? "" : ", ") + blob->shape_string();
+  }
+  return shapes;
+}
+
 string StoredShape(const BlobProto& proto) {
   Blob<float> blob;
   if (proto.has_shape()) {
@@ -44,6 +62,12 @@ string StoredShape(const BlobProto& proto) {
     blob.Reshape(proto.num(), proto.channels(), proto.height(), proto.width());
   }
   return blob.shape_string();
+}
+
+string StoredShapes(const LayerParameter& layer) {
+  string shapes;
+  for (const BlobProto& blob : layer.blobs()) shapes += (shapes.empty() ? "" : ", ") + StoredShape(blob);
+  return shapes.empty() ? "none" : shapes;
 }
 
 }  // namespace
@@ -87,33 +111,94 @@ void Net<Dtype>::ShareTrainedLayersWith(const Net* other) {
 
 template <typename Dtype>
 void Net<Dtype>::CopyTrainedLayersFrom(const NetParameter& param) {
+  CopyMatching(param, [&](int layer, int blob, Blob<Dtype>* target) {
+    target->FromProto(param.layer(layer).blobs(blob), false);
+  });
+}
+
+template <typename Dtype>
+void Net<Dtype>::CopyMatching(const NetParameter& param,
+                              const std::function<void(int, int, Blob<Dtype>*)>& copy) {
   const std::lock_guard<std::recursive_mutex> lock(mutex_);
-  vector<pair<const LayerParameter*, Layer<Dtype>*>> matches;
+  vector<pair<int, Layer<Dtype>*>> matches;
   bool any_parameter = false;
-  for (const LayerParameter& source : param.layer()) {
+  WeightMatch match;
+  std::unique_ptr<Error> misfit;
+  string not_binarized;
+  for (int i = 0; i < param.layer_size(); ++i) {
+    const LayerParameter& source = param.layer(i);
     Layer<Dtype>* layer = TargetOf(source.name());
-    if (!layer) continue;
-    const auto& target = layer->blobs();
-    CheckFits("", source.name(), *layer, [&] {
-      CheckBlobCount(source.blobs_size(), target.size());
-      for (size_t j = 0; j < target.size(); ++j) {
-        const BlobProto& stored = source.blobs(static_cast<int>(j));
-        if (target[j]->ShapeEquals(stored)) continue;
-        ThrowShapeMismatch(j, StoredShape(stored), target[j]->shape_string());
+    if (!layer) {
+      if (source.blobs_size() > 0) {
+        match.Add(WeightMatch::LEFT_OVER, source.name(), source.type(), StoredShapes(source));
       }
-    });
-    any_parameter |= !target.empty();
-    matches.emplace_back(&source, layer);
-  }
-  for (const auto& [source, layer] : matches) {
-    if (source->blobs_size() > 0) LOG(INFO) << "Copying source layer " << source->name();
+      continue;
+    }
+    const auto& target = layer->blobs();
     try {
-      for (int j = 0; j < source->blobs_size(); ++j) layer->blobs()[j]->FromProto(source->blobs(j), false);
+      CheckFits("", source.name(), *layer, [&] {
+        CheckBlobCount(source.blobs_size(), target.size());
+        for (size_t j = 0; j < target.size(); ++j) {
+          const BlobProto& stored = source.blobs(static_cast<int>(j));
+          if (target[j]->ShapeEquals(stored)) continue;
+          ThrowShapeMismatch(j, StoredShape(stored), target[j]->shape_string());
+        }
+      });
     } catch (const Error& error) {
-      throw error.WithLayer(source->name(), layer->type());
+      match.Add(WeightMatch::DIFFERS, source.name(), layer->type(),
+                Shapes(*layer) + "; the source has " + StoredShapes(source));
+      if (!misfit) misfit = std::make_unique<Error>(error);
+      continue;
+    }
+    if (!target.empty() && IsBinarizing(source) && string(layer->type()).rfind("Binary", 0) != 0) {
+      not_binarized += (not_binarized.empty() ? "" : ", ") + source.name();
+    }
+    any_parameter |= !target.empty();
+    matches.emplace_back(i, layer);
+    if (!target.empty()) match.Add(WeightMatch::MATCHED, source.name(), layer->type(), Shapes(*layer));
+  }
+  AddMissing(&match);
+  if (misfit) {
+    LOG(WARNING) << "The parameters do not fit net '" << name_ << "': " << match.Table();
+    if (match.Count(WeightMatch::DIFFERS) == 1) throw *misfit;
+    throw Error(misfit->message() + ". The layers that do not fit are " + match.Names(WeightMatch::DIFFERS),
+                misfit->layer_name(), misfit->layer_type());
+  }
+  if (!not_binarized.empty()) {
+    const string what =
+        "the weights of " + not_binarized +
+        " are those of binary layers, which binarize them when they run; the layers of net '" + name_ +
+        "' do not";
+    // Training may begin with them; what is deployed would compute something else, without a word.
+    if (phase_ == TEST) {
+      throw Error(what +
+                  ": give them to the net with binary layers (deploy.prototxt), or make binarized "
+                  "weights for this one with caffe binarize");
+    }
+    LOG(WARNING) << what;
+  }
+  for (const auto& [i, layer] : matches) {
+    const LayerParameter& source = param.layer(i);
+    if (source.blobs_size() > 0) LOG(INFO) << "Copying source layer " << source.name();
+    try {
+      for (int j = 0; j < source.blobs_size(); ++j) copy(i, j, layer->blobs()[j].get());
+    } catch (const Error& error) {
+      throw error.WithLayer(source.name(), layer->type());
     }
   }
+  LOG(INFO) << "Parameters of net '" << name_ << "': " << match.Table();
   WarnIfNothingCopied(any_parameter);
+}
+
+template <typename Dtype>
+void Net<Dtype>::AddMissing(WeightMatch* match) const {
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const bool owns = std::any_of(param_id_vecs_[i].begin(), param_id_vecs_[i].end(),
+                                  [this](int id) { return param_owners_[id] < 0; });
+    if (owns && !match->Has(layer_names_[i])) {
+      match->Add(WeightMatch::MISSING, layer_names_[i], layers_[i]->type(), Shapes(*layers_[i]));
+    }
+  }
 }
 
 template <typename Dtype>
@@ -134,10 +219,10 @@ void Net<Dtype>::CopyTrainedLayersFrom(const string& trained_filename) {
 
 template <typename Dtype>
 void Net<Dtype>::CopyTrainedLayersFromBinaryProto(const string& trained_filename) {
-  NetParameter param;
-  ReadNetParamsFromBinaryFileOrDie(trained_filename, &param);
+  const WeightsFile file(trained_filename);
   try {
-    CopyTrainedLayersFrom(param);
+    CopyMatching(file.net(),
+                 [&file](int layer, int blob, Blob<Dtype>* target) { file.CopyBlob(layer, blob, target); });
   } catch (const Error& error) {
     throw error.WithFile(trained_filename);
   }
@@ -188,9 +273,15 @@ void Net<Dtype>::CopyTrainedLayersFromHDF5(const string& trained_filename) {
   // What is to be read into which blob: all is compared before any is read.
   vector<pair<string, Blob<Dtype>*>> datasets;
   bool any_parameter = false;
+  WeightMatch match;
   for (const StoredLayer& source : sources) {
     Layer<Dtype>* layer = TargetOf(source.name);
-    if (!layer) continue;
+    if (!layer) {
+      if (source.num_blobs > 0) {
+        match.Add(WeightMatch::LEFT_OVER, source.name, "", std::to_string(source.num_blobs) + " parameters");
+      }
+      continue;
+    }
     const auto& target = layer->blobs();
     const vector<int>& param_ids = param_id_vecs_[layer_names_index_.at(source.name)];
     CheckFits(trained_filename, source.name, *layer, [&] {
@@ -208,11 +299,15 @@ void Net<Dtype>::CopyTrainedLayersFromHDF5(const string& trained_filename) {
       if (source.num_blobs > num_found) CheckBlobCount(source.num_blobs, target.size());
     });
     any_parameter |= !target.empty();
-    if (!target.empty()) LOG(INFO) << "Copying source layer " << source.name;
+    if (target.empty()) continue;
+    LOG(INFO) << "Copying source layer " << source.name;
+    match.Add(WeightMatch::MATCHED, source.name, layer->type(), Shapes(*layer));
   }
   for (const auto& [dataset, blob] : datasets) {
     hdf5_load_nd_dataset<Dtype>(data.get(), dataset.c_str(), 0, kMaxBlobAxes, blob);
   }
+  AddMissing(&match);
+  LOG(INFO) << "Parameters of net '" << name_ << "': " << match.Table();
   WarnIfNothingCopied(any_parameter);
 }
 

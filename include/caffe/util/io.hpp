@@ -90,6 +90,9 @@ inline void ReadProtoFromBinaryFileOrDie(const string& filename, Message* proto)
   ReadProtoFromBinaryFileOrDie(filename.c_str(), proto);
 }
 
+/// Parses bytes of a binary file. @throws Error as ReadProtoFromBinaryFileOrDie does for the file.
+void ParseProtoFromBinary(const string& bytes, const string& filename, Message* proto);
+
 /// Up to 2 GiB - 1 bytes, the limit of the format; a larger message throws an Error that names HDF5.
 void WriteProtoToBinaryFile(const Message& proto, const char* filename);
 inline void WriteProtoToBinaryFile(const Message& proto, const string& filename) {

@@ -178,6 +178,21 @@ bool HasOnlyUnknownFields(const Message& proto) {
   return fields.empty();
 }
 
+/// What a parsed message must be, and what its fields need. `size` is the file's, which the error names.
+void FinishBinary(bool parsed, const string& filename, int64_t size, Message* proto) {
+  if (!parsed || MisfitField(*proto) != nullptr || HasOnlyUnknownFields(*proto)) {
+    ThrowNotA(*proto, filename, size);
+  }
+  if (NetParameter* net = dynamic_cast<NetParameter*>(proto)) {
+    try {
+      SeparateSharedFieldNumbers(net);
+    } catch (const Error& error) {
+      throw error.WithFile(filename);
+    }
+  }
+  CheckRequiredFields(*proto, filename);
+}
+
 void ReadBinary(const string& filename, Message* proto) {
   const InputFile file(filename);
   if (file.size() > INT_MAX) {
@@ -189,17 +204,7 @@ void ReadBinary(const string& filename, Message* proto) {
   const bool parsed = proto->ParsePartialFromZeroCopyStream(&stream);
   if (stream.GetErrno() != 0) file.Fail(stream.GetErrno());
   if (stream.ByteCount() == 0) Throw("the file is empty", filename);
-  if (!parsed || MisfitField(*proto) != nullptr || HasOnlyUnknownFields(*proto)) {
-    ThrowNotA(*proto, filename, file.size());
-  }
-  if (NetParameter* net = dynamic_cast<NetParameter*>(proto)) {
-    try {
-      SeparateSharedFieldNumbers(net);
-    } catch (const Error& error) {
-      throw error.WithFile(filename);
-    }
-  }
-  CheckRequiredFields(*proto, filename);
+  FinishBinary(parsed, filename, file.size(), proto);
 }
 
 void WriteBinary(const Message& proto, const string& filename) {
@@ -244,6 +249,10 @@ bool ReadProtoFromBinaryFile(const char* filename, Message* proto) {
 }
 
 void ReadProtoFromBinaryFileOrDie(const char* filename, Message* proto) { ReadBinary(filename, proto); }
+
+void ParseProtoFromBinary(const string& bytes, const string& filename, Message* proto) {
+  FinishBinary(proto->ParsePartialFromString(bytes), filename, static_cast<int64_t>(bytes.size()), proto);
+}
 
 void WriteProtoToBinaryFile(const Message& proto, const char* filename) {
   const NetParameter* net = dynamic_cast<const NetParameter*>(&proto);
