@@ -189,7 +189,7 @@ def test_check_size(folder):
         (["-seed", "1"], ["-seed", "-shuffle"]),
         (["-shuffle=perhaps"], ["-shuffle", "perhaps"]),
         (["-resizewidth", "3"], ["-resizewidth"]),
-        (["one too many"], ["one too many", "unrecognized"]),
+        (["one too many"], ["one too many", "unexpected"]),
     ],
 )
 def test_wrong_flags(folder, flags, words):

@@ -299,6 +299,7 @@ def test_near_misses_are_named(folder):
     fails(run("train", "-sovler", "s.prototxt", cwd=folder), "unknown flag -sovler; did you mean -solver?")
     fails(run("train", "--weight=w", cwd=folder), "--weight", "did you mean -weights?")
     fails(run("train", "-qqq", cwd=folder), "unknown flag -qqq (")
+    fails(run("convert_imageset", "-hight=3", "a", "b", "c", cwd=folder), "unknown flag -hight")
     fails(run("summary", "a", "b", cwd=folder), "unexpected argument 'b'")
 
 

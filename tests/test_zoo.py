@@ -1,14 +1,16 @@
 """The quantizer's levels and the published networks, from their definitions."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 from google.protobuf import json_format
 
 import caffe
-from caffe.hwgq import architectures, quantizer, zoo
+from caffe.hwgq import ablations, architectures, quantizer, zoo
 from caffe.hwgq.architectures import Precision, hwgq, relu, sign
+from caffe.summary import summarize
 
 
 def squared_error(centers, x):
@@ -109,3 +111,27 @@ def test_gradients_of_the_quantizer():
         hwgq(3, backward="tanh")
     with pytest.raises(ValueError, match="not 101"):
         architectures.resnet(101, Precision())
+
+
+@pytest.mark.parametrize("name", ablations.RUNS)
+def test_named_ablations_build(name, tmp_path):
+    assert ablations.main([name, str(tmp_path)]) is None
+    text = (tmp_path / "deploy.prototxt").read_text()
+    assert ("Binary" in text) == ("-full" not in name)
+    assert ("Quant" in text) == ("sign" in name or "hwgq" in name)
+    assert ("log_tailed_relu" in text) == name.endswith("log-tailed")
+    (tmp_path / "small.prototxt").write_text(text.replace("dim: 50", "dim: 1", 1))
+    summary = summarize(tmp_path / "small.prototxt")
+    levels = re.search(r"-(\d+)-(?:non)?uniform", name)
+    if levels:
+        bits = {layer.output_bits for layer in summary.layers if layer.type == "Quant"}
+        assert bits == {int(levels[1]).bit_length()}
+
+
+def test_ablations_by_name(tmp_path, capsys):
+    assert "vggnet" in ablations.main(["vggnet", str(tmp_path)])
+    assert "usage" in ablations.main(["one"])
+    assert ablations.main([]) is None
+    assert "alexnet-bw-sign" in capsys.readouterr().out.split()
+    published = zoo.files(zoo.RUNS["imagenet/alex-sign-step-160k"])
+    assert zoo.files(ablations.RUNS["alexnet-bw-sign"]) == published

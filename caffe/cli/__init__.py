@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import traceback
+import types
 from collections.abc import Callable, Iterator, Sequence
 
 #: Subcommands in the order in which help lists them, with what they do.
@@ -26,6 +27,7 @@ COMMANDS = {
     "draw": "draw a net as a graph (PNG, SVG, PDF)",
     "plot": "draw the curves of trainings' logs (PNG, SVG, PDF)",
     "download": "fetch a trained model's weights",
+    "prepare-imagenet": "make the databases of ILSVRC2012, and verify them",
     "report": "write a page on a training: curves, values of the net, mistakes",
     "completion": "write what completes commands and flags in bash, zsh or fish",
     "device_query": "show the GPUs",
@@ -56,15 +58,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv = [process, *sys.argv[1:]] if process in TOOLS else sys.argv[1:]
     arguments = list(argv)
     # As with Caffe's tool, flags may come before the command.
-    command = next((argument for argument in arguments if argument in COMMANDS or argument in TOOLS), None)
+    known = {*COMMANDS, *TOOLS}
+    command = next((argument for argument in arguments if argument in known), None)
     if command is None:
         return _without_command(arguments)
     arguments.remove(command)
-    module = importlib.import_module(f".{command}", __name__)
+    module = module_of(command)
     if command in COMMANDS:
         return _guarded(f"caffe {command}", module.run, arguments)
     with _ending_on_sigterm():
         return _guarded(command, module.run, arguments)
+
+
+def module_of(command: str) -> types.ModuleType:
+    """The module of a command or tool."""
+    return importlib.import_module(f".{command.replace('-', '_')}", __name__)
 
 
 def _guarded(prog: str, run: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from . import COMMANDS, TOOLS, flags
+from . import COMMANDS, TOOLS, flags, module_of
 
 _SHELLS = ["bash", "zsh", "fish"]
 
@@ -38,7 +37,7 @@ class _Flag:
 
 
 def _flags(command: str) -> Iterator[_Flag]:
-    parser = flags.described(importlib.import_module(f".{command}", __package__))
+    parser = flags.described(module_of(command))
     for action in parser._actions:
         if action.help == argparse.SUPPRESS or not action.option_strings:
             continue

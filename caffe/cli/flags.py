@@ -92,9 +92,14 @@ class Parser(argparse.ArgumentParser):
         """Parses flags and arguments in whichever order."""
         if arguments is _DESCRIBE:
             raise _Described(self)
-        options, unknown = self.parse_known_intermixed_args(
-            [self._without_truth(argument) for argument in arguments]
-        )
+        # argparse would take -hight for -h with a value.
+        unknown = [
+            argument for argument in arguments if argument.startswith("-h") and not self._knows(argument)
+        ]
+        if not unknown:
+            options, unknown = self.parse_known_intermixed_args(
+                [self._without_truth(argument) for argument in arguments]
+            )
         for argument in unknown:
             flag = argument.partition("=")[0]
             if flag.startswith("-"):
@@ -102,6 +107,9 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             self.error(f"unexpected argument {unknown[0]!r}")
         return options
+
+    def _knows(self, argument: str) -> bool:
+        return argument.partition("=")[0] in self._option_string_actions
 
     def _nearest(self, flag: str) -> str:
         names = [

@@ -21,7 +21,7 @@ constexpr std::chrono::milliseconds kStep(100);
 std::unique_ptr<ImageSetConverter> MakeConverter(const std::string& root, const Path& list, int height,
                                                  int width, bool gray, bool encoded,
                                                  const std::string& encode_type, bool check_size,
-                                                 std::optional<uint32_t> shuffle_seed) {
+                                                 std::optional<uint32_t> shuffle_seed, int64_t first) {
   std::vector<ListedImage> images;
   ReadImageList(list.string(), [&](int, const std::string& name, int label) {
     images.push_back({name, label});
@@ -39,7 +39,8 @@ std::unique_ptr<ImageSetConverter> MakeConverter(const std::string& root, const 
   options.color = !gray;
   options.encoded = encoded;
   options.encoding = encode_type;
-  return std::make_unique<ImageSetConverter>(std::move(images), root, options, check_size, ParallelThreads());
+  return std::make_unique<ImageSetConverter>(std::move(images), root, options, check_size, ParallelThreads(),
+                                             first);
 }
 
 // An ImageMean on its way through a database.
@@ -69,8 +70,10 @@ void BindImageSet(py::module_& module) {
                                 "Writes the images of a list to a database; decodes on all cores.")
       .def(py::init(&MakeConverter), ReleaseGil(), py::arg("root"), py::arg("list"), py::arg("height"),
            py::arg("width"), py::arg("gray"), py::arg("encoded"), py::arg("encode_type"),
-           py::arg("check_size"), py::arg("shuffle_seed"),
-           "``shuffle_seed`` is None for the order of the list. Height and width 0 keep each image's size.")
+           py::arg("check_size"), py::arg("shuffle_seed"), py::arg("first") = 0,
+           "``shuffle_seed`` is None for the order of the list. Height and width 0 keep each image's size. "
+           "The\n"
+           "images before number ``first`` are in the database.")
       .def(
           "step",
           [](ImageSetConverter& converter, Database& database) {
@@ -79,7 +82,9 @@ void BindImageSet(py::module_& module) {
           ReleaseGil(), py::arg("database"), "Goes on for a moment; False where nothing is left to do.")
       .def("__len__", &ImageSetConverter::size)
       .def_property_readonly("written", &ImageSetConverter::written)
-      .def_property_readonly("skipped", &ImageSetConverter::skipped, "Images that could not be read.");
+      .def_property_readonly("skipped", &ImageSetConverter::skipped, "Images that could not be read.")
+      .def_property_readonly("committed", &ImageSetConverter::committed,
+                             "The number of the image from which on another converter could go on.");
 
   py::class_<DatabaseMean>(module, "ImageMean", "The mean of the images in a database.")
       .def(py::init<Database&>(), ReleaseGil(), py::arg("database"))

@@ -28,9 +28,10 @@ class ImageSetConverter {
  public:
   /// @param root is put before each name.
   /// @param check_size whether an image of another shape than the first is an error.
+  /// @param first the number of the image to begin with: those before it are in the database.
   /// @throws Error for options that CheckImageDatumOptions does not accept.
   ImageSetConverter(vector<ListedImage> images, const string& root, const ImageDatumOptions& options,
-                    bool check_size, int threads);
+                    bool check_size, int threads, int64_t first = 0);
 
   /// Goes on for about that time; false where nothing is left to do. What was written is committed from time
   /// to time, and at the end. @throws Error where the database cannot be written, or for an image of another
@@ -41,6 +42,8 @@ class ImageSetConverter {
   /// Images done so far: written and left out.
   int64_t written() const { return written_; }
   int64_t skipped() const { return skipped_; }
+  /// The number of the image from which on another converter could go on, were this one to end now.
+  int64_t committed() const { return committed_; }
 
  private:
   struct Record {
@@ -59,6 +62,8 @@ class ImageSetConverter {
   const string root_;
   const ImageDatumOptions options_;
   const bool check_size_;
+  const int64_t first_;
+  int64_t committed_;
   ImageShape shape_;
   int64_t written_ = 0;
   int64_t skipped_ = 0;

@@ -1,5 +1,6 @@
 #include "caffe/util/image_set_converter.hpp"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -26,13 +27,17 @@ string Described(const ImageShape& shape) {
 }  // namespace
 
 ImageSetConverter::ImageSetConverter(vector<ListedImage> images, const string& root,
-                                     const ImageDatumOptions& options, bool check_size, int threads)
+                                     const ImageDatumOptions& options, bool check_size, int threads,
+                                     int64_t first)
     : images_(std::move(images)),
       root_(root),
       options_(Checked(options)),
       check_size_(check_size),
+      first_(std::min(std::max<int64_t>(first, 0), size())),
+      committed_(first_),
       records_(
-          size(), threads, kMaxWaitingBytes, [this](int64_t number) { return MakeRecord(number); },
+          size() - first_, threads, kMaxWaitingBytes,
+          [this](int64_t number) { return MakeRecord(first_ + number); },
           [](const Record& record) { return record.datum.size(); }) {}
 
 ImageSetConverter::Record ImageSetConverter::MakeRecord(int64_t number) const {
@@ -47,7 +52,7 @@ ImageSetConverter::Record ImageSetConverter::MakeRecord(int64_t number) const {
 bool ImageSetConverter::WriteFor(std::chrono::milliseconds time, db::DB* database) {
   const auto end = std::chrono::steady_clock::now() + time;
   do {
-    const int64_t number = written_ + skipped_;
+    const int64_t number = first_ + written_ + skipped_;
     if (number == size()) {
       Commit();
       return false;
@@ -95,6 +100,7 @@ void ImageSetConverter::Commit() {
   if (transaction_) transaction_->Commit();
   transaction_.reset();
   uncommitted_bytes_ = 0;
+  committed_ = first_ + written_ + skipped_;
 }
 
 }  // namespace caffe
