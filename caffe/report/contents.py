@@ -182,6 +182,8 @@ def _test(report: Report, net: Net, settings: dict, batches: int) -> None:
         truths.append(truth.ravel().astype(int))
         answers.append(scores.argmax(1))
         wrong += _mistakes(net.blobs[images].data, scores, truths[-1])
+        # No more are shown, and images are large.
+        wrong = sorted(wrong, key=lambda mistake: -mistake.probability)[:_MOST_MISTAKES]
     if not truths:
         return
     truth, answer = np.concatenate(truths), np.concatenate(answers)
@@ -189,7 +191,7 @@ def _test(report: Report, net: Net, settings: dict, batches: int) -> None:
     report.confusion = np.zeros((classes, classes), int)
     known = truth >= 0
     np.add.at(report.confusion, (truth[known], answer[known]), 1)
-    report.mistakes = sorted(wrong, key=lambda mistake: -mistake.probability)[:_MOST_MISTAKES]
+    report.mistakes = wrong
     right = int((truth == answer).sum())
     report.facts["Accuracy"] = f"{100 * right / truth.size:.2f} % of {truth.size:,} test images"
 
