@@ -4,9 +4,9 @@ import json
 import shutil
 import subprocess
 
+import imageio.v3
 import numpy as np
 import pytest
-import skimage.io
 from tool_runner import environment, fails, run
 
 import caffe
@@ -217,8 +217,8 @@ def images(folder):
     generator = np.random.default_rng(1)
     color = generator.integers(0, 256, (8, 8, 3), dtype=np.uint8)
     gray = generator.integers(0, 256, (8, 8), dtype=np.uint8)
-    skimage.io.imsave(folder / "a.png", color, check_contrast=False)
-    skimage.io.imsave(folder / "g.png", gray, check_contrast=False)
+    imageio.v3.imwrite(folder / "a.png", color)
+    imageio.v3.imwrite(folder / "g.png", gray)
     return color, gray
 
 

@@ -7,9 +7,9 @@ import subprocess
 import sys
 import time
 
+import imageio.v3
 import numpy as np
 import pytest
-import skimage.io
 from tool_runner import command, environment, fails, run
 
 from caffe import io
@@ -29,7 +29,7 @@ def images(tmp_path):
             for number in range(count):
                 image = generator.integers(0, 256, (20, 30, 3), np.uint8)
                 path = tmp_path / "in" / part / wnid / f"{wnid}_{number}.JPEG"
-                skimage.io.imsave(path, image, check_contrast=False, quality=95)
+                imageio.v3.imwrite(path, image, quality=95)
     return tmp_path / "in"
 
 
