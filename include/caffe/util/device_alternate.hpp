@@ -17,7 +17,12 @@
  */
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__CUDACC__) && \
     !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if __GNUC__ >= 12
 #define CAFFE_TARGET_CLONES __attribute__((target_clones("arch=x86-64-v3", "default")))
+#else
+// Older ones cannot choose by the level of the architecture.
+#define CAFFE_TARGET_CLONES __attribute__((target_clones("avx2", "default")))
+#endif
 #else
 #define CAFFE_TARGET_CLONES
 #endif
