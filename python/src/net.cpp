@@ -40,7 +40,7 @@ std::shared_ptr<NetClass> NetFromBytes(const std::string& message, int phase, in
   NetState& state = *param.mutable_state();
   state.set_phase(PhaseOf(phase));
   state.set_level(level);
-  state.mutable_stage()->Assign(stages.begin(), stages.end());
+  *state.mutable_stage() = {stages.begin(), stages.end()};
   return std::make_shared<NetClass>(param);
 }
 
