@@ -106,7 +106,7 @@ def check(info: ModelInfo, file: Path) -> None:
                 f"{file} is not what {info.name} is: its SHA-1 is {digest.hexdigest()}, not {info.sha1}; "
                 "remove it and fetch it again"
             )
-    _caffe.read_net_binary(os.fspath(file))
+    _caffe.check_weights(os.fspath(file))
 
 
 def _download(url: str, part: Path, progress: Progress | None) -> None:

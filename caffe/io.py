@@ -233,6 +233,12 @@ def load_mean(filename: str | os.PathLike) -> np.ndarray:
     return mean[0] if mean.ndim == 4 else mean
 
 
+def load_labels(filename: str | os.PathLike) -> list[str]:
+    """The classes' names in a text file, one in a line; blank lines do not count."""
+    with open(filename, encoding="utf-8") as file:
+        return [line.strip() for line in file if line.strip()]
+
+
 def resize_image(im: np.ndarray, new_dims: Sequence[int], interp_order: int = 1) -> np.ndarray:
     """An image H x W x C resized to ``new_dims`` = (height, width), as float32.
 

@@ -179,7 +179,7 @@ def _layer(
     bits: dict[str, int],
 ) -> LayerSummary:
     layer = net.layer_dict[name]
-    blobs = [blob for blob in layer.blobs]
+    blobs = list(layer.blobs)
     own = []
     for blob in blobs:
         address = blob.data.ctypes.data

@@ -17,6 +17,9 @@ _PREFIX = re.compile(r"[IWEF](\d{2})(\d{2}) (\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?\
 _START = "Solving "
 
 
+_MEASURED_WITH = ("NumIters", "Seconds", "LearningRate")
+
+
 @dataclass
 class TrainingLog:
     """Rows, one for each iteration at which something was measured, of NumIters, Seconds (since the training
@@ -24,6 +27,15 @@ class TrainingLog:
 
     train: list[dict[str, float]] = field(default_factory=list)
     test: list[dict[str, float]] = field(default_factory=list)
+
+
+def outputs(row: dict[str, float]) -> dict[str, float]:
+    """The net's outputs in a row of a :class:`TrainingLog`, by name.
+
+    >>> outputs({"NumIters": 100.0, "Seconds": 2.5, "LearningRate": 0.01, "accuracy": 0.75})
+    {'accuracy': 0.75}
+    """
+    return {name: value for name, value in row.items() if name not in _MEASURED_WITH}
 
 
 class Reader:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _caffe, io
+from .. import io
 from ..classifier import Classifier
 from . import flags
 from .table import table
@@ -49,8 +49,8 @@ def run(arguments: Sequence[str]) -> int:
     options = flags.parse(parser, arguments, required=["model", "weights"])
     if options.top < 1:
         parser.error("-top must be at least 1")
-    labels = _labels(options.labels)
-    _caffe.init_log(max(_caffe.log_level(), 1))  # not how the net is made
+    labels = io.load_labels(options.labels) if options.labels else []
+    flags.hide_information()
     flags.use_cpu(options)
     classifier = _classifier(options)
     color = classifier.blobs[classifier.inputs[0]].shape[1] == 3
@@ -67,13 +67,6 @@ def run(arguments: Sequence[str]) -> int:
     ]
     print(json.dumps(results, indent=2) if options.json else "\n\n".join(map(_text, results)))
     return 0
-
-
-def _labels(path: str | None) -> list[str]:
-    if not path:
-        return []
-    with open(path, encoding="utf-8") as file:
-        return [line.strip() for line in file if line.strip()]
 
 
 def _classifier(options: Any) -> Classifier:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,5 +35,5 @@ def run(arguments: Sequence[str]) -> int:
             progress.show(have // 1000, total // 1000)
 
         path = fetch(folder, show)
-    print(f"{path} ({size(path.stat().st_size)})", file=sys.stdout)
+    print(f"{path} ({size(path.stat().st_size)})")
     return 0

@@ -211,6 +211,11 @@ def parse(
     return options
 
 
+def hide_information() -> None:
+    """Keeps how nets are made out of the log, for commands whose result is what they print."""
+    _caffe.init_log(max(_caffe.log_level(), 1))
+
+
 def use_cpu(options: argparse.Namespace) -> None:
     """Sets the mode. Raises caffe.Error where GPUs are asked for that are not there."""
     if options.gpu and not options.cpu:

@@ -7,7 +7,6 @@ import json
 import math
 from collections.abc import Sequence
 
-from .. import _caffe
 from ..weights import BlobStats, blobs_of
 from . import flags
 from .table import shape, table
@@ -24,7 +23,7 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("file", metavar="WEIGHTS", help="a .caffemodel, or an .h5 file with its -model")
     parser.add_switch("json", "write JSON")
     options = flags.parse(parser, arguments)
-    _caffe.init_log(max(_caffe.log_level(), 1))  # not how the net is made
+    flags.hide_information()
     blobs = list(blobs_of(options.file, options.model))
     if options.json:
         print(json.dumps([dataclasses.asdict(blob) for blob in blobs], indent=2))

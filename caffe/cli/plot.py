@@ -11,7 +11,6 @@ from caffe import training_log
 from caffe.cli import flags
 
 _X_AXES = {"iterations": "NumIters", "seconds": "Seconds"}
-_COMMON = {"NumIters", "Seconds", "LearningRate"}
 _STYLES = {"train": ":", "test": "-"}
 _PANEL_INCHES = (8, 2.8)
 
@@ -62,7 +61,7 @@ def run(arguments: Sequence[str]) -> int:
 def _names(logs: Iterable[training_log.TrainingLog]) -> list[str]:
     """The outputs in the order of the logs, and the learning rate, as `lr`."""
     rows = [row for log in logs for row in log.train[:1] + log.test[:1]]
-    return [*dict.fromkeys(name for row in rows for name in row if name not in _COMMON), "lr"]
+    return [*dict.fromkeys(name for row in rows for name in training_log.outputs(row)), "lr"]
 
 
 @dataclass

@@ -193,7 +193,6 @@ def _convert(root: Path, listed: Listed, database: Path, options: Any) -> None:
 
 def _verify(database: Path, listed: Listed, size: int, encoded: bool) -> None:
     """Reads all records: each is an image of the size with its file's class, in the order of the list."""
-    labels = [label for _, label in listed]
     count, last = 0, -1
     with (
         _caffe.Database(str(database), "read") as source,
@@ -205,9 +204,9 @@ def _verify(database: Path, listed: Listed, size: int, encoded: bool) -> None:
             where = f"{database}, record {key.decode(errors='replace')}"
             if not last < number < len(listed) or listed[number][0] != name:
                 raise ValueError(f"{where}: is no image of the list; remove the database and make it again")
-            datum = Datum.FromString(value)
-            if datum.label != labels[number]:
-                raise ValueError(f"{where}: has class {datum.label}, and its file {labels[number]}")
+            datum, label = Datum.FromString(value), listed[number][1]
+            if datum.label != label:
+                raise ValueError(f"{where}: has class {datum.label}, and its file {label}")
             whole = bool(datum.data) if encoded else len(datum.data) == 3 * size * size
             if datum.encoded != encoded or not whole:
                 raise ValueError(f"{where}: is no image of {size} x {size}; it was made with other options")

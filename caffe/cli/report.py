@@ -35,7 +35,7 @@ def run(arguments: Sequence[str]) -> int:
     )
     flags.add_plugin(parser)
     options = flags.parse(parser, arguments)
-    _caffe.init_log(max(_caffe.log_level(), 1))  # not how nets are made
+    flags.hide_information()
     written = report.write(
         options.folder,
         options.output,

@@ -6,7 +6,6 @@ import dataclasses
 import json
 from collections.abc import Sequence
 
-from .. import _caffe
 from ..proto import caffe_pb2
 from ..summary import NetSummary, summarize
 from . import flags
@@ -25,7 +24,7 @@ def run(arguments: Sequence[str]) -> int:
     flags.add_input(parser)
     parser.add_switch("json", "write JSON")
     options = flags.parse(parser, arguments)
-    _caffe.init_log(max(_caffe.log_level(), 1))  # not how the net is made
+    flags.hide_information()
     level, stages = flags.state(options)
     phase = flags.phase(options, caffe_pb2.TEST)
     summary = summarize(options.model, phase, level, stages, flags.input_shapes(parser, options))

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from .. import _caffe
 from ..proto import caffe_pb2
-from ..training_log import Reader
+from ..training_log import Reader, outputs
 
 _INTERVAL = 0.1
 # The speed shown is that of the last so many seconds of training.
@@ -99,7 +99,7 @@ class TrainingDisplay:
         self._console.print(
             Text.assemble(
                 f"Iteration {row['NumIters']:,.0f}: test ",
-                (", ".join(f"{name} {value:g}" for name, value in _outputs(row).items()), "bold"),
+                (", ".join(f"{name} {value:g}" for name, value in outputs(row).items()), "bold"),
             )
         )
 
@@ -154,7 +154,7 @@ class _Progress:
         facts = [Text.assemble("loss ", (f"{self._loss:.4g}", "bold")), Text(f"lr {self._watch.lr:g}")]
         if reader.log.test:
             row = reader.log.test[-1]
-            results = ", ".join(f"{name} {value:g}" for name, value in _outputs(row).items())
+            results = ", ".join(f"{name} {value:g}" for name, value in outputs(row).items())
             facts.append(Text(f"test at {row['NumIters']:,.0f}: {results}"))
         foot = Table.grid(padding=(0, 2))
         foot.add_row(*facts)
@@ -182,10 +182,6 @@ class _Progress:
         if done <= self._first:
             return ""
         return f"{_time(self.seconds() / (done - self._first) * (self._last - done))} left"
-
-
-def _outputs(row: dict[str, float]) -> dict[str, float]:
-    return {name: row[name] for name in row if name not in ("NumIters", "Seconds", "LearningRate")}
 
 
 def _time(seconds: float) -> str:

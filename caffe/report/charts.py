@@ -11,8 +11,8 @@ import numpy as np
 from ..summary import NetSummary
 from .contents import Histogram
 
-#: The classes of a chart's lines, which the page gives colors.
-SERIES = ["s0", "s1", "s2", "s3"]
+#: The classes of a chart's lines, in training and in test, which the page gives colors.
+SERIES = ["s0", "s1"]
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import _caffe, training_log
 from ..hwgq.binarize import BINARY_TYPES
+from ..io import load_labels
 from ..proto import caffe_pb2
 from ..pycaffe import Net
 from ..summary import NetSummary, summarize
@@ -57,7 +58,6 @@ class Report:
     title: str
     facts: dict[str, str] = field(default_factory=dict)
     log: TrainingLog | None = None
-    definition: caffe_pb2.NetParameter | None = None
     summary: NetSummary | None = None
     weights: list[Histogram] = field(default_factory=list)
     activations: list[Histogram] = field(default_factory=list)
@@ -95,9 +95,7 @@ def collect(
     solver_path = Path(solver) if solver else _solver_in(folder)
     report = Report(title=folder.resolve().name)
     if labels:
-        report.labels = [
-            line.strip() for line in Path(labels).read_text(encoding="utf-8").splitlines() if line
-        ]
+        report.labels = load_labels(labels)
     report.log = training_log.read(log) if log else _log_in(folder)
     if report.log is None:
         report.notes.append("There is no log in the folder, so there are no curves: train with -log_dir.")
@@ -112,16 +110,17 @@ def collect(
     if not model:
         report.notes.append(f"{solver_path.name} names no net, so nothing is said of it.")
         return report
-    report.definition = caffe_pb2.NetParameter.FromString(_caffe.read_net_text(model))
-    report.title = report.definition.name or report.title
+    definition = caffe_pb2.NetParameter.FromString(_caffe.read_net_text(model))
+    report.title = definition.name or report.title
     weights_path = Path(weights) if weights else _newest(folder, "*.caffemodel", "*.caffemodel.h5")
-    _add_net(report, param, model, weights_path, iterations)
+    _add_net(report, param, definition, model, weights_path, iterations)
     return report
 
 
 def _add_net(
     report: Report,
     param: caffe_pb2.SolverParameter,
+    definition: caffe_pb2.NetParameter,
     model: str,
     weights: Path | None,
     iterations: int | None,
@@ -149,7 +148,7 @@ def _add_net(
         return
     net.copy_from(os.fspath(weights))
     report.facts["Weights"] = weights.name
-    settings = {layer.name: layer for layer in report.definition.layer} if report.definition else {}
+    settings = {layer.name: layer for layer in definition.layer}
     report.weights = [
         weight_histogram(name, net.layer_dict[name].type, settings.get(name), blobs[0].data)
         for name, blobs in net.params.items()
@@ -256,24 +255,23 @@ def weight_histogram(
 def activation_histograms(net: Net, settings: dict[str, caffe_pb2.LayerParameter]) -> list[Histogram]:
     """Of what the net's last pass left in each blob between layers, with the thresholds of the quantizer that
     reads it."""
+    # What a quantizer reads may be a copy that a split makes for it.
+    copied_from = {
+        top: net.bottom_names[name][0]
+        for name, layer in net.layer_dict.items()
+        if layer.type == "Split"
+        for top in net.top_names[name]
+    }
     makers: dict[str, list[str]] = {}
     readers: dict[str, str] = {}
     for name, layer in net.layer_dict.items():
         if layer.type == "Split":
             continue
-        for bottom in net.bottom_names[name]:
-            if layer.type == "Quant":
-                readers[bottom.rsplit("_split_", 1)[0] if "_split_" in bottom else bottom] = name
+        if layer.type == "Quant":
+            (bottom,) = net.bottom_names[name]
+            readers[copied_from.get(bottom, bottom)] = name
         for top in net.top_names[name]:
             makers.setdefault(top, []).append(name)
-    # A split's blobs are named after the blob, the layer and its top.
-    split_of = {
-        top.rsplit("_split_", 1)[0]: net.bottom_names[name][0]
-        for name, layer in net.layer_dict.items()
-        if layer.type == "Split"
-        for top in net.top_names[name]
-    }
-    readers = {split_of.get(bottom, bottom): name for bottom, name in readers.items()}
     found = []
     for blob, layers in makers.items():
         values = net.blobs[blob].data

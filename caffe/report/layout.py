@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import imageio.v3
 import numpy as np
 
+from ..training_log import outputs
 from .charts import histogram_chart, label, line_chart, matrix_chart, net_chart, text
 from .contents import Histogram, Mistake, Report
 
@@ -39,10 +40,8 @@ svg { display: block; max-width: 100%; height: auto; } .wide svg { max-width: no
 .wide { max-height: 640px; overflow: auto; }
 svg text { fill: var(--fg); font: 11px system-ui, sans-serif; } svg text.tick { fill: var(--soft); }
 .grid { stroke: var(--rule); } .axis { stroke: var(--soft); } .line { fill: none; stroke-width: 1.8; }
-.s0 { stroke: var(--c0); } .s1 { stroke: var(--c1); } .s2 { stroke: var(--c2); }
-.s3 { stroke: var(--c3); } .dot { stroke: none; } .dot.s0, .key.s0 { fill: var(--c0); }
-.dot.s1, .key.s1 { fill: var(--c1); } .dot.s2, .key.s2 { fill: var(--c2); }
-.dot.s3, .key.s3 { fill: var(--c3); } .legend span { margin-right: 14px; }
+.s0 { stroke: var(--c0); } .s1 { stroke: var(--c1); } .dot { stroke: none; }
+.dot.s0 { fill: var(--c0); } .dot.s1 { fill: var(--c1); } .legend span { margin-right: 14px; }
 .legend b { display: inline-block; width: 14px; height: 3px; vertical-align: middle; margin-right: 5px; }
 b.s0 { background: var(--c0); } b.s1 { background: var(--c1); } b.level { background: var(--c2); }
 b.threshold { background: var(--bad); } b.alpha { background: var(--c3); } .bar { fill: var(--bar); }
@@ -62,7 +61,6 @@ td, th { padding: 3px 12px 3px 0; text-align: left; border-bottom: 1px solid var
   nowrap; }
 .n { text-align: right; }
 """
-
 
 # A browser fetches and runs nothing, whatever a name in the report says.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -132,10 +130,7 @@ def _facts(report: Report) -> dict[str, str]:
 def _curves(report: Report) -> Iterator[str]:
     log = report.log
     rows = {"train": log.train, "test": log.test}
-    shared = ("NumIters", "Seconds", "LearningRate")
-    names = dict.fromkeys(
-        name for part in rows.values() for row in part for name in row if name not in shared
-    )
+    names = dict.fromkeys(name for part in rows.values() for row in part for name in outputs(row))
     yield '<div class="cards">'
     for name in names:
         series = {

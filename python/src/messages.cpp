@@ -7,6 +7,7 @@
 #include "caffe/util/io.hpp"
 #include "caffe/util/path_resolve.hpp"
 #include "caffe/util/upgrade_proto.hpp"
+#include "caffe/util/weights_file.hpp"
 
 namespace caffe {
 namespace python {
@@ -49,6 +50,9 @@ void BindMessages(py::module_& module) {
              "A net's definition, brought to today's format, as a serialized NetParameter.");
   module.def("read_net_binary", &ReadMessage<NetParameter, ReadNetParamsFromBinaryFileOrDie>, py::arg("file"),
              "A .caffemodel, brought to today's format, as a serialized NetParameter.");
+  module.def(
+      "check_weights", [](const Path& file) { WeightsFile(file.string()); }, ReleaseGil(), py::arg("file"),
+      "Raises Error where a file is no .caffemodel, or damaged; reads no more of it than that takes.");
   module.def("read_solver_text", &ReadMessage<SolverParameter, ReadSolver>, py::arg("file"),
              "A solver's definition, brought to today's format and with the paths in it resolved, as a\n"
              "serialized SolverParameter.");

@@ -44,7 +44,6 @@ class WeightsFile {
 
   void Read(int64_t offset, int64_t size, void* target) const;
 
-  const string filename_;
   const InputFile file_;
   NetParameter net_;
   /// For each layer of net_ its blobs' places; empty where net_ has the values itself.

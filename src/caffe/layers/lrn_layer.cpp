@@ -13,12 +13,17 @@ namespace {
 
 int64_t Grain(int64_t elements) { return kElementGrain / (16 * std::max<int64_t>(elements, 1)) + 1; }
 
+template <typename Dtype>
+void CheckImages(const Blob<Dtype>& bottom) {
+  CHECK_EQ(bottom.num_axes(), 4) << "the bottom must have 4 axes (N x C x H x W), not "
+                                 << bottom.shape_string();
+}
+
 }  // namespace
 
 template <typename Dtype>
 void LRNLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
-  CHECK_EQ(bottom[0]->num_axes(), 4) << "the bottom must have 4 axes (N x C x H x W), not "
-                                     << bottom[0]->shape_string();
+  CheckImages(*bottom[0]);
   const LRNParameter& param = this->layer_param_.lrn_param();
   size_ = param.local_size();
   CHECK(size_ > 0 && size_ % 2 == 1) << "lrn_param.local_size must be odd and positive, not " << size_;
@@ -71,8 +76,7 @@ void LRNLayer<Dtype>::SetUpWithinChannel(const vector<Blob<Dtype>*>& bottom,
 
 template <typename Dtype>
 void LRNLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
-  CHECK_EQ(bottom[0]->num_axes(), 4) << "the bottom must have 4 axes (N x C x H x W), not "
-                                     << bottom[0]->shape_string();
+  CheckImages(*bottom[0]);
   num_ = bottom[0]->num();
   channels_ = bottom[0]->channels();
   height_ = bottom[0]->height();

@@ -145,7 +145,7 @@ class WeightsFile::Outline {
   bool unexpected_ = false;
 };
 
-WeightsFile::WeightsFile(const string& filename) : filename_(filename), file_(filename) {
+WeightsFile::WeightsFile(const string& filename) : file_(filename) {
   Outline outline(*this);
   if (!outline.Make()) {
     ReadNetParamsFromBinaryFileOrDie(filename, &net_);
