@@ -2,29 +2,13 @@
 #define CAFFE_UTIL_DEVICE_ALTERNATE_H_
 
 #include "caffe/util/logging.hpp"
+#include "caffe/util/target_clones.hpp"
 
 /// Marks a function that CPU code and CUDA kernels both call.
 #ifdef __CUDACC__
 #define CAFFE_HOST_DEVICE __host__ __device__
 #else
 #define CAFFE_HOST_DEVICE
-#endif
-
-/**
- * Compiles a hot function for processors with AVX2 and for those without; the loader picks by what there is.
- * Functions inlined into it (functors above all) are vectorized with it. There is no variant for AVX-512:
- * such loops wait for memory, and GCC 12 miscompiles conditional sums of doubles for it.
- */
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__CUDACC__) && \
-    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#if __GNUC__ >= 12
-#define CAFFE_TARGET_CLONES __attribute__((target_clones("arch=x86-64-v3", "default")))
-#else
-// Older ones cannot choose by the level of the architecture.
-#define CAFFE_TARGET_CLONES __attribute__((target_clones("avx2", "default")))
-#endif
-#else
-#define CAFFE_TARGET_CLONES
 #endif
 
 #ifdef CPU_ONLY

@@ -1,0 +1,319 @@
+#include <algorithm>
+#include <cstring>
+
+#include "caffe/lowbit/binary_kernel.hpp"
+#include "caffe/lowbit/convolution_layout.hpp"
+#include "caffe/lowbit/digits.hpp"
+#include "caffe/lowbit/result_parts.hpp"
+#include "caffe/lowbit/scratch.hpp"
+#include "caffe/lowbit/stage.hpp"
+#include "caffe/lowbit/thread_pool.hpp"
+#include "caffe/util/target_clones.hpp"
+
+namespace caffe {
+namespace lowbit {
+
+namespace {
+
+constexpr int kOutputs = BinaryKernel::kOutputs;
+// With S the sum of digits under weights of +1 and D that of all digits, 2 S - D is the sum under the
+// weights; a plane adds it to v, times the plane's multiplier.
+template <typename Sum, typename Value>
+inline void AddPlane(const Sum* sums, const int32_t* digit_sums, int pixels, int32_t multiplier,
+                     const Value* constants, bool first, Value* values) {
+  for (int p = 0; p < pixels; ++p) {
+    const Sum* s = sums + p * kOutputs;
+    Value* v = values + p * kOutputs;
+    const Value all = static_cast<Value>(digit_sums[p]), m = static_cast<Value>(multiplier);
+    if (first) {
+      for (int o = 0; o < kOutputs; ++o) v[o] = static_cast<Value>(m * (2 * s[o] - all) - constants[o]);
+    } else {
+      for (int o = 0; o < kOutputs; ++o) v[o] = static_cast<Value>(v[o] + m * (2 * s[o] - all));
+    }
+  }
+}
+
+CAFFE_TARGET_CLONES void FirstPlane16(const uint16_t* sums, const int32_t* digit_sums, int pixels,
+                                      const int16_t* constants, int16_t* values) {
+  AddPlane(sums, digit_sums, pixels, 1, constants, true, values);
+}
+
+CAFFE_TARGET_CLONES void Plane32(const uint16_t* sums, const int32_t* digit_sums, int pixels,
+                                 int32_t multiplier, const int32_t* constants, bool first, int32_t* values) {
+  AddPlane(sums, digit_sums, pixels, multiplier, constants, first, values);
+}
+
+CAFFE_TARGET_CLONES void Plane32(const uint32_t* sums, const int32_t* digit_sums, int pixels,
+                                 int32_t multiplier, const int32_t* constants, bool first, int32_t* values) {
+  AddPlane(sums, digit_sums, pixels, multiplier, constants, first, values);
+}
+
+class BinaryConvolution : public Stage {
+ public:
+  BinaryConvolution(const Plan& plan, const StageInfo& stage, const BinaryKernel& kernel)
+      : input_(plan.tensors[stage.inputs[0]]),
+        tensor_(stage.inputs[0]),
+        info_(ReadConvolution(plan, stage)),
+        kernel_(kernel),
+        tile_(std::min(kernel.pixels, kPartPixels)),
+        group_channels_(input_.channels / info_.groups),
+        units_((group_channels_ + ChannelsOfUnit(kernel.packing) - 1) / ChannelsOfUnit(kernel.packing)),
+        layout_(input_, info_, units_, BytesOfUnit(kernel.packing)),
+        levels_(static_cast<int>(stage.arrays[1].count)),
+        planes_(DecomposeLevels(stage.arrays[1].as<int32_t>(), levels_, LargestDigit(kernel.packing))),
+        group_outputs_(info_.outputs / info_.groups),
+        group_blocks_((group_outputs_ + kOutputs - 1) / kOutputs),
+        block_bytes_(Aligned(kernel.weight_bytes(layout_.window().total_units))),
+        weights_(block_bytes_ * group_blocks_ * info_.groups),
+        constants32_(static_cast<size_t>(group_blocks_) * info_.groups * kOutputs),
+        steps_(plan, stage) {
+    for (const DigitPlane& plane : planes_) {
+      identity_.push_back(plane.IsIdentity(levels_));
+      padding_.push_back(PackPadding(plane));
+      largest_digit_ = std::max<int>(largest_digit_,
+                                     *std::max_element(plane.digits.begin(), plane.digits.begin() + levels_));
+    }
+    const int64_t digits = info_.weights * largest_digit_;
+    sums16_ = kernel.sums16 && (!kernel.sums32 || digits <= 65535);
+    values16_ = sums16_ && planes_.size() == 1 && planes_[0].multiplier == 1 && digits <= 32766;
+    PackWeights(stage.arrays[0].bytes);
+    if (values16_) constants16_.assign(constants32_.begin(), constants32_.end());
+  }
+
+  size_t RoomBytes(int images) const override {
+    return planes_.size() * images * (PlaneBytes() + SumsBytes());
+  }
+
+  const char* Kernel() const override { return kernel_.name; }
+
+  void Run(const Tensors& tensors, uint8_t* room, int threads) const override {
+    const int64_t rows = int64_t{tensors.images} * layout_.padded_height;
+    const int64_t tasks = std::min<int64_t>(rows, threads > 1 ? 4 * threads : 1);
+    ThreadPool::Shared().Run(threads, tasks, [&](int64_t task) {
+      for (int64_t row = rows * task / tasks; row < rows * (task + 1) / tasks; ++row) {
+        PackRow(tensors, static_cast<int>(row / layout_.padded_height),
+                static_cast<int>(row % layout_.padded_height), room);
+      }
+    });
+    const int64_t pixels = tensors.images * int64_t{info_.result.height} * info_.result.width;
+    RunParts(pixels, group_blocks_ * info_.groups, threads,
+             [&](int64_t first, int count, int begin, int end) {
+               RunBlocks(tensors, room, first, count, begin, end);
+             });
+  }
+
+ private:
+  // Of an image and a plane: its packed digits, and the sums of each pixel's and group's digits.
+  size_t PlaneBytes() const { return Aligned(layout_.image_bytes() + BinaryKernel::kReadAhead); }
+  size_t SumsBytes() const {
+    return Aligned(sizeof(int32_t) * info_.groups * layout_.padded_height * layout_.padded_width);
+  }
+  uint8_t* Digits(uint8_t* room, int image, size_t plane) const {
+    return room + (image * planes_.size() + plane) * (PlaneBytes() + SumsBytes());
+  }
+  int32_t* DigitSums(uint8_t* room, int image, size_t plane) const {
+    return reinterpret_cast<int32_t*>(Digits(room, image, plane) + PlaneBytes());
+  }
+
+  // One row of bits for each output of a block, in the window's order with padded channels, for the kernel.
+  void PackWeights(const uint8_t* bits) {
+    const Window window = layout_.window();
+    const int unit_channels = ChannelsOfUnit(kernel_.packing);
+    const int64_t packed_channels = int64_t{window.total_units} * unit_channels;
+    const int64_t row_bytes = (info_.weights + 7) / 8;
+    std::vector<uint8_t> rows(kOutputs * packed_channels);
+    for (int block = 0; block < group_blocks_ * info_.groups; ++block) {
+      std::fill(rows.begin(), rows.end(), 0);
+      const int group = block / group_blocks_, first = block % group_blocks_ * kOutputs;
+      for (int o = 0; o < std::min(kOutputs, group_outputs_ - first); ++o) {
+        const int output = group * group_outputs_ + first + o;
+        const int64_t ones = SpreadBits(bits + output * row_bytes, rows.data() + o * packed_channels);
+        int64_t constant = 0;
+        for (const DigitPlane& plane : planes_) {
+          constant += int64_t{plane.multiplier} * plane.padding * (2 * ones - info_.weights);
+        }
+        constants32_[static_cast<size_t>(block) * kOutputs + o] = static_cast<int32_t>(constant);
+      }
+      kernel_.pack_weights(rows.data(), window, weights_.data() + block * block_bytes_);
+    }
+  }
+
+  // An output's bits, one a byte, with each tap's channels padded to whole units; returns how many are set.
+  int64_t SpreadBits(const uint8_t* bits, uint8_t* row) const {
+    const int padded = units_ * ChannelsOfUnit(kernel_.packing);
+    int64_t ones = 0, bit = 0;
+    for (; bit < info_.weights; row += padded) {
+      for (int c = 0; c < group_channels_; ++c, ++bit) {
+        row[c] = bits[bit / 8] >> bit % 8 & 1;
+        ones += row[c];
+      }
+    }
+    return ones;
+  }
+
+  void PackRow(const Tensors& tensors, int image, int padded_row, uint8_t* room) const {
+    const int row = padded_row - info_.geometry.pad_h;
+    for (size_t p = 0; p < planes_.size(); ++p) {
+      uint8_t* packed = Digits(room, image, p) + padded_row * layout_.padded_width * layout_.pixel_bytes;
+      int32_t* sums = DigitSums(room, image, p) + int64_t{padded_row} * layout_.padded_width * info_.groups;
+      for (int padded_column = 0; padded_column < layout_.padded_width; ++padded_column) {
+        const int column = padded_column - info_.geometry.pad_w;
+        const bool inside = row >= 0 && row < input_.height && column >= 0 && column < input_.width;
+        const uint8_t* codes =
+            tensors.codes(tensor_) +
+            ((int64_t{image} * input_.height + row) * input_.width + column) * input_.channels;
+        for (int group = 0; group < info_.groups; ++group, packed += layout_.group_bytes) {
+          if (inside) {
+            *sums++ = PackDigits(kernel_.packing, codes + group * group_channels_, group_channels_,
+                                 planes_[p], identity_[p], packed);
+          } else {
+            std::memcpy(packed, padding_[p].packed.data(), layout_.group_bytes);
+            *sums++ = padding_[p].digit_sum;
+          }
+        }
+      }
+    }
+  }
+
+  // A group of a pixel outside the image.
+  struct Padding {
+    std::vector<uint8_t> packed;
+    int32_t digit_sum;
+  };
+
+  Padding PackPadding(const DigitPlane& plane) const {
+    DigitPlane all_padding = plane;
+    all_padding.digits.fill(plane.padding);
+    // Any codes: their digits are all the same.
+    const std::vector<uint8_t> codes(group_channels_, 0);
+    Padding padding = {std::vector<uint8_t>(layout_.group_bytes), 0};
+    padding.digit_sum =
+        PackDigits(kernel_.packing, codes.data(), group_channels_, all_padding, false, padding.packed.data());
+    return padding;
+  }
+
+  // Where the windows of a part's pixels begin in a plane, and the sums of their digits.
+  struct Pixels {
+    const uint8_t* windows[kPartPixels];
+    int32_t digit_sums[kPartPixels];
+  };
+
+  void Locate(uint8_t* room, size_t plane, int group, int64_t first, int count, Pixels* pixels) const {
+    const int width = info_.result.width, height = info_.result.height;
+    int image = static_cast<int>(first / (int64_t{height} * width));
+    int y = static_cast<int>(first / width % height), x = static_cast<int>(first % width);
+    for (int p = 0; p < count; ++p) {
+      pixels->windows[p] =
+          Digits(room, image, plane) + layout_.WindowOffset(y, x) + group * layout_.group_bytes;
+      pixels->digit_sums[p] = WindowSum(DigitSums(room, image, plane) + group, y, x);
+      if (++x < width) continue;
+      x = 0;
+      if (++y < height) continue;
+      y = 0;
+      ++image;
+    }
+  }
+
+  int32_t WindowSum(const int32_t* sums, int y, int x) const {
+    const Geometry& g = info_.geometry;
+    int32_t total = 0;
+    for (int row = 0; row < g.kernel_h; ++row) {
+      const int64_t start =
+          int64_t{y * g.stride_h + row * g.dilation_h} * layout_.padded_width + x * g.stride_w;
+      for (int column = 0; column < g.kernel_w; ++column) {
+        total += sums[(start + column * g.dilation_w) * info_.groups];
+      }
+    }
+    return total;
+  }
+
+  void RunBlocks(const Tensors& tensors, uint8_t* room, int64_t first, int count, int begin, int end) const {
+    Pixels pixels[kMaxLevels];
+    int located_group = -1;
+    for (int block = begin; block < end; ++block) {
+      const int group = block / group_blocks_;
+      if (group != located_group) {
+        for (size_t plane = 0; plane < planes_.size(); ++plane) {
+          Locate(room, plane, group, first, count, &pixels[plane]);
+        }
+        located_group = group;
+      }
+      for (int p = 0; p < count; p += tile_) {
+        RunTile(tensors, pixels, p, first + p, std::min(tile_, count - p), block);
+      }
+    }
+  }
+
+  void RunTile(const Tensors& tensors, const Pixels* pixels, int offset, int64_t first, int count,
+               int block) const {
+    alignas(64) uint32_t sums[kPartPixels * kOutputs];
+    alignas(64) int32_t values[kPartPixels * kOutputs];
+    alignas(64) float real[kPartPixels * kOutputs];
+    const int output = block % group_blocks_ * kOutputs;
+    const Part part = {first, count, block / group_blocks_ * group_outputs_ + output,
+                       std::min(kOutputs, group_outputs_ - output)};
+    const Window window = layout_.window();
+    const uint8_t* weights = weights_.data() + block * block_bytes_;
+    const size_t constants = static_cast<size_t>(block) * kOutputs;
+    uint8_t* scratch =
+        kernel_.scratch_bytes ? ThreadScratch(kernel_.scratch_bytes(window.total_units)) : nullptr;
+    uint16_t* const sums16 = reinterpret_cast<uint16_t*>(sums);
+    for (size_t plane = 0; plane < planes_.size(); ++plane) {
+      const uint8_t* const* windows = pixels[plane].windows + offset;
+      const int32_t* digit_sums = pixels[plane].digit_sums + offset;
+      if (sums16_) {
+        kernel_.sums16(windows, count, window, weights, scratch, sums16);
+      } else {
+        kernel_.sums32(windows, count, window, weights, scratch, sums);
+      }
+      if (values16_) {
+        int16_t* const values16 = reinterpret_cast<int16_t*>(values);
+        FirstPlane16(sums16, digit_sums, count, constants16_.data() + constants, values16);
+        return steps_.Run(tensors, part, Tile<const int16_t>{values16, kOutputs}, {real, kOutputs});
+      }
+      const int32_t multiplier = planes_[plane].multiplier;
+      const int32_t* const constants32 = constants32_.data() + constants;
+      if (sums16_) {
+        Plane32(sums16, digit_sums, count, multiplier, constants32, plane == 0, values);
+      } else {
+        Plane32(sums, digit_sums, count, multiplier, constants32, plane == 0, values);
+      }
+    }
+    steps_.Run(tensors, part, Tile<const int32_t>{values, kOutputs}, {real, kOutputs});
+  }
+
+  const TensorInfo input_;
+  const int tensor_;
+  const ConvolutionInfo info_;
+  const BinaryKernel& kernel_;
+  /// Pixels whose sums are made at a time.
+  const int tile_;
+  const int group_channels_;
+  const int units_;
+  const ConvolutionLayout layout_;
+  const int levels_;
+  const std::vector<DigitPlane> planes_;
+  std::vector<bool> identity_;
+  std::vector<Padding> padding_;
+  int largest_digit_ = 0;
+  const int group_outputs_, group_blocks_;
+  const size_t block_bytes_;
+  const AlignedBytes weights_;
+  /// What padding's digits add for each output, block by block.
+  std::vector<int32_t> constants32_;
+  std::vector<int16_t> constants16_;
+  /// Whether the kernel's sums, and the values made of them, fit into 16 bits.
+  bool sums16_, values16_;
+  const Steps steps_;
+};
+
+}  // namespace
+
+std::unique_ptr<Stage> MakeBinaryConvolution(const Plan& plan, const StageInfo& stage) {
+  const Shape result = ReadConvolution(plan, stage).result;
+  const BinaryKernel& kernel = ChooseBinaryKernel(result.height * result.width == 1);
+  return std::make_unique<BinaryConvolution>(plan, stage, kernel);
+}
+
+}  // namespace lowbit
+}  // namespace caffe

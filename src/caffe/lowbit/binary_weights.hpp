@@ -1,0 +1,26 @@
+#ifndef CAFFE_LOWBIT_BINARY_WEIGHTS_HPP_
+#define CAFFE_LOWBIT_BINARY_WEIGHTS_HPP_
+
+#include "caffe/lowbit/binary_kernel.hpp"
+
+namespace caffe {
+namespace lowbit {
+
+// Orders of a block's weights that several kernels have, 1 bit a weight. A kernel takes the groups of outputs
+// one after the other, each from its own run of memory.
+
+/// Of units of 4 channels: two groups of 32 outputs; for each unit 128 bits, bit 4 o + c for channel c of the
+/// group's output o. So 64 bits are the weights of 16 outputs in the order of 16 lanes of 4 bytes.
+size_t QuadWeightBytes(int total_units);
+void PackQuadWeights(const uint8_t* bits, const Window& window, uint8_t* weights);
+constexpr int kQuadGroup = 32, kQuadGroupBytes = 16;
+
+/// Of units of 64 channels: eight groups of 8 outputs; for each unit a word of 64 bits an output.
+size_t WordWeightBytes(int total_units);
+void PackWordWeights(const uint8_t* bits, const Window& window, uint8_t* weights);
+constexpr int kWordGroup = 8, kWordGroupBytes = 64;
+
+}  // namespace lowbit
+}  // namespace caffe
+
+#endif  // CAFFE_LOWBIT_BINARY_WEIGHTS_HPP_

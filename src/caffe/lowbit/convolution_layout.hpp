@@ -1,0 +1,47 @@
+#ifndef CAFFE_LOWBIT_CONVOLUTION_LAYOUT_HPP_
+#define CAFFE_LOWBIT_CONVOLUTION_LAYOUT_HPP_
+
+#include <cstdint>
+#include <vector>
+
+#include "caffe/lowbit/binary_kernel.hpp"
+#include "caffe/lowbit/plan_check.hpp"
+
+namespace caffe {
+namespace lowbit {
+
+/**
+ * @brief How a convolution's input lies in memory: with its padding around it, pixel by pixel, in each pixel
+ * group by group, in each group channel by channel, so that a row of a window is one piece of memory.
+ */
+class ConvolutionLayout {
+ public:
+  /// @throws PlanError where it would take 2 GiB for an image, or more.
+  ConvolutionLayout(const TensorInfo& input, const ConvolutionInfo& info, int units_of_group, int unit_bytes);
+
+  /// A window of one group, from its first pixel's first byte of that group.
+  Window window() const {
+    return {offsets_.data(), units_.data(), static_cast<int>(offsets_.size()), total_units_};
+  }
+
+  int64_t image_bytes() const { return int64_t{padded_height} * padded_width * pixel_bytes; }
+
+  /// Bytes from an image's start to the window of the result's pixel (y, x).
+  int64_t WindowOffset(int y, int x) const {
+    return (int64_t{y} * geometry_.stride_h * padded_width + int64_t{x} * geometry_.stride_w) * pixel_bytes;
+  }
+
+  int padded_height, padded_width;
+  int group_bytes;
+  int64_t pixel_bytes;
+
+ private:
+  Geometry geometry_;
+  std::vector<int32_t> offsets_, units_;
+  int total_units_;
+};
+
+}  // namespace lowbit
+}  // namespace caffe
+
+#endif  // CAFFE_LOWBIT_CONVOLUTION_LAYOUT_HPP_

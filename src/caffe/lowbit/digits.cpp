@@ -1,0 +1,128 @@
+#include "caffe/lowbit/digits.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "caffe/util/target_clones.hpp"
+
+namespace caffe {
+namespace lowbit {
+
+namespace {
+
+// Of digits that are at most 15: in 16-bit halves of words, several at a time.
+CAFFE_TARGET_CLONES int32_t Sum(const uint8_t* digits, int channels) {
+  constexpr int kMost = 8192;  // digits whose sums the halves hold
+  int32_t sum = 0;
+  int c = 0;
+  while (c + 4 <= channels) {
+    const int end = c + std::min(kMost, (channels - c) / 4 * 4);
+    uint32_t halves = 0;
+    for (; c < end; c += 4) {
+      uint32_t word;
+      std::memcpy(&word, digits + c, 4);
+      halves += (word & 0x00ff00ffu) + (word >> 8 & 0x00ff00ffu);
+    }
+    sum += static_cast<int32_t>((halves & 0xffff) + (halves >> 16));
+  }
+  for (; c < channels; ++c) sum += digits[c];
+  return sum;
+}
+
+// Four digits d0 to d3 of 2 bits, bytes of a word, as 16 (d0 + 4 d1 + 16 d2 + 64 d3): the product has them,
+// shifted and added, in its highest byte, and no carry reaches that.
+inline uint16_t Offset(uint32_t digits) { return static_cast<uint16_t>((digits * 0x01041040u) >> 24 << 4); }
+
+CAFFE_TARGET_CLONES void PackOffsets(const uint8_t* digits, int units, uint16_t* packed) {
+  for (int unit = 0; unit < units; ++unit) {
+    uint32_t word;
+    std::memcpy(&word, digits + 4 * unit, 4);
+    packed[unit] = Offset(word);
+  }
+}
+
+// Bit `bit` of each of eight bytes, the first byte's lowest.
+inline uint64_t GatherBits(uint64_t bytes, int bit) {
+  return ((bytes >> bit & 0x0101010101010101u) * 0x0102040810204080u) >> 56;
+}
+
+void PackPlanes(const uint8_t* digits, int units, uint8_t* packed) {
+  for (int unit = 0; unit < units; ++unit) {
+    uint64_t planes[2] = {0, 0};
+    for (int eight = 0; eight < 8; ++eight) {
+      uint64_t bytes;
+      std::memcpy(&bytes, digits + 64 * unit + 8 * eight, 8);
+      for (int bit = 0; bit < 2; ++bit) planes[bit] |= GatherBits(bytes, bit) << 8 * eight;
+    }
+    std::memcpy(packed + sizeof(planes) * unit, planes, sizeof(planes));
+  }
+}
+
+void PackUnits(Packing packing, const uint8_t* digits, int units, uint8_t* packed) {
+  switch (packing) {
+    case Packing::kBytes:
+      std::memcpy(packed, digits, 4 * static_cast<size_t>(units));
+      return;
+    case Packing::kOffsets:
+      return PackOffsets(digits, units, reinterpret_cast<uint16_t*>(packed));
+    case Packing::kPlanes:
+      return PackPlanes(digits, units, packed);
+  }
+}
+
+}  // namespace
+
+bool DigitPlane::IsIdentity(int levels) const {
+  for (int code = 0; code < levels; ++code) {
+    if (digits[code] != code) return false;
+  }
+  return true;
+}
+
+std::vector<DigitPlane> DecomposeLevels(const int32_t* levels, int count, int largest) {
+  std::vector<DigitPlane> planes;
+  bool uniform = true;
+  for (int j = 0; j < count; ++j) uniform = uniform && levels[j] == j;
+  if (uniform) {
+    const int base = count - 1 <= largest ? kMaxLevels : 4;
+    for (int weight = 1; weight < count; weight *= base) {
+      DigitPlane plane = {{}, 0, weight};
+      for (int j = 0; j < kMaxLevels; ++j) plane.digits[j] = static_cast<uint8_t>(j / weight % base);
+      planes.push_back(plane);
+    }
+    return planes;
+  }
+  if (count == 2 && levels[0] == -levels[1]) return {{{0, 2}, 1, levels[1]}};
+  for (int j = 0; j < count; ++j) {
+    if (levels[j] == 0) continue;
+    DigitPlane plane = {{}, 0, levels[j]};
+    plane.digits[j] = 1;
+    planes.push_back(plane);
+  }
+  return planes;
+}
+
+int32_t PackDigits(Packing packing, const uint8_t* codes, int channels, const DigitPlane& plane,
+                   bool identity, uint8_t* packed) {
+  const int unit_channels = ChannelsOfUnit(packing);
+  if (identity && channels % unit_channels == 0) {
+    PackUnits(packing, codes, channels / unit_channels, packed);
+    return Sum(codes, channels);
+  }
+  // In pieces of whole units, with zeros behind the last channel.
+  constexpr int kPiece = 256;
+  int32_t sum = 0;
+  for (int begin = 0; begin < channels; begin += kPiece) {
+    const int count = std::min(kPiece, channels - begin);
+    uint8_t digits[kPiece] = {};
+    for (int c = 0; c < count; ++c) digits[c] = plane.digits[codes[begin + c] % kMaxLevels];
+    const int units = (count + unit_channels - 1) / unit_channels;
+    PackUnits(packing, digits, units, packed);
+    packed += units * BytesOfUnit(packing);
+    sum += Sum(digits, count);
+  }
+  return sum;
+}
+
+}  // namespace lowbit
+}  // namespace caffe

@@ -1,0 +1,10 @@
+#include "caffe/lowbit/cpu_features.hpp"
+#include "caffe/lowbit/float_sums.hpp"
+
+namespace caffe {
+namespace lowbit {
+
+const FloatKernel kFloatAvx2 = {"avx2", HasAvx2, 16, FloatSums<8, 2, 6>};
+
+}  // namespace lowbit
+}  // namespace caffe

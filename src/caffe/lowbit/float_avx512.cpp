@@ -1,0 +1,10 @@
+#include "caffe/lowbit/cpu_features.hpp"
+#include "caffe/lowbit/float_sums.hpp"
+
+namespace caffe {
+namespace lowbit {
+
+const FloatKernel kFloatAvx512 = {"avx512", HasAvx512, 32, FloatSums<16, 2, 12>};
+
+}  // namespace lowbit
+}  // namespace caffe

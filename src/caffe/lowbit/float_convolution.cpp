@@ -1,0 +1,160 @@
+#include <algorithm>
+#include <cstring>
+
+#include "caffe/lowbit/convolution_layout.hpp"
+#include "caffe/lowbit/float_kernel.hpp"
+#include "caffe/lowbit/float_weights.hpp"
+#include "caffe/lowbit/result_parts.hpp"
+#include "caffe/lowbit/scratch.hpp"
+#include "caffe/lowbit/stage.hpp"
+#include "caffe/lowbit/thread_pool.hpp"
+
+namespace caffe {
+namespace lowbit {
+
+namespace {
+
+constexpr int kOutputs = FloatKernel::kOutputs;
+// A multiple of what kernels take at a time; tiles stay in the first cache.
+constexpr int kTilePixels = 24;
+// Fewer pixels, or weights, leave tiles mostly empty.
+constexpr int kLeastPixelsForTiles = 16, kLeastWeightsForTiles = 32;
+
+class FloatConvolution : public Stage {
+ public:
+  FloatConvolution(const Plan& plan, const StageInfo& stage, const FloatKernel& kernel)
+      : input_(plan.tensors[stage.inputs[0]]),
+        tensor_(stage.inputs[0]),
+        info_(ReadConvolution(plan, stage)),
+        kernel_(kernel),
+        layout_(input_, info_, input_.channels / info_.groups, sizeof(float)),
+        group_outputs_(info_.outputs / info_.groups),
+        group_blocks_((group_outputs_ + kOutputs - 1) / kOutputs),
+        block_weights_(info_.weights * kOutputs),
+        weights_(sizeof(float) * Weights()),
+        steps_(plan, stage) {
+    PackWeights(stage);
+  }
+
+  size_t RoomBytes(int images) const override { return padded() ? images * layout_.image_bytes() : 0; }
+
+  const char* Kernel() const override { return kernel_.name; }
+
+  void Run(const Tensors& tensors, uint8_t* room, int threads) const override {
+    if (padded()) {
+      const int64_t rows = int64_t{tensors.images} * layout_.padded_height;
+      const int64_t tasks = std::min<int64_t>(rows, threads > 1 ? 4 * threads : 1);
+      ThreadPool::Shared().Run(threads, tasks, [&](int64_t task) {
+        for (int64_t row = rows * task / tasks; row < rows * (task + 1) / tasks; ++row) {
+          PadRow(tensors, static_cast<int>(row / layout_.padded_height),
+                 static_cast<int>(row % layout_.padded_height), room);
+        }
+      });
+    }
+    const uint8_t* images = padded() ? room : tensors.codes(tensor_);
+    const int64_t pixels = tensors.images * int64_t{info_.result.height} * info_.result.width;
+    RunParts(pixels, group_blocks_ * info_.groups, threads,
+             [&](int64_t first, int count, int begin, int end) {
+               for (int p = 0; p < count; p += kTilePixels) {
+                 RunTile(tensors, images, first + p, std::min(kTilePixels, count - p), begin, end);
+               }
+             });
+  }
+
+ private:
+  bool padded() const { return info_.geometry.pad_h > 0 || info_.geometry.pad_w > 0; }
+
+  // Strips of a block's outputs that are there.
+  int Strips(int block) const {
+    const int outputs = std::min(kOutputs, group_outputs_ - block % group_blocks_ * kOutputs);
+    return (outputs + kernel_.strip - 1) / kernel_.strip;
+  }
+
+  // A group's blocks are whole, but for the strips that the last of them lacks.
+  int64_t GroupWeights() const {
+    return block_weights_ * (group_blocks_ - 1) + info_.weights * kernel_.strip * Strips(group_blocks_ - 1);
+  }
+  int64_t Weights() const { return GroupWeights() * info_.groups; }
+  float* BlockWeights(int block) const {
+    return reinterpret_cast<float*>(weights_.data()) + block / group_blocks_ * GroupWeights() +
+           block % group_blocks_ * block_weights_;
+  }
+
+  void PackWeights(const StageInfo& stage) {
+    std::fill_n(reinterpret_cast<float*>(weights_.data()), Weights(), 0.f);
+    std::vector<float> row(info_.weights);
+    for (int output = 0; output < info_.outputs; ++output) {
+      ReadFloatWeights(stage, output, info_.weights, row.data());
+      const int in_group = output % group_outputs_;
+      const int block = output / group_outputs_ * group_blocks_ + in_group / kOutputs;
+      const int in_block = in_group % kOutputs;
+      float* column = BlockWeights(block) + in_block / kernel_.strip * info_.weights * kernel_.strip +
+                      in_block % kernel_.strip;
+      for (int64_t k = 0; k < info_.weights; ++k) column[k * kernel_.strip] = row[k];
+    }
+  }
+
+  void PadRow(const Tensors& tensors, int image, int padded_row, uint8_t* room) const {
+    const int row = padded_row - info_.geometry.pad_h;
+    const int64_t channels = input_.channels;
+    float* out = reinterpret_cast<float*>(room + image * layout_.image_bytes()) +
+                 padded_row * layout_.padded_width * channels;
+    if (row < 0 || row >= input_.height) {
+      std::fill_n(out, layout_.padded_width * channels, 0.f);
+      return;
+    }
+    const int64_t border = info_.geometry.pad_w * channels, inside = input_.width * channels;
+    std::fill_n(out, border, 0.f);
+    std::copy_n(tensors.real(tensor_) + (int64_t{image} * input_.height + row) * inside, inside,
+                out + border);
+    std::fill_n(out + border + inside, border, 0.f);
+  }
+
+  void RunTile(const Tensors& tensors, const uint8_t* images, int64_t first, int count, int begin,
+               int end) const {
+    alignas(64) float sums[kTilePixels * kOutputs];
+    const float* windows[kTilePixels];
+    const int64_t width = info_.result.width, image_pixels = info_.result.height * width;
+    for (int p = 0; p < count; ++p) {
+      const int64_t image = (first + p) / image_pixels, pixel = (first + p) % image_pixels;
+      windows[p] = reinterpret_cast<const float*>(
+          images + image * layout_.image_bytes() +
+          layout_.WindowOffset(static_cast<int>(pixel / width), static_cast<int>(pixel % width)));
+    }
+    for (int block = begin; block < end; ++block) {
+      const int group = block / group_blocks_, output = block % group_blocks_ * kOutputs;
+      const float* of_group[kTilePixels];
+      for (int p = 0; p < count; ++p) {
+        of_group[p] = windows[p] + group * layout_.group_bytes / static_cast<int>(sizeof(float));
+      }
+      kernel_.sums(of_group, count, layout_.window(), BlockWeights(block), Strips(block), sums);
+      const Part part = {first, count, group * group_outputs_ + output,
+                         std::min(kOutputs, group_outputs_ - output)};
+      steps_.Run(tensors, part, {sums, kOutputs});
+    }
+  }
+
+  const TensorInfo input_;
+  const int tensor_;
+  const ConvolutionInfo info_;
+  const FloatKernel& kernel_;
+  const ConvolutionLayout layout_;
+  const int group_outputs_, group_blocks_;
+  const int64_t block_weights_;
+  const AlignedBytes weights_;
+  const Steps steps_;
+};
+
+}  // namespace
+
+std::unique_ptr<Stage> MakeFloatConvolution(const Plan& plan, const StageInfo& stage) {
+  const ConvolutionInfo info = ReadConvolution(plan, stage);
+  const bool tiles_pay = int64_t{info.result.height} * info.result.width >= kLeastPixelsForTiles &&
+                         info.weights >= kLeastWeightsForTiles;
+  const FloatKernel& kernel = ChooseFloatKernel(tiles_pay);
+  if (kernel.tiles) return MakeFloatTileConvolution(plan, stage, kernel);
+  return std::make_unique<FloatConvolution>(plan, stage, kernel);
+}
+
+}  // namespace lowbit
+}  // namespace caffe

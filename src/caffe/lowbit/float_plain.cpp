@@ -1,0 +1,16 @@
+#include "caffe/lowbit/cpu_features.hpp"
+#include "caffe/lowbit/float_sums.hpp"
+
+namespace caffe {
+namespace lowbit {
+
+namespace {
+
+bool AlwaysAvailable() { return true; }
+
+}  // namespace
+
+const FloatKernel kFloatPlain = {"plain", AlwaysAvailable, 8, FloatSums<4, 2, 4>};
+
+}  // namespace lowbit
+}  // namespace caffe

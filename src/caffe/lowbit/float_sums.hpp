@@ -1,0 +1,78 @@
+#ifndef CAFFE_LOWBIT_FLOAT_SUMS_HPP_
+#define CAFFE_LOWBIT_FLOAT_SUMS_HPP_
+
+#include "caffe/lowbit/float_kernel.hpp"
+
+// The float kernel for vectors of kLanes values; each file that includes this is compiled for another
+// instruction set, so that all of it is local to the file.
+namespace caffe {
+namespace lowbit {
+namespace {
+
+template <int kLanes>
+struct VectorOf {
+  typedef float Type __attribute__((vector_size(kLanes * 4), aligned(4)));
+};
+
+// kPixels pixels and kStrips strips of kVectors vectors: as many accumulators as registers hold.
+template <int kLanes, int kPixels, int kVectors, int kStrips>
+inline void SumBlock(const float* const* pixels, const Window& window, const float* weights, float* sums) {
+  using Vector = typename VectorOf<kLanes>::Type;
+  constexpr int kStrip = kLanes * kVectors;
+  Vector total[kPixels][kStrips * kVectors] = {};
+  const int64_t strip_weights = static_cast<int64_t>(window.total_units) * kStrip;
+  for (int piece = 0; piece < window.pieces; ++piece) {
+    const float* x[kPixels];
+    for (int p = 0; p < kPixels; ++p)
+      x[p] = pixels[p] + window.offsets[piece] / static_cast<int>(sizeof(float));
+    for (int unit = 0; unit < window.units[piece]; ++unit, weights += kStrip) {
+      Vector w[kStrips * kVectors];
+      for (int v = 0; v < kStrips * kVectors; ++v) {
+        w[v] =
+            *reinterpret_cast<const Vector*>(weights + v / kVectors * strip_weights + v % kVectors * kLanes);
+      }
+      for (int p = 0; p < kPixels; ++p) {
+        for (int v = 0; v < kStrips * kVectors; ++v) total[p][v] += x[p][unit] * w[v];
+      }
+    }
+  }
+  for (int p = 0; p < kPixels; ++p) {
+    for (int v = 0; v < kStrips * kVectors; ++v) {
+      *reinterpret_cast<Vector*>(sums + p * FloatKernel::kOutputs + v * kLanes) = total[p][v];
+    }
+  }
+}
+
+template <int kLanes, int kVectors, int kPixels>
+void FloatSums(const float* const* pixels, int count, const Window& window, const float* weights, int strips,
+               float* sums) {
+  constexpr int kStrip = kLanes * kVectors;
+  const int64_t strip_weights = static_cast<int64_t>(window.total_units) * kStrip;
+  int p = 0;
+  for (; p + kPixels <= count; p += kPixels) {
+    for (int strip = 0; strip < strips; ++strip) {
+      SumBlock<kLanes, kPixels, kVectors, 1>(pixels + p, window, weights + strip * strip_weights,
+                                             sums + p * FloatKernel::kOutputs + strip * kStrip);
+    }
+  }
+  for (; p < count; ++p) {
+    float* out = sums + p * FloatKernel::kOutputs;
+    int strip = 0;
+    // One pixel is too little to hide the latency of an addition: more outputs do.
+    constexpr int kWide = FloatKernel::kOutputs / kStrip < 4 ? FloatKernel::kOutputs / kStrip : 4;
+    for (; strip + kWide <= strips; strip += kWide) {
+      SumBlock<kLanes, 1, kVectors, kWide>(pixels + p, window, weights + strip * strip_weights,
+                                           out + strip * kStrip);
+    }
+    for (; strip < strips; ++strip) {
+      SumBlock<kLanes, 1, kVectors, 1>(pixels + p, window, weights + strip * strip_weights,
+                                       out + strip * kStrip);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lowbit
+}  // namespace caffe
+
+#endif  // CAFFE_LOWBIT_FLOAT_SUMS_HPP_

@@ -1,0 +1,156 @@
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "caffe/lowbit/plan_check.hpp"
+#include "caffe/lowbit/scratch.hpp"
+#include "caffe/lowbit/stage.hpp"
+#include "caffe/lowbit/thread_pool.hpp"
+#include "caffe/util/target_clones.hpp"
+
+namespace caffe {
+namespace lowbit {
+
+namespace {
+
+/// A window inside an image: `rows` x `columns` pixels of `channels` values from `first` on.
+template <typename T>
+struct Window {
+  const T* first;
+  int rows, columns;
+  int64_t row_stride;
+  int channels;
+};
+
+template <typename T, typename Take>
+inline void EachPixel(const Window<T>& window, Take take) {
+  for (int row = 0; row < window.rows; ++row) {
+    const T* pixel = window.first + row * window.row_stride;
+    for (int column = 0; column < window.columns; ++column, pixel += window.channels) take(pixel);
+  }
+}
+
+CAFFE_TARGET_CLONES void Maximum(const Window<uint8_t>& window, const uint8_t* flip, uint8_t* y) {
+  const int channels = window.channels;
+  std::memset(y, 0, channels);
+  EachPixel(window, [=](const uint8_t* x) {
+    for (int c = 0; c < channels; ++c) {
+      const uint8_t flipped = x[c] ^ flip[c];
+      y[c] = y[c] > flipped ? y[c] : flipped;
+    }
+  });
+  for (int c = 0; c < channels; ++c) y[c] ^= flip[c];
+}
+
+CAFFE_TARGET_CLONES void Maximum(const Window<float>& window, float* y) {
+  const int channels = window.channels;
+  std::copy_n(window.first, channels, y);
+  EachPixel(window, [=](const float* x) {
+    for (int c = 0; c < channels; ++c) y[c] = y[c] > x[c] ? y[c] : x[c];
+  });
+}
+
+CAFFE_TARGET_CLONES void Mean(const Window<float>& window, float count, float* y) {
+  const int channels = window.channels;
+  std::fill_n(y, channels, 0.f);
+  EachPixel(window, [=](const float* x) {
+    for (int c = 0; c < channels; ++c) y[c] += x[c];
+  });
+  for (int c = 0; c < channels; ++c) y[c] /= count;
+}
+
+// Pixels of the result that are made at a time.
+constexpr int kTilePixels = 8;
+
+class Pooling : public Stage {
+ public:
+  Pooling(const Plan& plan, const StageInfo& stage)
+      : input_(plan.tensors[stage.inputs[0]]),
+        tensor_(stage.inputs[0]),
+        info_(ReadPooling(plan, stage)),
+        flip_(input_.channels, 0),
+        steps_(plan, stage) {
+    if (!stage.arrays.empty()) std::copy_n(stage.arrays[0].bytes, flip_.size(), flip_.begin());
+  }
+
+  size_t RoomBytes(int) const override { return 0; }
+
+  const char* Kernel() const override { return "plain"; }
+
+  void Run(const Tensors& tensors, uint8_t*, int threads) const override {
+    const int64_t rows = int64_t{tensors.images} * info_.result.height;
+    const int64_t tasks = std::min<int64_t>(rows, threads > 1 ? 4 * threads : 1);
+    ThreadPool::Shared().Run(threads, tasks, [&](int64_t task) {
+      for (int64_t row = rows * task / tasks; row < rows * (task + 1) / tasks; ++row) {
+        for (int column = 0; column < info_.result.width; column += kTilePixels) {
+          PoolTile(tensors, row, column, std::min(kTilePixels, info_.result.width - column));
+        }
+      }
+    });
+  }
+
+ private:
+  // A window along one axis, and how much of it Caffe's mean counts: padding within, but none that only the
+  // rounding of the size up brings in.
+  struct Range {
+    int begin, end, counted;
+  };
+
+  static Range RangeAt(int position, int kernel, int stride, int pad, int size) {
+    const int begin = position * stride - pad;
+    const int end = std::min(begin + kernel, size + pad);
+    return {std::max(begin, 0), std::min(end, size), end - begin};
+  }
+
+  // `row` counts through all images.
+  void PoolTile(const Tensors& tensors, int64_t row, int column, int count) const {
+    const int channels = input_.channels;
+    const Part part = {row * info_.result.width + column, count, 0, channels};
+    uint8_t* const room = ThreadScratch(sizeof(float) * channels * count);
+    for (int p = 0; p < count; ++p) {
+      if (input_.kind == TensorKind::kCodes) {
+        Maximum(WindowAt(tensors.codes(tensor_), row, column + p).first, flip_.data(), room + p * channels);
+        continue;
+      }
+      float* const values = reinterpret_cast<float*>(room) + p * channels;
+      const auto [window, counted] = WindowAt(tensors.real(tensor_), row, column + p);
+      if (info_.mean) {
+        Mean(window, counted, values);
+      } else {
+        Maximum(window, values);
+      }
+    }
+    if (input_.kind == TensorKind::kCodes) return steps_.Store(tensors, part, {room, channels});
+    steps_.Run(tensors, part, {reinterpret_cast<float*>(room), channels});
+  }
+
+  // The window of a pixel of the result, and the number of elements that its mean is over.
+  template <typename T>
+  std::pair<Window<T>, float> WindowAt(const T* images, int64_t row, int column) const {
+    const Geometry& g = info_.geometry;
+    const int height = info_.result.height;
+    const Range y = RangeAt(static_cast<int>(row % height), g.kernel_h, g.stride_h, g.pad_h, input_.height);
+    const Range x = RangeAt(column, g.kernel_w, g.stride_w, g.pad_w, input_.width);
+    const int64_t row_stride = int64_t{input_.width} * input_.channels;
+    const T* first =
+        images + (row / height * input_.height + y.begin) * row_stride + int64_t{x.begin} * input_.channels;
+    return {{first, y.end - y.begin, x.end - x.begin, row_stride, input_.channels},
+            static_cast<float>(y.counted) * x.counted};
+  }
+
+  const TensorInfo input_;
+  const int tensor_;
+  const PoolingInfo info_;
+  /// 255 where a channel takes the minimum: that of flipped codes is the maximum.
+  std::vector<uint8_t> flip_;
+  const Steps steps_;
+};
+
+}  // namespace
+
+std::unique_ptr<Stage> MakePooling(const Plan& plan, const StageInfo& stage) {
+  return std::make_unique<Pooling>(plan, stage);
+}
+
+}  // namespace lowbit
+}  // namespace caffe

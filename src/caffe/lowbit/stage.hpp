@@ -1,0 +1,48 @@
+#ifndef CAFFE_LOWBIT_STAGE_HPP_
+#define CAFFE_LOWBIT_STAGE_HPP_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "caffe/lowbit/plan.hpp"
+#include "caffe/lowbit/steps.hpp"
+
+namespace caffe {
+namespace lowbit {
+
+struct FloatKernel;
+
+/// A stage of a plan, ready to run: its weights are laid out for the kernel that was chosen. Immutable.
+class Stage {
+ public:
+  virtual ~Stage() = default;
+
+  /// Bytes that a pass over so many images needs beside the tensors.
+  virtual size_t RoomBytes(int images) const = 0;
+
+  /// Computes the stage's tensors from its inputs, on at most `threads` threads. `room` is 64-byte aligned.
+  virtual void Run(const Tensors& tensors, uint8_t* room, int threads) const = 0;
+
+  /// The kernel or way of computing, for reports.
+  virtual const char* Kernel() const = 0;
+};
+
+/// The plan's arrays must outlive the stage.
+std::unique_ptr<Stage> MakeStage(const Plan& plan, const StageInfo& stage);
+
+std::unique_ptr<Stage> MakeBinaryConvolution(const Plan& plan, const StageInfo& stage);
+std::unique_ptr<Stage> MakeFloatConvolution(const Plan& plan, const StageInfo& stage);
+/// With a kernel that has tiles.
+std::unique_ptr<Stage> MakeFloatTileConvolution(const Plan& plan, const StageInfo& stage,
+                                                const FloatKernel& kernel);
+std::unique_ptr<Stage> MakePooling(const Plan& plan, const StageInfo& stage);
+/// Maps, softmax and local response normalization.
+std::unique_ptr<Stage> MakeElementwise(const Plan& plan, const StageInfo& stage);
+/// Of a Caffe layer: see foreign_layer.hpp. @throws PlanError where there is no such layer.
+std::unique_ptr<Stage> MakeForeignStage(const Plan& plan, const StageInfo& stage);
+
+}  // namespace lowbit
+}  // namespace caffe
+
+#endif  // CAFFE_LOWBIT_STAGE_HPP_

@@ -1,0 +1,282 @@
+// The instructions of AVX-512 and AMX that the kernels use, by the names of their intrinsics, on plain
+// arrays: so the kernels are tested on processors without them. To be included inside a namespace.
+#ifndef CAFFE_TEST_EMULATED_AVX512_HPP_
+#define CAFFE_TEST_EMULATED_AVX512_HPP_
+
+#include <cfloat>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <stdexcept>
+
+template <int kBytes>
+struct Register {
+  uint8_t bytes[kBytes];
+
+  template <typename Lane>
+  Lane Get(int lane) const {
+    Lane value;
+    std::memcpy(&value, bytes + lane * sizeof(Lane), sizeof(Lane));
+    return value;
+  }
+  template <typename Lane>
+  void Set(int lane, Lane value) {
+    std::memcpy(bytes + lane * sizeof(Lane), &value, sizeof(Lane));
+  }
+};
+
+struct __m128i : Register<16> {};
+struct __m256i : Register<32> {};
+struct __m512i : Register<64> {};
+struct __m512 : Register<64> {};
+using __mmask16 = uint16_t;
+
+// A register each of whose lanes is what `lane` says of its number.
+template <typename Lane, typename Result = __m512i, typename Function>
+Result MakeLanes(Function lane) {
+  Result result;
+  for (int i = 0; i < static_cast<int>(sizeof(Result) / sizeof(Lane)); ++i) {
+    result.template Set<Lane>(i, static_cast<Lane>(lane(i)));
+  }
+  return result;
+}
+
+template <typename Result>
+Result LoadBytes(const void* at) {
+  Result result;
+  std::memcpy(result.bytes, at, sizeof(result.bytes));
+  return result;
+}
+
+inline __m128i _mm_load_si128(const __m128i* at) { return LoadBytes<__m128i>(at); }
+inline __m256i _mm256_loadu_si256(const __m256i* at) { return LoadBytes<__m256i>(at); }
+inline __m512i _mm512_loadu_si512(const void* at) { return LoadBytes<__m512i>(at); }
+inline void _mm_storeu_si128(__m128i* at, const __m128i& a) { std::memcpy(at, a.bytes, sizeof(a.bytes)); }
+inline void _mm256_storeu_si256(__m256i* at, const __m256i& a) { std::memcpy(at, a.bytes, sizeof(a.bytes)); }
+inline void _mm512_storeu_si512(void* at, const __m512i& a) { std::memcpy(at, a.bytes, sizeof(a.bytes)); }
+
+inline __m512i _mm512_set1_epi8(char a) {
+  return MakeLanes<uint8_t>([&](int) { return a; });
+}
+inline __m512i _mm512_set1_epi16(short a) {  // NOLINT(runtime/int): the intrinsic's type
+  return MakeLanes<uint16_t>([&](int) { return a; });
+}
+inline __m512i _mm512_set1_epi32(int a) {
+  return MakeLanes<uint32_t>([&](int) { return a; });
+}
+inline __m512i _mm512_set1_epi64(int64_t a) {
+  return MakeLanes<uint64_t>([&](int) { return a; });
+}
+inline __m512i _mm512_setr_epi64(int64_t a, int64_t b, int64_t c, int64_t d, int64_t e, int64_t f, int64_t g,
+                                 int64_t h) {
+  const int64_t lanes[8] = {a, b, c, d, e, f, g, h};
+  return LoadBytes<__m512i>(lanes);
+}
+inline __m512i _mm512_setzero_si512() { return _mm512_set1_epi8(0); }
+inline __m512i _mm512_broadcast_i32x4(const __m128i& a) {
+  return MakeLanes<uint8_t>([&](int i) { return a.bytes[i % 16]; });
+}
+inline __m512i _mm512_broadcast_i64x4(const __m256i& a) {
+  return MakeLanes<uint8_t>([&](int i) { return a.bytes[i % 32]; });
+}
+
+inline __m512i _mm512_and_si512(const __m512i& a, const __m512i& b) {
+  return MakeLanes<uint8_t>([&](int i) { return a.bytes[i] & b.bytes[i]; });
+}
+inline __m512i _mm512_or_si512(const __m512i& a, const __m512i& b) {
+  return MakeLanes<uint8_t>([&](int i) { return a.bytes[i] | b.bytes[i]; });
+}
+inline __m512i _mm512_add_epi8(const __m512i& a, const __m512i& b) {
+  return MakeLanes<uint8_t>([&](int i) { return a.bytes[i] + b.bytes[i]; });
+}
+inline __m512i _mm512_add_epi16(const __m512i& a, const __m512i& b) {
+  return MakeLanes<uint16_t>([&](int i) { return a.Get<uint16_t>(i) + b.Get<uint16_t>(i); });
+}
+inline __m512i _mm512_add_epi32(const __m512i& a, const __m512i& b) {
+  return MakeLanes<uint32_t>([&](int i) { return a.Get<uint32_t>(i) + b.Get<uint32_t>(i); });
+}
+inline __m512i _mm512_mask_add_epi32(const __m512i& otherwise, __mmask16 mask, const __m512i& a,
+                                     const __m512i& b) {
+  const __m512i sums = _mm512_add_epi32(a, b);
+  return MakeLanes<uint32_t>([&](int i) { return (mask >> i & 1 ? sums : otherwise).Get<uint32_t>(i); });
+}
+inline __m512i _mm512_add_epi64(const __m512i& a, const __m512i& b) {
+  return MakeLanes<uint64_t>([&](int i) { return a.Get<uint64_t>(i) + b.Get<uint64_t>(i); });
+}
+inline __m512i _mm512_srli_epi16(const __m512i& a, unsigned count) {
+  return MakeLanes<uint16_t>([&](int i) { return count < 16 ? a.Get<uint16_t>(i) >> count : 0; });
+}
+inline __m512i _mm512_srli_epi32(const __m512i& a, unsigned count) {
+  return MakeLanes<uint32_t>([&](int i) { return count < 32 ? a.Get<uint32_t>(i) >> count : 0; });
+}
+inline __m512i _mm512_srlv_epi64(const __m512i& a, const __m512i& counts) {
+  return MakeLanes<uint64_t>([&](int i) {
+    const uint64_t count = counts.Get<uint64_t>(i);
+    return count < 64 ? a.Get<uint64_t>(i) >> count : 0;
+  });
+}
+inline __m512i _mm512_popcnt_epi64(const __m512i& a) {
+  return MakeLanes<uint64_t>([&](int i) { return __builtin_popcountll(a.Get<uint64_t>(i)); });
+}
+inline __m512i _mm512_shuffle_epi8(const __m512i& table, const __m512i& index) {
+  return MakeLanes<uint8_t>([&](int i) {
+    const int at = index.bytes[i];
+    return at & 0x80 ? 0 : table.bytes[i / 16 * 16 + at % 16];
+  });
+}
+inline __m512i _mm512_maskz_mov_epi8(uint64_t mask, const __m512i& a) {
+  return MakeLanes<uint8_t>([&](int i) { return mask >> i & 1 ? a.bytes[i] : 0; });
+}
+
+// A mask of the lanes of which `is_set` is true.
+template <typename Function>
+__mmask16 MakeMask(Function is_set) {
+  unsigned mask = 0;
+  for (int i = 0; i < 16; ++i) mask |= (is_set(i) ? 1u : 0u) << i;
+  return static_cast<__mmask16>(mask);
+}
+inline __mmask16 _mm512_cmplt_epu32_mask(const __m512i& a, const __m512i& b) {
+  return MakeMask([&](int i) { return a.Get<uint32_t>(i) < b.Get<uint32_t>(i); });
+}
+inline __mmask16 _mm512_test_epi32_mask(const __m512i& a, const __m512i& b) {
+  return MakeMask([&](int i) { return (a.Get<uint32_t>(i) & b.Get<uint32_t>(i)) != 0; });
+}
+
+// Lanes that are masked out are not touched, as the processor does not.
+inline __m512i _mm512_maskz_loadu_epi32(__mmask16 mask, const void* at) {
+  return MakeLanes<uint32_t>([&](int i) {
+    uint32_t lane = 0;
+    if (mask >> i & 1) std::memcpy(&lane, static_cast<const uint8_t*>(at) + 4 * i, sizeof(lane));
+    return lane;
+  });
+}
+inline void _mm256_mask_storeu_epi16(void* at, __mmask16 mask, const __m256i& a) {
+  for (int i = 0; i < 16; ++i) {
+    if (mask >> i & 1) std::memcpy(static_cast<uint8_t*>(at) + 2 * i, a.bytes + 2 * i, 2);
+  }
+}
+
+inline __m512 _mm512_castsi512_ps(const __m512i& a) { return LoadBytes<__m512>(a.bytes); }
+inline __m512i _mm512_castps_si512(const __m512& a) { return LoadBytes<__m512i>(a.bytes); }
+inline __m512 _mm512_sub_ps(const __m512& a, const __m512& b) {
+  __m512 result;
+  for (int i = 0; i < 16; ++i) result.Set<float>(i, a.Get<float>(i) - b.Get<float>(i));
+  return result;
+}
+
+// Four products of an unsigned by a signed byte.
+inline uint32_t FourProducts(const uint8_t* digits, const uint8_t* factors) {
+  int sum = 0;
+  for (int i = 0; i < 4; ++i) sum += digits[i] * static_cast<int8_t>(factors[i]);
+  return static_cast<uint32_t>(sum);
+}
+inline __m512i _mm512_dpbusd_epi32(const __m512i& sums, const __m512i& a, const __m512i& b) {
+  return MakeLanes<uint32_t>(
+      [&](int i) { return sums.Get<uint32_t>(i) + FourProducts(a.bytes + 4 * i, b.bytes + 4 * i); });
+}
+
+inline __m256i _mm512_cvtepi32_epi16(const __m512i& a) {
+  return MakeLanes<uint16_t, __m256i>([&](int i) { return a.Get<uint32_t>(i); });
+}
+inline __m256i _mm512_cvtepi64_epi32(const __m512i& a) {
+  return MakeLanes<uint32_t, __m256i>([&](int i) { return a.Get<uint64_t>(i); });
+}
+inline __m128i _mm512_cvtepi64_epi16(const __m512i& a) {
+  return MakeLanes<uint16_t, __m128i>([&](int i) { return a.Get<uint64_t>(i); });
+}
+
+struct Tile {
+  int rows, row_bytes;
+  uint8_t bytes[16][64];
+
+  void Clear() { std::memset(bytes, 0, sizeof(bytes)); }
+};
+
+// Of this thread.
+inline Tile* Tiles() {
+  thread_local Tile tiles[8];
+  return tiles;
+}
+
+inline void _tile_loadconfig(const void* config) {
+  const uint8_t* const bytes = static_cast<const uint8_t*>(config);
+  for (int tile = 0; tile < 8; ++tile) {
+    Tiles()[tile].row_bytes = bytes[16 + 2 * tile] + 256 * bytes[17 + 2 * tile];
+    Tiles()[tile].rows = bytes[48 + tile];
+    Tiles()[tile].Clear();
+  }
+}
+inline void _tile_release() {
+  for (int tile = 0; tile < 8; ++tile) Tiles()[tile].rows = Tiles()[tile].row_bytes = 0;
+}
+inline void _tile_zero(int tile) { Tiles()[tile].Clear(); }
+inline void _tile_loadd(int tile, const void* at, ptrdiff_t stride) {
+  Tile& to = Tiles()[tile];
+  to.Clear();
+  for (int row = 0; row < to.rows; ++row) {
+    std::memcpy(to.bytes[row], static_cast<const uint8_t*>(at) + row * stride, to.row_bytes);
+  }
+}
+inline void _tile_stored(int tile, void* at, ptrdiff_t stride) {
+  const Tile& from = Tiles()[tile];
+  for (int row = 0; row < from.rows; ++row) {
+    std::memcpy(static_cast<uint8_t*>(at) + row * stride, from.bytes[row], from.row_bytes);
+  }
+}
+inline void CheckProduct(const Tile& to, const Tile& left, const Tile& right) {
+  if (to.rows != left.rows || to.row_bytes != right.row_bytes || left.row_bytes != 4 * right.rows) {
+    throw std::logic_error("these tiles cannot be multiplied");
+  }
+}
+inline void _tile_dpbusd(int sums, int a, int b) {
+  Tile& to = Tiles()[sums];
+  const Tile &left = Tiles()[a], &right = Tiles()[b];
+  CheckProduct(to, left, right);
+  for (int row = 0; row < to.rows; ++row) {
+    for (int k = 0; k < left.row_bytes / 4; ++k) {
+      for (int column = 0; column < to.row_bytes / 4; ++column) {
+        uint32_t sum;
+        std::memcpy(&sum, &to.bytes[row][4 * column], sizeof(sum));
+        sum += FourProducts(&left.bytes[row][4 * k], &right.bytes[k][4 * column]);
+        std::memcpy(&to.bytes[row][4 * column], &sum, sizeof(sum));
+      }
+    }
+  }
+}
+
+// What is smaller than the least normal float is 0 for the tiles, before and after an operation.
+inline float Flushed(float value) { return std::abs(value) < FLT_MIN ? std::copysign(0.f, value) : value; }
+
+// A tile's bfloat16, the upper half of a float.
+inline float BfloatAt(const uint8_t* at) {
+  uint16_t half;
+  std::memcpy(&half, at, sizeof(half));
+  const uint32_t bits = uint32_t{half} << 16;
+  float value;
+  std::memcpy(&value, &bits, sizeof(value));
+  return Flushed(value);
+}
+
+// Even and odd products are summed apart, each rounded as it is added; then both, and what was there before.
+inline void _tile_dpbf16ps(int sums, int a, int b) {
+  Tile& to = Tiles()[sums];
+  const Tile &left = Tiles()[a], &right = Tiles()[b];
+  CheckProduct(to, left, right);
+  for (int row = 0; row < to.rows; ++row) {
+    for (int column = 0; column < to.row_bytes / 4; ++column) {
+      float products[2] = {};
+      for (int k = 0; k < left.row_bytes / 2; ++k) {
+        const float x = BfloatAt(&left.bytes[row][2 * k]);
+        const float w = BfloatAt(&right.bytes[k / 2][4 * column + k % 2 * 2]);
+        products[k % 2] = Flushed(std::fma(x, w, products[k % 2]));
+      }
+      float sum;
+      std::memcpy(&sum, &to.bytes[row][4 * column], sizeof(sum));
+      sum = Flushed(Flushed(sum) + Flushed(products[0] + products[1]));
+      std::memcpy(&to.bytes[row][4 * column], &sum, sizeof(sum));
+    }
+  }
+}
+
+#endif  // CAFFE_TEST_EMULATED_AVX512_HPP_

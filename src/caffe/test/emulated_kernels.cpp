@@ -1,0 +1,76 @@
+// The kernels for AVX-512 and AMX, compiled for the instructions' imitations.
+#define CAFFE_EMULATE_SIMD
+#include "caffe/test/emulated_kernels.hpp"
+
+// What the kernels include, outside the namespaces that follow.
+#include <cfloat>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <stdexcept>
+
+#include "caffe/lowbit/binary_kernels.hpp"
+#include "caffe/lowbit/binary_weights.hpp"
+#include "caffe/lowbit/cpu_features.hpp"
+#include "caffe/lowbit/digit_tables.hpp"
+#include "caffe/lowbit/float_kernel.hpp"
+#include "caffe/lowbit/float_tiles.hpp"
+
+// Every kernel in a namespace of its own, since they give their parts the same names; the intrinsics in one
+// around them, so that they come before those of the compiler where some other header includes these.
+namespace emulated {
+
+#include "caffe/test/emulated_avx512.hpp"
+
+namespace lookup {
+namespace caffe::lowbit {
+using namespace ::caffe::lowbit;
+}
+#include "caffe/lowbit/binary_avx512_lookup.cpp"
+}  // namespace lookup
+
+namespace vnni {
+namespace caffe::lowbit {
+using namespace ::caffe::lowbit;
+}
+#include "caffe/lowbit/binary_avx512_vnni.cpp"
+}  // namespace vnni
+
+namespace vpopcnt {
+namespace caffe::lowbit {
+using namespace ::caffe::lowbit;
+}
+#include "caffe/lowbit/binary_avx512_vpopcnt.cpp"
+}  // namespace vpopcnt
+
+namespace amx {
+namespace caffe::lowbit {
+using namespace ::caffe::lowbit;
+}
+#include "caffe/lowbit/binary_amx.cpp"
+}  // namespace amx
+
+namespace amx_bf16 {
+namespace caffe::lowbit {
+using namespace ::caffe::lowbit;
+}
+#include "caffe/lowbit/float_amx.cpp"
+}  // namespace amx_bf16
+
+}  // namespace emulated
+
+namespace caffe {
+namespace lowbit {
+
+std::vector<const BinaryKernel*> EmulatedKernels() {
+  return {&emulated::lookup::caffe::lowbit::kAvx512Lookup, &emulated::vnni::caffe::lowbit::kAvx512Vnni,
+          &emulated::vpopcnt::caffe::lowbit::kAvx512Vpopcnt, &emulated::amx::caffe::lowbit::kAmx};
+}
+
+std::vector<const FloatKernel*> EmulatedFloatKernels() {
+  return {&emulated::amx_bf16::caffe::lowbit::kFloatAmx};
+}
+
+}  // namespace lowbit
+}  // namespace caffe

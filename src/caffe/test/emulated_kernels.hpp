@@ -1,0 +1,19 @@
+#ifndef CAFFE_TEST_EMULATED_KERNELS_HPP_
+#define CAFFE_TEST_EMULATED_KERNELS_HPP_
+
+#include <vector>
+
+#include "caffe/lowbit/binary_kernel.hpp"
+#include "caffe/lowbit/float_kernel.hpp"
+
+namespace caffe {
+namespace lowbit {
+
+/// The kernels for AVX-512 and AMX, made to run on every processor, whatever their available() says.
+std::vector<const BinaryKernel*> EmulatedKernels();
+std::vector<const FloatKernel*> EmulatedFloatKernels();
+
+}  // namespace lowbit
+}  // namespace caffe
+
+#endif  // CAFFE_TEST_EMULATED_KERNELS_HPP_

@@ -1,0 +1,480 @@
+#include "caffe/lowbit/packed_net.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "caffe/lowbit/binary_kernel.hpp"
+#include "caffe/test/counted_allocations.hpp"
+#include "caffe/test/packed_interpreter.hpp"
+#include "caffe/test/packed_model_writer.hpp"
+#include "caffe/test/random_packed_model.hpp"
+
+// Only of libhwgq and GoogleTest, so that scripts/test_neon.sh can build it for another processor.
+
+namespace caffe {
+namespace lowbit {
+
+namespace {
+
+using Arrays = std::vector<std::vector<float>>;
+
+// Sets an environment variable for as long as it lives.
+class Environment {
+ public:
+  Environment(const char* name, const std::string& value) : name_(name) { setenv(name, value.c_str(), 1); }
+  ~Environment() { unsetenv(name_); }
+
+ private:
+  const char* const name_;
+};
+
+std::unique_ptr<PackedNet> Load(const Plan& plan, int threads = 1) {
+  const PackedModel model(plan);
+  return std::make_unique<PackedNet>(model.bytes.data(), model.bytes.size(), threads);
+}
+
+// What a pass takes.
+struct Pass {
+  Pass(const PackedNet& net, int64_t images, const Arrays& inputs) : images(images), inputs(inputs) {
+    for (const std::vector<float>& input : this->inputs) in.push_back(input.data());
+    for (const PackedNet::Blob& blob : net.outputs()) {
+      results.emplace_back(images * blob.elements, std::numeric_limits<float>::quiet_NaN());
+    }
+    for (std::vector<float>& result : results) out.push_back(result.data());
+  }
+
+  void Run(const PackedNet& net, int threads = 0) { net.Forward(images, in, out, threads); }
+
+  const int64_t images;
+  const Arrays inputs;
+  std::vector<const float*> in;
+  Arrays results;
+  std::vector<float*> out;
+};
+
+Arrays Forward(const PackedNet& net, int64_t images, const Arrays& inputs, int threads = 0) {
+  Pass pass(net, images, inputs);
+  pass.Run(net, threads);
+  return pass.results;
+}
+
+// Bit by bit: a NaN equals itself.
+void ExpectSame(const Arrays& actual, const Arrays& expected) {
+  ASSERT_EQ(actual.size(), expected.size());
+  for (size_t i = 0; i < actual.size(); ++i) {
+    ASSERT_EQ(actual[i].size(), expected[i].size());
+    EXPECT_EQ(std::memcmp(actual[i].data(), expected[i].data(), actual[i].size() * sizeof(float)), 0)
+        << "output " << i;
+  }
+}
+
+void ExpectNear(const Arrays& actual, const Arrays& expected, double tolerance) {
+  ASSERT_EQ(actual.size(), expected.size());
+  for (size_t i = 0; i < actual.size(); ++i) {
+    ASSERT_EQ(actual[i].size(), expected[i].size());
+    float scale = 1;
+    for (const float value : expected[i]) scale = std::max(scale, std::abs(value));
+    for (size_t j = 0; j < actual[i].size(); ++j) {
+      ASSERT_NEAR(actual[i][j], expected[i][j], tolerance * scale) << "output " << i << ", element " << j;
+    }
+  }
+}
+
+// Runs a plan, and compares what comes out with what the format says.
+void CheckPlan(const Plan& plan, int images, const Arrays& inputs, double tolerance) {
+  PackedInterpreter interpreter(plan);
+  interpreter.Run(images, inputs);
+  const Arrays results = Forward(*Load(plan), images, inputs);
+  ASSERT_EQ(results.size(), plan.outputs.size());
+  for (size_t i = 0; i < results.size(); ++i) {
+    const int tensor = plan.outputs[i].tensor;
+    const std::vector<double>& expected = interpreter.at(tensor);
+    ASSERT_EQ(results[i].size(), expected.size());
+    for (size_t j = 0; j < expected.size(); ++j) {
+      ASSERT_NEAR(results[i][j], expected[j], tolerance * interpreter.scale(tensor))
+          << plan.tensors[tensor].name << ", element " << j;
+    }
+  }
+}
+
+constexpr RandomModel::Limits kSmall = {5, 12, 7}, kWide = {4, 150, 5};
+
+// Models of all sizes, each with a batch; some batches are more than pass through a net at a time.
+struct RandomCase {
+  explicit RandomCase(unsigned seed)
+      : model(seed, seed % 4 == 0 ? kWide : kSmall),
+        images(seed % 5 == 0 ? 17 + static_cast<int>(seed / 5 % 17) : 1 + static_cast<int>(seed % 4)),
+        inputs(model.DrawInputs(images)) {}
+
+  RandomModel model;
+  int images;
+  Arrays inputs;
+};
+
+std::vector<std::string> BinaryKernelNames() {
+  std::vector<std::string> names;
+  for (const BinaryKernel* kernel : BinaryKernels()) {
+    if (kernel->available()) names.push_back(kernel->name);
+  }
+  return names;
+}
+
+// A map of one input to one output.
+PlanMaker Identity(int channels, int height, int width) {
+  PlanMaker maker;
+  const int input = maker.Input(channels, height, width);
+  const int output = maker.Tensor(TensorKind::kReal, channels, height, width);
+  maker.Stage(StageKind::kMap, {input}).steps = {MakeStep(StepKind::kStore, output)};
+  maker.Output(output);
+  return maker;
+}
+
+// A convolution of floats, whose errors have no other way out.
+PlanMaker FloatConvolution(int channels, int outputs, int size, std::mt19937* random) {
+  PlanMaker maker;
+  std::normal_distribution<float> normal;
+  const int input = maker.Input(channels, size, size),
+            output = maker.Tensor(TensorKind::kReal, outputs, size, size);
+  std::vector<float> weights(static_cast<size_t>(outputs) * channels * 9);
+  for (float& weight : weights) weight = normal(*random);
+  maker
+      .Stage(StageKind::kConvolution, {input}, {outputs, 3, 3, 1, 1, 1, 1, 1, 1, 1, 0},
+             {maker.Floats(weights)})
+      .steps = {MakeStep(StepKind::kStore, output)};
+  maker.Output(output);
+  return maker;
+}
+
+// A quantizer and a binary convolution, whose integers and codes are seen; all weights are +1 but the last
+// output's.
+PlanMaker BinaryConvolution(int channels, int kernel, const std::vector<int32_t>& levels) {
+  PlanMaker maker;
+  const int size = kernel + 1, outputs = 3, codes_count = static_cast<int>(levels.size());
+  const int input = maker.Input(channels, size, size),
+            codes = maker.Tensor(TensorKind::kCodes, channels, size, size);
+  std::vector<float> thresholds;
+  for (int j = 1; j < codes_count; ++j) thresholds.push_back(static_cast<float>(j) - 0.5f);
+  maker.Stage(StageKind::kMap, {input}).steps = {MakeStep(StepKind::kQuantize, codes, thresholds)};
+  const int weights = channels * kernel * kernel;
+  std::vector<bool> bits(static_cast<size_t>(weights) * outputs, true);
+  std::fill_n(bits.begin() + 2 * weights, weights, false);
+  const int pixels = 4;  // with padding on all sides
+  const int integers = maker.Tensor(TensorKind::kReal, outputs, pixels, pixels);
+  maker
+      .Stage(StageKind::kBinaryConvolution, {codes}, {outputs, kernel, kernel, 1, 1, 1, 1, 1, 1, 1},
+             {maker.Bytes(PackBits(bits, outputs)), maker.Ints(levels)})
+      .steps = {MakeStep(StepKind::kStore, integers)};
+  maker.Output(integers);
+  return maker;
+}
+
+// Names of the float kernels that this processor runs, as the error about another one lists them.
+std::vector<std::string> FloatKernelNames(const Plan& plan) {
+  const Environment named("HWGQ_FLOAT_KERNEL", "abacus");
+  std::vector<std::string> names;
+  try {
+    Load(plan);
+  } catch (const std::runtime_error& error) {
+    std::string list = error.what();
+    list = list.substr(list.rfind("there are ") + 10) + ", ";
+    for (size_t end; (end = list.find(", ")) != std::string::npos; list = list.substr(end + 2)) {
+      names.push_back(list.substr(0, end));
+    }
+  }
+  return names;
+}
+
+std::string MessageOf(const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const std::runtime_error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+}  // namespace
+
+TEST(PackedNetTest, ComputesWhatTheFormatSays) {
+  for (unsigned seed = 0; seed < 1500; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    const RandomCase random(seed);
+    CheckPlan(random.model.plan(), random.images, random.inputs, 1e-5);
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST(PackedNetTest, EveryBinaryKernelGivesTheSame) {
+  for (unsigned seed = 1000; seed < 1300; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    const RandomCase random(seed);
+    Arrays expected;
+    for (const std::string& name : BinaryKernelNames()) {
+      SCOPED_TRACE(name);
+      const Environment named("HWGQ_KERNEL", name);
+      const Arrays results = Forward(*Load(random.model.plan()), random.images, random.inputs);
+      if (expected.empty()) expected = results;
+      ExpectSame(results, expected);
+      if (HasFailure()) return;
+    }
+  }
+}
+
+// Where sums of 8, 16 and 32 bits overflow or nearly do, under each way to make digits of codes.
+TEST(PackedNetTest, SumsTheLargestCodes) {
+  for (const int channels : {1, 40, 63, 243, 513, 1093}) {
+    const int kernel = channels < 600 ? 3 : 2, most = INT32_MAX / (channels * kernel * kernel);
+    std::vector<std::vector<int32_t>> all_levels = {{-1, 1},        {-3000, 3000},         {7, -2, 0, 9, -9},
+                                                    {-500, 100, 0}, {-most / 2, most / 2}, {most, 0, -most}};
+    for (int count = 2; count <= kMaxLevels; count += count < 6 ? 1 : 5) {
+      all_levels.emplace_back();
+      for (int j = 0; j < count; ++j) all_levels.back().push_back(j);
+    }
+    for (const std::vector<int32_t>& levels : all_levels) {
+      const PlanMaker maker = BinaryConvolution(channels, kernel, levels);
+      for (const std::string& name : BinaryKernelNames()) {
+        SCOPED_TRACE(name + ", " + std::to_string(levels.size()) + " levels, " + std::to_string(channels) +
+                     " channels");
+        const Environment named("HWGQ_KERNEL", name);
+        for (const int code : {0, static_cast<int>(levels.size()) - 1}) {
+          // Floats round the largest sums.
+          CheckPlan(maker.plan, 1,
+                    {std::vector<float>(maker.plan.tensors[0].elements(), static_cast<float>(code))}, 1e-7);
+          if (HasFatalFailure()) return;
+        }
+      }
+    }
+  }
+}
+
+TEST(PackedNetTest, UsesTheKernelThatIsNamed) {
+  const RandomCase random(1001);
+  for (const std::string& name : BinaryKernelNames()) {
+    const Environment named("HWGQ_KERNEL", name);
+    const std::unique_ptr<PackedNet> net = Load(random.model.plan());
+    Pass pass(*net, random.images, random.inputs);
+    int seen = 0;
+    for (const PackedNet::StageProfile& stage : net->Profile(pass.images, pass.in, pass.out)) {
+      if (stage.kind != "binary convolution") continue;
+      EXPECT_EQ(stage.kernel, name);
+      ++seen;
+    }
+    EXPECT_GT(seen, 0);
+  }
+}
+
+TEST(PackedNetTest, UnknownKernelIsAnError) {
+  const RandomCase random(1001);
+  const Environment named("HWGQ_KERNEL", "abacus");
+  EXPECT_NE(MessageOf([&] { Load(random.model.plan()); }).find("HWGQ_KERNEL: abacus"), std::string::npos);
+}
+
+TEST(PackedNetTest, EveryFloatKernelGivesTheSameToRounding) {
+  std::mt19937 random(7);
+  std::normal_distribution<float> normal;
+  for (const int outputs : {1, 7, 8, 17, 64, 65, 100, 130}) {
+    for (const int channels : {1, 3, 33}) {
+      SCOPED_TRACE(std::to_string(channels) + " channels, " + std::to_string(outputs) + " outputs");
+      const PlanMaker maker = FloatConvolution(channels, outputs, outputs % 2 ? 5 : 4, &random);
+      Arrays inputs = {std::vector<float>(3 * maker.plan.tensors[0].elements())}, expected;
+      for (float& value : inputs[0]) value = normal(random);
+      const std::vector<std::string> names = FloatKernelNames(maker.plan);
+      EXPECT_NE(std::find(names.begin(), names.end(), "plain"), names.end());
+      for (const std::string& name : names) {
+        SCOPED_TRACE(name);
+        const Environment named("HWGQ_FLOAT_KERNEL", name);
+        CheckPlan(maker.plan, 3, inputs, 1e-5);
+        const Arrays results = Forward(*Load(maker.plan), 3, inputs);
+        if (expected.empty()) expected = results;
+        ExpectNear(results, expected, 1e-5);
+      }
+    }
+  }
+}
+
+TEST(PackedNetTest, EveryFloatKernelRunsAllPlans) {
+  for (unsigned seed = 2000; seed < 2300; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    const RandomCase random(seed);
+    std::mt19937 unused(1);
+    for (const std::string& name : FloatKernelNames(FloatConvolution(1, 1, 1, &unused).plan)) {
+      SCOPED_TRACE(name);
+      const Environment named("HWGQ_FLOAT_KERNEL", name);
+      CheckPlan(random.model.plan(), random.images, random.inputs, 1e-5);
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+TEST(PackedNetTest, NumberOfThreadsDoesNotMatter) {
+  for (unsigned seed = 3000; seed < 3060; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    const RandomCase random(seed);
+    const std::unique_ptr<PackedNet> net = Load(random.model.plan());
+    const Arrays expected = Forward(*net, random.images, random.inputs, 1);
+    for (const int threads : {2, 3, 7}) {
+      SCOPED_TRACE(std::to_string(threads) + " threads");
+      ExpectSame(Forward(*net, random.images, random.inputs, threads), expected);
+      if (HasFailure()) return;
+    }
+  }
+}
+
+TEST(PackedNetTest, TakesAnyNumberOfThreads) {
+  const std::unique_ptr<PackedNet> net = Load(Identity(1, 3, 1).plan);
+  const Arrays values = {{1, 2, 3}};
+  for (const int threads : {std::numeric_limits<int>::max(), std::numeric_limits<int>::min(), -1}) {
+    EXPECT_EQ(Forward(*net, 1, values, threads), values);
+  }
+}
+
+TEST(PackedNetTest, ThreadsShareANet) {
+  const RandomModel::Limits limits = {12, 40, 6};
+  RandomModel model(5, limits);
+  const std::unique_ptr<PackedNet> net = Load(model.plan(), 3);
+  const int callers = 8;
+  std::vector<Arrays> inputs, expected, results(callers);
+  for (int i = 0; i < callers; ++i) {
+    inputs.push_back(model.DrawInputs(1 + 3 * i));
+    expected.push_back(Forward(*net, 1 + 3 * i, inputs[i]));
+  }
+  std::vector<std::thread> threads;
+  for (int i = 0; i < callers; ++i) {
+    threads.emplace_back([&, i] {
+      for (int repeat = 0; repeat < 10; ++repeat) results[i] = Forward(*net, 1 + 3 * i, inputs[i], 1 + i % 3);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (int i = 0; i < callers; ++i) ExpectSame(results[i], expected[i]);
+}
+
+// What one image gives does not depend on the others.
+TEST(PackedNetTest, ComputesEachImageByItself) {
+  RandomModel model(42, kSmall);
+  const std::unique_ptr<PackedNet> net = Load(model.plan());
+  const int images = 37;
+  const Arrays inputs = model.DrawInputs(images), all = Forward(*net, images, inputs);
+  for (int image = 0; image < images; ++image) {
+    Arrays one;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      const auto first = inputs[i].begin() + image * net->inputs()[i].elements;
+      one.emplace_back(first, first + net->inputs()[i].elements);
+    }
+    Arrays expected;
+    for (size_t i = 0; i < all.size(); ++i) {
+      const auto first = all[i].begin() + image * net->outputs()[i].elements;
+      expected.emplace_back(first, first + net->outputs()[i].elements);
+    }
+    ExpectSame(Forward(*net, 1, one), expected);
+  }
+}
+
+TEST(PackedNetTest, AllocatesNothingAfterTheFirstPass) {
+  for (unsigned seed = 4000; seed < 4030; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    const RandomCase random(seed);
+    const std::unique_ptr<PackedNet> net = Load(random.model.plan());
+    Pass pass(*net, random.images, random.inputs);
+    pass.Run(*net, 1);
+    const int64_t before = CountedAllocations();
+    for (int repeat = 0; repeat < 3; ++repeat) pass.Run(*net, 1);
+    EXPECT_EQ(CountedAllocations(), before);
+  }
+}
+
+// A thread that had nothing to do in the first passes may still need memory of its own in a later one.
+TEST(PackedNetTest, ThreadsAllocateNothingInTheEnd) {
+  const RandomModel::Limits limits = {12, 100, 6};
+  RandomModel model(11, limits);
+  const std::unique_ptr<PackedNet> net = Load(model.plan());
+  Pass pass(*net, 5, model.DrawInputs(5));
+  const int most_rounds = 100;
+  int round = 0;
+  for (int64_t before = -1; before != CountedAllocations() && round < most_rounds; ++round) {
+    before = CountedAllocations();
+    for (int repeat = 0; repeat < 5; ++repeat) pass.Run(*net, 3);
+  }
+  EXPECT_LT(round, most_rounds);
+}
+
+TEST(PackedNetTest, DescribesItself) {
+  PlanMaker maker = Identity(2, 3, 4);
+  maker.plan.name = "a net";
+  maker.plan.inputs[0].name = "data";
+  maker.plan.outputs[0].dimensions = {24};
+  const std::unique_ptr<PackedNet> net = Load(maker.plan, 5);
+  EXPECT_EQ(net->name(), "a net");
+  EXPECT_EQ(net->threads(), 5);
+  EXPECT_EQ(net->inputs()[0].name, "data");
+  EXPECT_EQ(net->inputs()[0].dimensions, (std::vector<int64_t>{2, 3, 4}));
+  EXPECT_EQ(net->outputs()[0].dimensions, std::vector<int64_t>{24});
+  EXPECT_EQ(net->outputs()[0].elements, 24);
+}
+
+TEST(PackedNetTest, TakesAsManyThreadsAsTheEnvironmentSays) {
+  const Environment wanted("OMP_NUM_THREADS", "3");
+  EXPECT_EQ(Load(Identity(1, 1, 1).plan, 0)->threads(), 3);
+}
+
+TEST(PackedNetTest, HandsAnInputOn) {
+  PlanMaker maker;
+  maker.Output(maker.Input(2, 1, 2));
+  EXPECT_EQ(Forward(*Load(maker.plan), 1, {{1, 2, 3, 4}}), (Arrays{{1, 2, 3, 4}}));
+}
+
+TEST(PackedNetTest, PassesNaNAndInfinityOn) {
+  const float nan = std::numeric_limits<float>::quiet_NaN(),
+              infinity = std::numeric_limits<float>::infinity();
+  const Arrays values = {{nan, infinity, -infinity, 1}};
+  ExpectSame(Forward(*Load(Identity(1, 2, 2).plan), 1, values), values);
+}
+
+TEST(PackedNetTest, RefusesABatchWithoutImages) {
+  const std::unique_ptr<PackedNet> net = Load(Identity(1, 1, 1).plan);
+  EXPECT_NE(MessageOf([&] { Forward(*net, 0, {{}}); }).find("at least one image"), std::string::npos);
+  float value = 0;
+  EXPECT_NE(MessageOf([&] { net->Forward(-1, {&value}, {&value}); }).find("at least one image"),
+            std::string::npos);
+}
+
+TEST(PackedNetTest, RefusesAnotherNumberOfInputsOrOutputs) {
+  const std::unique_ptr<PackedNet> net = Load(Identity(1, 1, 1).plan);
+  float value = 0;
+  const std::vector<const float*> none, one = {&value}, two = {&value, &value};
+  EXPECT_NE(MessageOf([&] { net->Forward(1, none, {&value}); }).find("1 inputs and 1 outputs"),
+            std::string::npos);
+  EXPECT_NE(MessageOf([&] { net->Forward(1, two, {&value}); }).find("1 inputs and 1 outputs"),
+            std::string::npos);
+  const std::vector<float*> no_results;
+  EXPECT_NE(MessageOf([&] { net->Forward(1, one, no_results); }).find("1 inputs and 1 outputs"),
+            std::string::npos);
+  EXPECT_NE(MessageOf([&] { net->Profile(1, one, no_results); }).find("1 inputs and 1 outputs"),
+            std::string::npos);
+}
+
+TEST(PackedNetTest, ProfilesEachStage) {
+  std::mt19937 random(1);
+  const PlanMaker maker = FloatConvolution(2, 6, 4, &random);
+  const std::unique_ptr<PackedNet> net = Load(maker.plan);
+  Pass pass(*net, 20, {std::vector<float>(20 * 32, 1)});
+  const std::vector<PackedNet::StageProfile> profile = net->Profile(20, pass.in, pass.out);
+  ASSERT_EQ(profile.size(), 1u);
+  EXPECT_EQ(profile[0].name, "s0");
+  EXPECT_EQ(profile[0].kind, "convolution");
+  EXPECT_GT(profile[0].seconds, 0);
+  EXPECT_EQ(profile[0].multiply_adds, 20 * 6 * 18 * 16);
+  EXPECT_EQ(profile[0].bytes, 4 * (6 * 18 + 20 * (32 + 96)));
+  EXPECT_EQ(pass.results, Forward(*net, 20, {std::vector<float>(20 * 32, 1)}));
+}
+
+}  // namespace lowbit
+}  // namespace caffe
