@@ -89,8 +89,10 @@ def test_every_message_and_field_of_the_reference(column):
     assert differences == []
 
 
-# What a solver state holds beyond Caffe's, which passes over it.
+# What a solver state holds beyond Caffe's, which passes over it, and the packed blobs.
 OWN_FIELDS = {
+    ("BlobProto", "signs"),
+    ("BlobProto", "alphas"),
     ("SolverState", "data_state"),
     ("SolverState", "random_state"),
     ("DataState", "layer"),
@@ -129,6 +131,8 @@ def test_nothing_beyond_the_reference_but_what_is_told():
         ("SolverState", "data_state", 10001, []),
         ("SolverState", "random_state", 10002, ""),
         ("BlobProto", "shape", 7, None),
+        ("BlobProto", "signs", 10001, None),
+        ("BlobProto", "alphas", 10002, None),
         ("Datum", "label", 5, 0),
         ("SolverParameter", "delta", 31, 1e-8),
         ("SolverParameter", "type", 40, "SGD"),

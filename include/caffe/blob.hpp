@@ -93,7 +93,7 @@ class Blob : public std::enable_shared_from_this<Blob<Dtype>> {
   /// data -= diff
   void Update();
 
-  /// Reads values (and gradients, if the message holds them).
+  /// Reads values (and gradients, if the message holds them); packed ones become +-alpha.
   /// @throws Error where the shape differs and `reshape` is false, or the number of values does not fit it.
   void FromProto(const BlobProto& proto, bool reshape = true);
   void ToProto(BlobProto* proto, bool write_diff = false) const;

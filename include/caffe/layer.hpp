@@ -47,6 +47,10 @@ class Layer {
   /// The layer's definition with its parameters' values (and gradients, with write_diff).
   virtual void ToProto(LayerParameter* param, bool write_diff = false);
 
+  /// Tells a layer of a net in the TEST phase that its bottoms are made by a quantizer, which has these
+  /// levels, ascending. What it then finds in them may still be something else.
+  virtual void SetInputLevels(const vector<Dtype>&) {}
+
   /// Tells the place in its data that a layer has come to; false where it has none. Net adds the name.
   virtual bool GetDataState(DataState*) const { return false; }
   /// Goes on from a place that GetDataState told. @throws Error where the data have no such place.

@@ -23,6 +23,10 @@ class WeightMatch;
  *
  * Blobs that several layers read are split, so that their gradients add up; layers run in the order of the
  * definition.
+ *
+ * In the TEST phase and with floats on the CPU, binary layers that read what a Quant layer makes compute with
+ * integers; all blobs hold the same as else, up to rounding. The environment variable HWGQ_FLOAT_NET, set to
+ * 1 when the net is built, makes it compute with floats.
  */
 template <typename Dtype>
 class Net {

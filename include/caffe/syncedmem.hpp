@@ -2,6 +2,7 @@
 #define CAFFE_SYNCEDMEM_HPP_
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 
 #include "caffe/common.hpp"
@@ -33,6 +34,17 @@ class SyncedMemory {
   /// Keeps the host memory alive for as long as it is held, whatever becomes of this object. Null where only
   /// the caller of set_cpu_data does, or nothing was touched yet.
   const std::shared_ptr<void>& cpu_owner() const { return own_cpu_; }
+  /**
+   * @brief Counts what may have changed the data: calls for a mutable pointer and for other memory.
+   *
+   * For whoever keeps something that was made of the data. A pointer is for writing at once, not to be kept
+   * for later: that the counter does not see. Memory that others hold (is_held_by_others) may change at any
+   * time.
+   */
+  uint64_t version() const { return version_; }
+  /// Whether the host memory is also held by somebody who may write to it, as a NumPy array over it does, or
+  /// the caller of set_cpu_data.
+  bool is_held_by_others() const { return own_cpu_.use_count() != 1; }
   const void* gpu_data();
   void set_gpu_data(void* data);
   void* mutable_cpu_data();
@@ -59,6 +71,7 @@ class SyncedMemory {
   std::shared_ptr<void> own_cpu_;
   void* cpu_ptr_ = nullptr;
   size_t size_ = 0;
+  uint64_t version_ = 0;
   SyncedHead head_ = UNINITIALIZED;
 
   DISABLE_COPY_AND_ASSIGN(SyncedMemory);

@@ -55,6 +55,7 @@ void BindDatabase(py::module_& module);
 void BindImageSet(py::module_& module);
 void BindUpgrade(py::module_& module);
 void BindPlugins(py::module_& module);
+void BindPackedNet(py::module_& module);
 
 }  // namespace python
 }  // namespace caffe

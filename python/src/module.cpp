@@ -20,6 +20,7 @@ PYBIND11_MODULE(_caffe, module) {
   BindImageSet(module);
   BindUpgrade(module);
   BindPlugins(module);
+  BindPackedNet(module);
   // Vectors of values are plain lists here; Caffe's names for them stay.
   for (const char* name :
        {"RawBlobVec", "LayerVec", "StringVec", "IntVec", "DtypeVec", "NetVec", "BoolVec"}) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "caffe/util/math_functions.hpp"
+#include "caffe/util/sign_bits.hpp"
 
 namespace caffe {
 
@@ -47,6 +48,39 @@ int CheckedCount(const vector<int>& shape) {
 template <typename Values, typename Dtype>
 void CopyValues(const Values& values, Dtype* to) {
   std::transform(values.begin(), values.end(), to, [](auto value) { return static_cast<Dtype>(value); });
+}
+
+bool IsPacked(const BlobProto& proto) { return proto.has_signs() || proto.alphas_size() > 0; }
+
+// That a blob's values, or what stands for them, are as many as its shape says.
+void CheckValues(const BlobProto& proto, const vector<int>& shape, int count) {
+  const int num_values = proto.double_data_size() > 0 ? proto.double_data_size() : proto.data_size();
+  if (!IsPacked(proto)) {
+    CHECK_EQ(count, num_values) << "a stored blob of shape " << ShapeText(shape)
+                                << "has another number of values";
+    return;
+  }
+  const string way_out = "; pack the weights anew with caffe.hwgq.pack_caffemodel";
+  CHECK_EQ(num_values, 0) << "a stored blob of shape " << ShapeText(shape) << "has both values and signs"
+                          << way_out;
+  const int outputs = shape.empty() ? 0 : shape[0];
+  CHECK(outputs > 0) << "a packed blob of shape " << ShapeText(shape) << "has no outputs" << way_out;
+  CHECK_EQ(proto.alphas_size(), outputs) << "a packed blob of shape " << ShapeText(shape)
+                                         << "has another number of alphas than outputs" << way_out;
+  CHECK_EQ(static_cast<int64_t>(proto.signs().size()), outputs * SignBytes(count / outputs))
+      << "a packed blob of shape " << ShapeText(shape) << "has another number of bytes of signs" << way_out;
+}
+
+template <typename Dtype>
+void Unpack(const BlobProto& proto, int count, Dtype* to) {
+  if constexpr (std::is_floating_point<Dtype>::value) {
+    const vector<Dtype> alphas(proto.alphas().begin(), proto.alphas().end());
+    const auto outputs = static_cast<int64_t>(alphas.size());
+    UnpackSigns(outputs, count / outputs, reinterpret_cast<const uint8_t*>(proto.signs().data()),
+                alphas.data(), to);
+  } else {
+    NOT_IMPLEMENTED;
+  }
 }
 
 template <typename Dtype>
@@ -372,10 +406,8 @@ void Blob<Dtype>::FromProto(const BlobProto& proto, bool reshape) {
   const vector<int> shape = ShapeOf(proto);
   // Before anything is allocated or changed: a damaged file must not ask for more memory than it has values.
   const int count = CheckedCount(shape);
-  const int num_values = proto.double_data_size() > 0 ? proto.double_data_size() : proto.data_size();
   const int num_gradients = proto.double_diff_size() > 0 ? proto.double_diff_size() : proto.diff_size();
-  CHECK_EQ(count, num_values) << "a stored blob of shape " << ShapeText(shape)
-                              << "has another number of values";
+  CheckValues(proto, shape, count);
   CHECK(num_gradients == 0 || num_gradients == count) << "a stored blob of shape " << ShapeText(shape)
                                                       << "has another number of gradients: " << num_gradients;
   if (reshape) {
@@ -384,7 +416,9 @@ void Blob<Dtype>::FromProto(const BlobProto& proto, bool reshape) {
     CHECK(ShapeEquals(proto)) << "shape mismatch: stored " << ShapeText(shape) << "but expected "
                               << shape_string();
   }
-  if (proto.double_data_size() > 0) {
+  if (IsPacked(proto)) {
+    Unpack(proto, count, mutable_cpu_data());
+  } else if (proto.double_data_size() > 0) {
     CopyValues(proto.double_data(), mutable_cpu_data());
   } else {
     CopyValues(proto.data(), mutable_cpu_data());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "caffe/util/input_levels.hpp"
 #include "caffe/util/insert_splits.hpp"
 #include "caffe/util/nearest_names.hpp"
 #include "caffe/util/path_resolve.hpp"
@@ -71,6 +72,7 @@ void Net<Dtype>::Init(const NetParameter& in_param) {
     }
   }
   DecideBackward(param);
+  if (phase_ == TEST) TellInputLevels(param, layers_);
   // What nobody reads is an output.
   for (const string& blob_name : available_blobs) {
     LOG_IF(INFO, Caffe::root_solver()) << "This network produces output " << blob_name;

@@ -39,8 +39,9 @@ void CheckBlobCount(size_t stored, size_t expected) {
               ", this net " + expected);
 }
 
-/// Whether a layer was saved with weights that it binarized when it ran.
+/// Whether a layer was saved with weights that it binarized when it ran; packed ones are binarized.
 bool IsBinarizing(const LayerParameter& layer) {
+  if (layer.blobs_size() > 0 && layer.blobs(0).has_signs()) return false;
   return (layer.type() == "BinaryConvolution" && layer.binary_convolution_param().use_binarization()) ||
          (layer.type() == "BinaryInnerProduct" && layer.binary_inner_product_param().use_binarization());
 }

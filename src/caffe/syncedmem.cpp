@@ -48,6 +48,7 @@ const void* SyncedMemory::cpu_data() {
 
 void* SyncedMemory::mutable_cpu_data() {
   to_cpu();
+  ++version_;
   head_ = HEAD_AT_CPU;
   return cpu_ptr_;
 }
@@ -56,6 +57,7 @@ void SyncedMemory::set_cpu_data(void* data, std::shared_ptr<void> owner) {
   CHECK(data) << "set_cpu_data needs memory to point to";
   own_cpu_ = std::move(owner);
   cpu_ptr_ = data;
+  ++version_;
   head_ = HEAD_AT_CPU;
 }
 

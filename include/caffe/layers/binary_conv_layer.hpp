@@ -7,6 +7,7 @@
 #include "caffe/layer.hpp"
 #include "caffe/layers/conv_layer.hpp"
 #include "caffe/proto/caffe.pb.h"
+#include "caffe/util/integer_product.hpp"
 
 namespace caffe {
 
@@ -19,6 +20,8 @@ namespace caffe {
  *
  * binary_convolution_param: `use_alpha` (false: alpha is 1), `use_binarization` (true; false makes this an
  * ordinary convolution). All else is in convolution_param, as for ConvolutionLayer.
+ *
+ * In a net's TEST phase, and fed by a Quant, Forward sums signs and codes as integers: see IntegerProduct.
  */
 template <typename Dtype>
 class BinaryConvolutionLayer : public ConvolutionLayer<Dtype> {
@@ -26,6 +29,8 @@ class BinaryConvolutionLayer : public ConvolutionLayer<Dtype> {
   explicit BinaryConvolutionLayer(const LayerParameter& param) : ConvolutionLayer<Dtype>(param) {}
 
   void LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
+
+  void SetInputLevels(const vector<Dtype>& levels) override { integers_.SetLevels(levels); }
 
   const char* type() const override { return "BinaryConvolution"; }
 
@@ -37,11 +42,18 @@ class BinaryConvolutionLayer : public ConvolutionLayer<Dtype> {
   void Backward_gpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
                     const vector<Blob<Dtype>*>& bottom) override;
 
-  /// Alpha of each output, and B, as of the last forward pass.
+  /// Alpha of each output, and B, as of the last forward pass; after one on integers first as Backward needs
+  /// them.
   Blob<Dtype> alphas_;
   Blob<Dtype> binary_weights_;
   /// For subclasses: as many ones as an output has weights.
   Blob<Dtype> weight_sum_multiplier_;
+
+ private:
+  /// A bottom's image, and how it is convolved; images of more than two axes are left to floats.
+  bool GetProductShape(lowbit::BinaryProductShape* shape) const;
+
+  IntegerProduct<Dtype> integers_;
 };
 
 }  // namespace caffe

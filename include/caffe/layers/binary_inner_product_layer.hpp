@@ -7,6 +7,7 @@
 #include "caffe/layer.hpp"
 #include "caffe/layers/inner_product_layer.hpp"
 #include "caffe/proto/caffe.pb.h"
+#include "caffe/util/integer_product.hpp"
 
 namespace caffe {
 
@@ -19,6 +20,8 @@ namespace caffe {
  *
  * binary_inner_product_param: `use_alpha` (false: alpha is 1), `use_binarization` (true; false makes this an
  * ordinary inner product). All else is in inner_product_param, of which `transpose` is not supported.
+ *
+ * In a net's TEST phase, and fed by a Quant, Forward sums signs and codes as integers: see IntegerProduct.
  */
 template <typename Dtype>
 class BinaryInnerProductLayer : public InnerProductLayer<Dtype> {
@@ -26,6 +29,8 @@ class BinaryInnerProductLayer : public InnerProductLayer<Dtype> {
   explicit BinaryInnerProductLayer(const LayerParameter& param) : InnerProductLayer<Dtype>(param) {}
   /// @throws Error as InnerProductLayer, and for `transpose`.
   void LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
+
+  void SetInputLevels(const vector<Dtype>& levels) override { integers_.SetLevels(levels); }
 
   const char* type() const override { return "BinaryInnerProduct"; }
 
@@ -37,11 +42,15 @@ class BinaryInnerProductLayer : public InnerProductLayer<Dtype> {
   void Backward_gpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
                     const vector<Blob<Dtype>*>& bottom) override;
 
-  /// Alpha of each output, and B, as of the last forward pass.
+  /// Alpha of each output, and B, as of the last forward pass; after one on integers first as Backward needs
+  /// them.
   Blob<Dtype> alphas_;
   Blob<Dtype> binary_weights_;
   /// For subclasses: as many ones as an output has weights, and room for a number for each output.
   Blob<Dtype> weight_sum_multiplier_, filter_means_;
+
+ private:
+  IntegerProduct<Dtype> integers_;
 };
 
 }  // namespace caffe

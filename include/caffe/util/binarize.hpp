@@ -1,6 +1,9 @@
 #ifndef CAFFE_UTIL_BINARIZE_HPP_
 #define CAFFE_UTIL_BINARIZE_HPP_
 
+#include <cstdint>
+#include <vector>
+
 #include "caffe/blob.hpp"
 #include "caffe/util/device_alternate.hpp"
 
@@ -28,6 +31,11 @@ void caffe_cpu_binarize(int num_output, int n, const Dtype* weights, bool use_al
 /// `binary` to the weights' shape. @throws Error for a blob without axes.
 template <typename Dtype>
 void BinarizeWeights(const Blob<Dtype>& weights, bool use_alpha, Blob<Dtype>* alphas, Blob<Dtype>* binary);
+
+/// The same binary weights as alphas and signs (see caffe/util/sign_bits.hpp).
+template <typename Dtype>
+void BinarizeToSigns(const Blob<Dtype>& weights, bool use_alpha, vector<Dtype>* alphas,
+                     vector<uint8_t>* signs);
 
 }  // namespace caffe
 

@@ -22,6 +22,10 @@ void BinaryInnerProductLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bot
                                                  const vector<Blob<Dtype>*>& top) {
   const BinaryInnerProductParameter& param = this->layer_param_.binary_inner_product_param();
   if (!param.use_binarization()) return InnerProductLayer<Dtype>::Forward_cpu(bottom, top);
+  lowbit::BinaryProductShape shape;
+  shape.channels = this->K_;
+  shape.outputs = this->N_;
+  if (integers_.Forward(shape, param.use_alpha(), this->blobs_, bottom, top)) return;
   BinarizeWeights(*this->blobs_[0], param.use_alpha(), &alphas_, &binary_weights_);
   this->Forward_rows(binary_weights_.cpu_data(), bottom, top);
 }
@@ -33,6 +37,7 @@ void BinaryInnerProductLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& to
   if (!this->layer_param_.binary_inner_product_param().use_binarization()) {
     return InnerProductLayer<Dtype>::Backward_cpu(top, propagate_down, bottom);
   }
+  integers_.FillBinaryWeights(*this->blobs_[0], &alphas_, &binary_weights_);
   this->Backward_rows(binary_weights_.cpu_data(), top, propagate_down, bottom);
 }
 

@@ -8,6 +8,7 @@
 
 #include "binary_layer_test_util.hpp"
 #include "caffe/test/test_caffe_main.hpp"
+#include "caffe/util/sign_bits.hpp"
 #include "layer_test_util.hpp"
 
 namespace caffe {
@@ -33,6 +34,33 @@ TYPED_TEST(BinarizeTest, IsTheDefinition) {
       ExpectNear(DataOf(this->binary_), ReferenceBinarized(weights, use_alpha), 1e-12);
       for (int o = 0; o < shape[0]; ++o) {
         EXPECT_EQ(std::fabs(this->binary_.cpu_data()[o * weights.count(1)]), this->alphas_.cpu_data()[o]);
+      }
+    }
+  }
+}
+
+TYPED_TEST(BinarizeTest, SignsAreTheSameWeights) {
+  for (const vector<int>& shape :
+       vector<vector<int>>{{1}, {3, 1}, {7, 13}, {2, 64}, {4, 3, 5, 5}, {33, 1000}}) {
+    Blob<TypeParam> weights(shape);
+    FillNormal(&weights);
+    weights.mutable_cpu_data()[0] = std::numeric_limits<TypeParam>::quiet_NaN();
+    for (const bool use_alpha : {false, true}) {
+      BinarizeWeights(weights, use_alpha, &this->alphas_, &this->binary_);
+      vector<TypeParam> alphas, unpacked(weights.count());
+      vector<uint8_t> signs;
+      BinarizeToSigns(weights, use_alpha, &alphas, &signs);
+      const int outputs = shape[0], n = weights.count(1);
+      ASSERT_EQ(static_cast<int64_t>(signs.size()), outputs * SignBytes(n));
+      for (int i = 0; i < weights.count(); ++i) {
+        const int64_t bit = i / n * 8 * SignBytes(n) + i % n;
+        EXPECT_EQ(signs[bit / 8] >> bit % 8 & 1, weights.cpu_data()[i] >= 0);
+      }
+      // What fills a row's last byte is 0: equal weights have equal bytes.
+      if (n % 8 != 0) EXPECT_EQ(signs[SignBytes(n) - 1] >> n % 8, 0);
+      UnpackSigns(outputs, n, signs.data(), alphas.data(), unpacked.data());
+      for (int i = use_alpha ? n : 0; i < weights.count(); ++i) {
+        EXPECT_EQ(unpacked[i], this->binary_.cpu_data()[i]);
       }
     }
   }

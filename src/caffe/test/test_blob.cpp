@@ -292,6 +292,37 @@ TYPED_TEST(BlobTest, ReadsBothWidths) {
   EXPECT_EQ(DiffOf(blob), (vector<TypeParam>{7, 8}));
 }
 
+TYPED_TEST(BlobTest, ReadsPackedWeights) {
+  Blob<TypeParam> blob;
+  blob.FromProto(Proto("shape { dim: 2 dim: 2 } signs: '\\001\\002' alphas: 0.5 alphas: 2"));
+  EXPECT_EQ(blob.shape(), (vector<int>{2, 2}));
+  EXPECT_EQ(DataOf(blob), (vector<TypeParam>{0.5, -0.5, -2, 2}));
+  blob.FromProto(Proto("shape { dim: 1 dim: 3 dim: 3 } signs: '\\007\\001' alphas: 1 " +
+                       string("diff: 0 diff: 0 diff: 0 diff: 0 diff: 0 diff: 0 diff: 0 diff: 0 diff: 7")));
+  EXPECT_EQ(DataOf(blob), (vector<TypeParam>{1, 1, 1, -1, -1, -1, -1, -1, 1}));
+  EXPECT_EQ(DiffOf(blob)[8], 7);
+}
+
+TYPED_TEST(BlobTest, DamagedPackedWeightsAreErrors) {
+  const auto fails = [this](const string& text, const string& what) {
+    const string error = this->ProtoError(text);
+    EXPECT_TRUE(Contains(error, what) && Contains(error, "pack_caffemodel")) << error;
+  };
+  const string alphas = "alphas: 1 alphas: 2 ", signs = "signs: '12' ", shape = "shape { dim: 2 dim: 3 } ";
+  EXPECT_EQ(this->ProtoError(shape + signs + alphas), "");
+  fails(shape + "signs: '1' " + alphas, "another number of bytes of signs");
+  fails(shape + "signs: '123' " + alphas, "another number of bytes of signs");
+  fails(shape + alphas, "another number of bytes of signs");
+  fails(shape + signs + "alphas: 1", "another number of alphas than outputs");
+  fails(shape + signs, "another number of alphas than outputs");
+  fails("shape { dim: 2 dim: 9 }" + signs + alphas, "another number of bytes of signs");
+  fails(signs + alphas, "has no outputs");
+  fails("shape { dim: 0 dim: 3 } " + signs, "has no outputs");
+  fails(shape + signs + alphas + "data: 1 data: 1 data: 1 data: 1 data: 1 data: 1", "both values and signs");
+  EXPECT_TRUE(Contains(this->ProtoError("shape { dim: 3 dim: 2 } signs: '123' alphas: 3 " + alphas, false),
+                       "shape mismatch"));
+}
+
 TYPED_TEST(BlobTest, ReadsLegacyShapes) {
   const string four = "data: 1 data: 2 data: 3 data: 4 data: 5 data: 6 ";
   Blob<TypeParam> blob;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -75,5 +76,26 @@ TEST(SyncedMemoryTest, WithoutAGpuItsSideIsAnError) {
 }
 
 #endif  // CPU_ONLY
+
+TEST(SyncedMemoryTest, TellsWhetherItMayHaveChanged) {
+  SyncedMemory memory(sizeof(int));
+  memory.cpu_data();
+  const uint64_t before = memory.version();
+  memory.cpu_data();
+  EXPECT_EQ(memory.version(), before);
+  EXPECT_FALSE(memory.is_held_by_others());
+  memory.mutable_cpu_data();
+  EXPECT_NE(memory.version(), before);
+  {
+    const std::shared_ptr<void> held = memory.cpu_owner();
+    EXPECT_TRUE(memory.is_held_by_others());
+  }
+  EXPECT_FALSE(memory.is_held_by_others());
+  const uint64_t own = memory.version();
+  int lent = 3;
+  memory.set_cpu_data(&lent);
+  EXPECT_NE(memory.version(), own);
+  EXPECT_TRUE(memory.is_held_by_others());
+}
 
 }  // namespace caffe

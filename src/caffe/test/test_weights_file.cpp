@@ -11,6 +11,7 @@
 #include "caffe/net.hpp"
 #include "caffe/test/test_caffe_main.hpp"
 #include "caffe/test/test_error_util.hpp"
+#include "caffe/util/binarize.hpp"
 #include "caffe/util/io.hpp"
 #include "caffe/util/upgrade_proto.hpp"
 #include "caffe/util/weight_match.hpp"
@@ -138,6 +139,53 @@ TEST(WeightsFileTest, ReadsEveryLayout) {
   loads(with_input);
 }
 
+// The same weights with those of the convolution packed.
+NetParameter Packed() {
+  NetParameter message = Saved();
+  Blob<float> weights;
+  BlobProto* blob = message.mutable_layer(1)->mutable_blobs(0);
+  weights.FromProto(*blob);
+  vector<float> alphas;
+  vector<uint8_t> signs;
+  BinarizeToSigns(weights, true, &alphas, &signs);
+  blob->clear_data();
+  blob->set_signs(signs.data(), signs.size());
+  for (const float alpha : alphas) blob->add_alphas(alpha);
+  return message;
+}
+
+TEST(WeightsFileTest, ReadsPackedBlobs) {
+  const TempFolder folder;
+  WriteProtoToBinaryFile(Packed(), folder / "packed.caffemodel");
+  const WeightsFile file(folder / "packed.caffemodel");
+  EXPECT_TRUE(file.net().layer(1).blobs(0).has_signs());
+  EXPECT_EQ(file.net().layer(1).blobs(0).signs(), "");
+  Blob<float> alphas, binary, stored;
+  stored.FromProto(Saved().layer(1).blobs(0));
+  BinarizeWeights(stored, true, &alphas, &binary);
+  vector<float> expected = Expected();
+  std::copy_n(binary.cpu_data(), binary.count(), expected.begin());
+  EXPECT_EQ(Loaded<float>(folder / "packed.caffemodel"), expected);
+  const vector<double> doubles = Loaded<double>(folder / "packed.caffemodel");
+  EXPECT_EQ(vector<float>(doubles.begin(), doubles.end()), expected);
+  // Also from a message, and in a layer's definition.
+  const auto net = MakeNet<float>(kNet);
+  net->CopyTrainedLayersFrom(Packed());
+  EXPECT_EQ(Values(*net), expected);
+  EXPECT_EQ(Values(Net<float>(Packed())), expected);
+}
+
+TEST(WeightsFileTest, DamagedPackedBlobsNameTheirLayer) {
+  const TempFolder folder;
+  NetParameter message = Packed();
+  message.mutable_layer(1)->mutable_blobs(0)->mutable_signs()->pop_back();
+  WriteProtoToBinaryFile(message, folder / "packed.caffemodel");
+  const string error = ErrorOf([&] { Loaded<float>(folder / "packed.caffemodel"); });
+  EXPECT_TRUE(Contains(error, "layer 'conv' (BinaryConvolution)")) << error;
+  EXPECT_TRUE(Contains(error, "packed.caffemodel")) << error;
+  EXPECT_TRUE(Contains(error, "another number of bytes of signs")) << error;
+}
+
 // A field of bytes, as protocol buffers write it.
 string Field(int number, const string& content) {
   string head(1, static_cast<char>(number << 3 | 2));
@@ -263,6 +311,10 @@ TEST(WeightMatchTest, WeightsOfBinaryLayersNeedBinaryLayers) {
   NetParameter message = Saved();
   message.mutable_layer(1)->mutable_binary_convolution_param()->set_use_binarization(false);
   deployed.CopyTrainedLayersFrom(message);
+  EXPECT_EQ(log.Warnings(), 1);
+  // Packed ones are binarized.
+  WriteProtoToBinaryFile(Packed(), folder / "packed.caffemodel");
+  deployed.CopyTrainedLayersFrom(folder / "packed.caffemodel");
   EXPECT_EQ(log.Warnings(), 1);
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "caffe/util/parallel_for.hpp"
+#include "caffe/util/sign_bits.hpp"
 
 namespace caffe {
 
@@ -25,15 +26,22 @@ double MeanAbsolute(const Dtype* x, int n) {
   return sum / n;
 }
 
+template <typename Dtype>
+Dtype Alpha(const Dtype* row, int n, bool use_alpha) {
+  return use_alpha ? static_cast<Dtype>(MeanAbsolute(row, n)) : Dtype(1);
+}
+
+int64_t OutputGrain(int n) { return kElementGrain / std::max(n, 1) + 1; }
+
 }  // namespace
 
 template <typename Dtype>
 void caffe_cpu_binarize(int num_output, int n, const Dtype* weights, bool use_alpha, Dtype* alphas,
                         Dtype* binary) {
-  ParallelFor(num_output, kElementGrain / std::max(n, 1) + 1, [=](int64_t begin, int64_t end) {
+  ParallelFor(num_output, OutputGrain(n), [=](int64_t begin, int64_t end) {
     for (int64_t output = begin; output < end; ++output) {
       const Dtype* row = weights + output * n;
-      const Dtype alpha = use_alpha ? static_cast<Dtype>(MeanAbsolute(row, n)) : Dtype(1);
+      const Dtype alpha = Alpha(row, n, use_alpha);
       alphas[output] = alpha;
       std::transform(row, row + n, binary + output * n, [=](Dtype w) { return binarize(w, alpha); });
     }
@@ -49,9 +57,28 @@ void BinarizeWeights(const Blob<Dtype>& weights, bool use_alpha, Blob<Dtype>* al
                      alphas->mutable_cpu_data(), binary->mutable_cpu_data());
 }
 
-#define INSTANTIATE_BINARIZE(Dtype)                                                      \
-  template void caffe_cpu_binarize<Dtype>(int, int, const Dtype*, bool, Dtype*, Dtype*); \
-  template void BinarizeWeights<Dtype>(const Blob<Dtype>&, bool, Blob<Dtype>*, Blob<Dtype>*)
+template <typename Dtype>
+void BinarizeToSigns(const Blob<Dtype>& weights, bool use_alpha, vector<Dtype>* alphas,
+                     vector<uint8_t>* signs) {
+  CHECK_GE(weights.num_axes(), 1) << "weights to binarize need a leading axis of outputs";
+  const int n = weights.count(1);
+  const Dtype* data = weights.cpu_data();
+  alphas->resize(weights.shape(0));
+  signs->resize(weights.shape(0) * SignBytes(n));
+  ParallelFor(weights.shape(0), OutputGrain(n), [=](int64_t begin, int64_t end) {
+    for (int64_t output = begin; output < end; ++output) {
+      // One output after the other, so that it is in the cache the second time.
+      const Dtype* row = data + output * n;
+      (*alphas)[output] = Alpha(row, n, use_alpha);
+      PackSigns(1, n, row, signs->data() + output * SignBytes(n));
+    }
+  });
+}
+
+#define INSTANTIATE_BINARIZE(Dtype)                                                           \
+  template void caffe_cpu_binarize<Dtype>(int, int, const Dtype*, bool, Dtype*, Dtype*);      \
+  template void BinarizeWeights<Dtype>(const Blob<Dtype>&, bool, Blob<Dtype>*, Blob<Dtype>*); \
+  template void BinarizeToSigns<Dtype>(const Blob<Dtype>&, bool, vector<Dtype>*, vector<uint8_t>*)
 INSTANTIATE_BINARIZE(float);
 INSTANTIATE_BINARIZE(double);
 #undef INSTANTIATE_BINARIZE

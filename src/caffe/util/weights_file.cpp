@@ -108,14 +108,14 @@ class WeightsFile::Outline {
     place_.size = size;
     pieces_ = 0;
     if (!Walk(offset, offset + size, &blob, &Outline::BlobField)) return Unexpected();
-    // Several pieces, or doubles or gradients, are for the parser.
+    // Several pieces, or doubles, gradients or signs, are for the parser.
     if (pieces_ != 1) place_.num_values = 0;
     layer_places_.push_back(place_);
     Append(number, blob, outline);
     return true;
   }
 
-  bool BlobField(int number, int64_t offset, int64_t size, string*) {
+  bool BlobField(int number, int64_t offset, int64_t size, string* outline) {
     if (number == BlobProto::kDataFieldNumber) {
       if (size % sizeof(float) != 0) return Unexpected();
       ++pieces_;
@@ -124,9 +124,12 @@ class WeightsFile::Outline {
       return true;
     }
     if (number != BlobProto::kDiffFieldNumber && number != BlobProto::kDoubleDataFieldNumber &&
-        number != BlobProto::kDoubleDiffFieldNumber) {
+        number != BlobProto::kDoubleDiffFieldNumber && number != BlobProto::kSignsFieldNumber &&
+        number != BlobProto::kAlphasFieldNumber) {
       return false;
     }
+    // That there are signs is worth knowing without them.
+    if (number == BlobProto::kSignsFieldNumber) Append(number, "", outline);
     pieces_ += 2;
     return true;
   }

@@ -1,0 +1,64 @@
+#ifndef CAFFE_UTIL_INTEGER_PRODUCT_HPP_
+#define CAFFE_UTIL_INTEGER_PRODUCT_HPP_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "caffe/blob.hpp"
+#include "caffe/lowbit/binary_product.hpp"
+
+namespace caffe {
+
+/**
+ * @brief Computes a binary layer's tops on integers, where its bottoms have the levels of a quantizer.
+ *
+ * Weights become signs and alphas when the layer first runs. They are looked at again where their blob was
+ * written to since (SyncedMemory::version) or somebody holds its memory, and packed for libhwgq where a sign
+ * changed.
+ */
+template <typename Dtype>
+class IntegerProduct {
+ public:
+  /// See Layer::SetInputLevels. Without levels, and in double, everything is left to floats.
+  void SetLevels(const vector<Dtype>& levels) { levels_.assign(levels.begin(), levels.end()); }
+
+  /**
+   * @brief tops = bottoms times alpha sign(W), plus bias.
+   *
+   * @param shape of an image.
+   * @param blobs the layer's: weights, outputs first, and bias, if any.
+   * @return false where floats must do it, for there are no levels, or none that suit, or a bottom has other
+   *         values, or an alpha is not finite. The tops are then undefined.
+   * @throws Error where the environment variable HWGQ_KERNEL names no kernel.
+   */
+  bool Forward(const lowbit::BinaryProductShape& shape, bool use_alpha,
+               const vector<shared_ptr<Blob<Dtype>>>& blobs, const vector<Blob<Dtype>*>& bottom,
+               const vector<Blob<Dtype>*>& top);
+
+  /// Makes alphas and binary weights, as BinarizeWeights does, those that the last Forward used; nothing
+  /// where that returned false, or this was done already.
+  void FillBinaryWeights(const Blob<Dtype>& weights, Blob<Dtype>* alphas, Blob<Dtype>* binary);
+
+ private:
+  bool Prepare(const lowbit::BinaryProductShape& shape, bool use_alpha, const Blob<Dtype>& weights);
+  /// Whether a sign changed since the last pass.
+  bool UpdateWeights(bool use_alpha, const Blob<Dtype>& weights);
+
+  vector<float> levels_;
+  /// What signs and alphas were made of.
+  std::weak_ptr<SyncedMemory> memory_;
+  uint64_t version_ = 0;
+  vector<uint8_t> signs_;
+  vector<Dtype> alphas_;
+  lowbit::BinaryProductShape shape_;
+  /// Null before the first pass, and where integers cannot do it.
+  std::unique_ptr<lowbit::BinaryProduct> product_;
+  bool is_impossible_ = false;
+  /// Whether the caller's binary weights are older than those of the last pass.
+  bool is_unfilled_ = false;
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_UTIL_INTEGER_PRODUCT_HPP_

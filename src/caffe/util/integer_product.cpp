@@ -1,0 +1,107 @@
+#include "caffe/util/integer_product.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <stdexcept>
+#include <type_traits>
+
+#include "caffe/util/binarize.hpp"
+#include "caffe/util/math_functions.hpp"
+#include "caffe/util/parallel_for.hpp"
+#include "caffe/util/sign_bits.hpp"
+
+namespace caffe {
+
+namespace {
+
+// Multiply-adds on bits that are worth waking threads for.
+constexpr int64_t kWorthThreads = int64_t{1} << 21;
+
+void Loop(int64_t tasks, const std::function<void(int64_t)>& task) {
+  ParallelFor(tasks, 1, [&task](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) task(i);
+  });
+}
+
+void LoopAlone(int64_t tasks, const std::function<void(int64_t)>& task) {
+  for (int64_t i = 0; i < tasks; ++i) task(i);
+}
+
+bool AllFinite(const vector<float>& values) {
+  return std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
+}
+
+}  // namespace
+
+template <typename Dtype>
+bool IntegerProduct<Dtype>::UpdateWeights(bool use_alpha, const Blob<Dtype>& weights) {
+  const SyncedMemory& memory = *weights.data();
+  const bool is_known = memory_.lock() == weights.data() && version_ == memory.version();
+  if (is_known && !memory.is_held_by_others()) return false;
+  vector<uint8_t> signs;
+  BinarizeToSigns(weights, use_alpha, &alphas_, &signs);
+  memory_ = weights.data();
+  version_ = memory.version();
+  if (signs == signs_) return false;
+  signs_.swap(signs);
+  return true;
+}
+
+template <typename Dtype>
+bool IntegerProduct<Dtype>::Prepare(const lowbit::BinaryProductShape& shape, bool use_alpha,
+                                    const Blob<Dtype>& weights) {
+  const bool is_new_shape = !(shape == shape_) || (!product_ && !is_impossible_);
+  if (!is_new_shape && is_impossible_) return false;
+  const bool changed = UpdateWeights(use_alpha, weights);
+  if (is_new_shape || changed) {
+    // What there is goes first, so that both need not fit into memory.
+    product_.reset();
+    try {
+      product_ = lowbit::BinaryProduct::Make(shape, levels_, signs_.data());
+    } catch (const std::runtime_error& error) {
+      throw Error(error.what());
+    }
+    shape_ = shape;
+    is_impossible_ = !product_;
+  }
+  return product_ != nullptr;
+}
+
+template <typename Dtype>
+bool IntegerProduct<Dtype>::Forward(const lowbit::BinaryProductShape& shape, bool use_alpha,
+                                    const vector<shared_ptr<Blob<Dtype>>>& blobs,
+                                    const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
+  is_unfilled_ = false;
+  if constexpr (std::is_same<Dtype, float>::value) {
+    if (levels_.empty() || !Prepare(shape, use_alpha, *blobs[0]) || !AllFinite(alphas_)) return false;
+    const float* bias = blobs.size() > 1 ? blobs[1]->cpu_data() : nullptr;
+    const int64_t elements = int64_t{shape.channels} * shape.height * shape.width;
+    for (size_t i = 0; i < bottom.size(); ++i) {
+      const bool alone = top[i]->count() * shape.weights() < kWorthThreads;
+      if (!product_->Run(bottom[i]->count() / elements, bottom[i]->cpu_data(), alphas_.data(), bias,
+                         top[i]->mutable_cpu_data(), alone ? 1 : ParallelThreads(),
+                         alone ? LoopAlone : Loop)) {
+        return false;
+      }
+    }
+    is_unfilled_ = true;
+  }
+  return is_unfilled_;
+}
+
+template <typename Dtype>
+void IntegerProduct<Dtype>::FillBinaryWeights(const Blob<Dtype>& weights, Blob<Dtype>* alphas,
+                                              Blob<Dtype>* binary) {
+  if (!is_unfilled_) return;
+  alphas->Reshape({weights.shape(0)});
+  binary->ReshapeLike(weights);
+  caffe_copy(alphas->count(), alphas_.data(), alphas->mutable_cpu_data());
+  UnpackSigns(weights.shape(0), weights.count(1), signs_.data(), alphas_.data(), binary->mutable_cpu_data());
+  is_unfilled_ = false;
+}
+
+template class IntegerProduct<float>;
+template class IntegerProduct<double>;
+
+}  // namespace caffe
