@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -15,7 +16,12 @@ IMAGENET_MEAN = (104.00698793, 116.66876762, 122.67891434)
 
 
 def blobproto_to_array(blob: caffe_pb2.BlobProto, return_diff: bool = False) -> np.ndarray:
-    """The values (or gradients) of a stored blob, in its shape; a mean image is 1 x C x H x W."""
+    """The values (or gradients) of a stored blob, in its shape; a mean image is 1 x C x H x W.
+
+    Packed weights are +-alpha.
+    """
+    if blob.HasField("signs") and not return_diff:
+        return _unpacked(blob)
     if return_diff:
         values = blob.double_diff if blob.double_diff else blob.diff
     else:
@@ -24,6 +30,14 @@ def blobproto_to_array(blob: caffe_pb2.BlobProto, return_diff: bool = False) -> 
     legacy = any(blob.HasField(name) for name in ("num", "channels", "height", "width"))
     shape = (blob.num, blob.channels, blob.height, blob.width) if legacy else tuple(blob.shape.dim)
     return data.reshape(shape)
+
+
+def _unpacked(blob: caffe_pb2.BlobProto) -> np.ndarray:
+    shape = tuple(blob.shape.dim)
+    rows = np.frombuffer(blob.signs, np.uint8).reshape(shape[0], -1)
+    signs = np.unpackbits(rows, axis=1, count=math.prod(shape[1:]), bitorder="little")
+    alphas = np.array(blob.alphas)[:, None]
+    return np.where(signs, alphas, -alphas).reshape(shape)
 
 
 def array_to_blobproto(arr: np.ndarray, diff: np.ndarray | None = None) -> caffe_pb2.BlobProto:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from .. import io
-from ..classifier import Classifier
+from ..classifier import Classifier, ImageScorer, PackedClassifier
+from ..hwgq import PackedNet
 from . import flags
 from .table import table
 
@@ -46,14 +47,16 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_switch("oversample", "score the mean of ten crops, not the center alone")
     parser.add_switch("rgb", "give the net red, green, blue; Caffe's nets take blue, green, red")
     parser.add_switch("json", "write JSON")
-    options = flags.parse(parser, arguments, required=["model", "weights"])
+    options = flags.parse(parser, arguments, required=["model"])
+    packed = flags.model_is_packed(parser, options)
     if options.top < 1:
         parser.error("-top must be at least 1")
     labels = io.load_labels(options.labels) if options.labels else []
     flags.hide_information()
     flags.use_cpu(options)
-    classifier = _classifier(options)
-    color = classifier.blobs[classifier.inputs[0]].shape[1] == 3
+    classifier = _classifier(options, packed)
+    ((_, shape),) = classifier.transformer.inputs.items()
+    color = shape[1] == 3
     images = [_image(path, color) for path in options.images]
     scores = classifier.predict(images, oversample=options.oversample)
     scores = scores.reshape(len(images), -1)
@@ -69,12 +72,15 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _classifier(options: Any) -> Classifier:
-    classifier = Classifier(options.model, options.weights)
-    if len(classifier.inputs) != 1:
+def _classifier(options: Any, packed: bool) -> ImageScorer:
+    if packed:
+        classifier: ImageScorer = PackedClassifier(PackedNet(options.model))
+    else:
+        classifier = Classifier(options.model, options.weights)
+    inputs = classifier.transformer.inputs
+    if len(inputs) != 1 or (isinstance(classifier, Classifier) and len(classifier.inputs) != 1):
         raise ValueError(f"{options.model}: classifying needs a deploy net with one input and no data layers")
-    name = classifier.inputs[0]
-    shape = classifier.blobs[name].shape
+    ((name, shape),) = inputs.items()
     if len(shape) != 4 or shape[1] not in (1, 3):
         raise ValueError(f"{options.model}: its input {name!r} takes no images, but {list(shape)}")
     channels, side = shape[1], max(shape[2:])

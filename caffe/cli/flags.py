@@ -11,13 +11,14 @@ from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
 from .. import _caffe
+from ..hwgq import packed_file
 from ..proto import caffe_pb2
 
 _EFFECTS = ["stop", "snapshot", "none"]
 
 _FLAGS: dict[str, dict] = {
     "solver": dict(metavar="FILE", help="the solver's definition"),
-    "model": dict(metavar="FILE", help="the net's definition"),
+    "model": dict(metavar="FILE", help="the net's definition, or a packed model where a trained net is read"),
     "weights": dict(metavar="FILE[,FILE]", help="parameters to start from (.caffemodel or .h5)"),
     "snapshot": dict(metavar="FILE", help="state to resume from (.solverstate or .h5)"),
     "gpu": dict(metavar="ID[,ID]|all", help="GPUs to compute on"),
@@ -192,6 +193,26 @@ def input_shapes(argument_parser: Parser, options: argparse.Namespace) -> dict[s
     return shapes
 
 
+def add_input_shape(argument_parser: argparse.ArgumentParser) -> None:
+    """The flag of the commands that make nets for deployment."""
+    argument_parser.add_argument(
+        "-input_shape",
+        "--input_shape",
+        metavar="N,C,H,W",
+        help="shape of the input, where data would tell it",
+    )
+
+
+def input_shape(argument_parser: Parser, options: argparse.Namespace) -> list[int] | None:
+    """What -input_shape says."""
+    if not options.input_shape:
+        return None
+    parts = comma_list(options.input_shape)
+    if not all(part.isdigit() and int(part) > 0 for part in parts):
+        argument_parser.error(f"-input_shape takes positive numbers, not {options.input_shape}")
+    return [int(part) for part in parts]
+
+
 def parse(
     argument_parser: Parser, arguments: Sequence[str], required: Iterable[str] = ()
 ) -> argparse.Namespace:
@@ -209,6 +230,24 @@ def parse(
         for plugin in comma_list(plugins):
             _caffe.load_plugin(plugin)
     return options
+
+
+def is_packed(path: str) -> bool:
+    """Whether a file that a flag names is a packed model."""
+    return os.path.isfile(path) and packed_file.is_packed(path)
+
+
+def model_is_packed(argument_parser: Parser, options: argparse.Namespace) -> bool:
+    """Whether -model is a packed model, which has its weights; any other takes -weights."""
+    if is_packed(options.model):
+        if options.weights:
+            argument_parser.error(
+                f"{options.model} is a packed model: it has its weights, leave out -weights"
+            )
+        return True
+    if not options.weights:
+        argument_parser.error(f"needs -weights {_FLAGS['weights']['metavar']}")
+    return False
 
 
 def hide_information() -> None:

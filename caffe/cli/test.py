@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from .. import _caffe
+from ..hwgq.evaluation import evaluation_of
 from ..proto import caffe_pb2
 from ..pycaffe import Net
 from . import flags
@@ -19,20 +21,17 @@ def run(arguments: Sequence[str]) -> int:
         ["model", "weights", "iterations", "gpu", "cpu", "phase", "level", "stage", "plugin"],
         "caffe test -model train_val.prototxt -weights net.caffemodel -iterations 100",
     )
-    options = flags.parse(parser, arguments, required=["model", "weights"])
+    options = flags.parse(parser, arguments, required=["model"])
     if options.iterations < 1:
         parser.error("-iterations must be at least 1")
     flags.use_cpu(options)
-    level, stages = flags.state(options)
-    net = Net(options.model, flags.phase(options, caffe_pb2.TEST), level=level, stages=stages)
-    for weights in flags.comma_list(options.weights):
-        net.copy_from(weights)
+    net, forward = _scored(parser, options)
 
     _caffe.log(f"Running for {options.iterations} iterations.")
     sums = {name: np.zeros(net.blobs[name].count) for name in net.outputs}
     total_loss = 0.0
     for iteration in range(options.iterations):
-        total_loss += net._forward(0, len(net.layers) - 1)
+        total_loss += forward()
         for name, scores in sums.items():
             values = net.blobs[name].data.ravel()
             scores += values
@@ -45,3 +44,19 @@ def run(arguments: Sequence[str]) -> int:
             loss = f" (* {flags.number(weight)} = {flags.number(weight * value)} loss)" if weight else ""
             _caffe.log(f"{name} = {flags.number(value)}{loss}")
     return 0
+
+
+def _scored(parser: flags.Parser, options: Any) -> tuple[Net, Callable[[], float]]:
+    """The net whose outputs are the scores, and what runs its next batch and returns the loss."""
+    if flags.model_is_packed(parser, options):
+        evaluation = evaluation_of(options.model)
+        return evaluation.net, evaluation.forward
+    weights = flags.comma_list(options.weights)
+    if len(weights) == 1 and flags.is_packed(weights[0]):
+        evaluation = evaluation_of(weights[0], options.model)
+        return evaluation.net, evaluation.forward
+    level, stages = flags.state(options)
+    net = Net(options.model, flags.phase(options, caffe_pb2.TEST), level=level, stages=stages)
+    for file in weights:
+        net.copy_from(file)
+    return net, lambda: net._forward(0, len(net.layers) - 1)

@@ -61,7 +61,7 @@ def deploy_net(
     labels: set[str] = set()
     made: set[str] = set()
     for layer in model.layer:
-        if not _is_in_test_phase(layer):
+        if not is_in_test_phase(layer):
             continue
         if layer.type in DATA_TYPES or (layer.type == "Input" and set(layer.top) <= set(input_shapes)):
             for top in layer.top:
@@ -89,6 +89,51 @@ def deploy_net(
     for name in input_shapes:
         if name not in read:
             raise ValueError(f"no layer of the net reads an input {name!r}")
+    return net
+
+
+def read_deploy_net(
+    model: str | os.PathLike, weights: str | os.PathLike, input_shape: Sequence[int] | None = None
+) -> caffe_pb2.NetParameter:
+    """The net for deployment from a file, as :func:`deploy_net` makes it; arguments as of :func:`binarize`.
+
+    Raises:
+        caffe.Error: a file cannot be read.
+        ValueError: an input's shape is not known, or there are several that no Input layers declare.
+    """
+    definition = caffe_pb2.NetParameter.FromString(_caffe.read_net_text(os.fspath(model)))
+    return deploy_net(definition, _input_shapes(definition, model, weights, input_shape))
+
+
+def trained_net(
+    deploy: caffe_pb2.NetParameter, weights: str | os.PathLike, named_in: str | os.PathLike
+) -> Net:
+    """A deploy net in its test phase with the parameters of a file, all of which it must hold.
+
+    Args:
+        deploy: the net's definition.
+        weights: its parameters, .caffemodel or .caffemodel.h5.
+        named_in: the file that errors name.
+
+    Raises:
+        caffe.Error: the weights cannot be read or do not fit the net.
+        ValueError: they lack a layer.
+    """
+    net = _caffe.net_from_bytes(deploy.SerializeToString(), caffe_pb2.TEST, named_in=os.fspath(named_in))
+    # What no file fills stays NaN.
+    for blobs in net.params.values():
+        for blob in blobs:
+            blob.data[...] = np.nan
+    net.copy_from(os.fspath(weights))
+    missing = [
+        name
+        for name, blobs in net.params.items()
+        if any(np.isnan(blob.data).all() for blob in blobs if blob.count)
+    ]
+    if missing:
+        raise ValueError(
+            f"{os.fspath(weights)}: holds no parameters for {', '.join(missing)}; was it saved for this net?"
+        )
     return net
 
 
@@ -120,11 +165,10 @@ def binarize(
 
     Raises:
         caffe.Error: a file cannot be read or written, or the weights do not fit the net.
-        ValueError: the net has no binary layers, several inputs, or one of unknown shape.
+        ValueError: the net has no binary layers, an input of unknown shape, or several that no Input layers
+            declare.
     """
-    definition = caffe_pb2.NetParameter.FromString(_caffe.read_net_text(os.fspath(model)))
-    shapes = _input_shapes(definition, model, weights, input_shape)
-    deploy = deploy_net(definition, shapes)
+    deploy = read_deploy_net(model, weights, input_shape)
     if not any(layer.type in BINARY_TYPES for layer in deploy.layer):
         raise ValueError(
             f"{os.fspath(model)}: the net has no BinaryConvolution or BinaryInnerProduct layers to binarize"
@@ -141,7 +185,8 @@ def binarize(
     if result.weights.exists() and result.weights.samefile(weights):
         raise ValueError(f"{result.weights} is the file to read; choose another folder for the results")
     _caffe.write_net_text(deploy.SerializeToString(), str(result.deploy))
-    parameters = _parameters(result.deploy, weights)
+    net = trained_net(deploy, weights, result.deploy)
+    parameters = {name: [blob.data.copy() for blob in blobs] for name, blobs in net.params.items()}
     _caffe.write_net_binary(_with_blobs(deploy, parameters).SerializeToString(), str(result.weights))
 
     deploy_bw = binarized_net(deploy)
@@ -157,9 +202,10 @@ def binarize(
     return result
 
 
-def _is_in_test_phase(layer: caffe_pb2.LayerParameter) -> bool:
+def is_in_test_phase(layer: caffe_pb2.LayerParameter) -> bool:
+    """Whether a layer is part of a deployed net, which is at level 0, in no stage."""
+
     def meets(rule: caffe_pb2.NetStateRule) -> bool:
-        # A deployed net is at level 0, in no stage.
         return (
             (not rule.HasField("phase") or rule.phase == caffe_pb2.TEST)
             and (not rule.HasField("min_level") or rule.min_level <= 0)
@@ -194,7 +240,7 @@ def _input_shapes(
     sources = [
         layer
         for layer in definition.layer
-        if _is_in_test_phase(layer) and (layer.type in DATA_TYPES or layer.type == "Input")
+        if is_in_test_phase(layer) and (layer.type in DATA_TYPES or layer.type == "Input")
     ]
     declared = {
         top: list(layer.input_param.shape[min(i, len(layer.input_param.shape) - 1)].dim)
@@ -209,6 +255,8 @@ def _input_shapes(
         if (layer.type.endswith("Loss") or layer.type == "Accuracy") and len(layer.bottom) > 1
     }
     names = [top for layer in sources for top in layer.top if top not in measured]
+    if len(names) > 1 and input_shape is None and all(name in declared for name in names):
+        return {name: declared[name] for name in names}
     if len(names) != 1:
         raise ValueError(
             f"{os.fspath(model)}: a net with one input is needed; this one has {', '.join(names) or 'none'}"
@@ -264,25 +312,6 @@ def _channels_read(definition: caffe_pb2.NetParameter, blob: str, weights: str |
                     per_group = stored.shape.dim[1] if len(stored.shape.dim) > 1 else stored.channels
                     return int(per_group) * layer.convolution_param.group
     return 0
-
-
-def _parameters(deploy: Path, weights: str | os.PathLike) -> dict[str, list[np.ndarray]]:
-    """The parameters of each layer of the deploy net, all of which the weights must hold."""
-    net = Net(str(deploy), caffe_pb2.TEST)
-    # What no file fills stays NaN.
-    for blobs in net.params.values():
-        for blob in blobs:
-            blob.data[...] = np.nan
-    net.copy_from(os.fspath(weights))
-    parameters = {name: [blob.data.copy() for blob in blobs] for name, blobs in net.params.items()}
-    missing = [
-        name for name, values in parameters.items() if any(np.isnan(v).all() for v in values if v.size)
-    ]
-    if missing:
-        raise ValueError(
-            f"{os.fspath(weights)}: holds no parameters for {', '.join(missing)}; was it saved for this net?"
-        )
-    return parameters
 
 
 def _with_blobs(
