@@ -17,7 +17,7 @@ namespace lowbit {
 
 /// Whether a pass over an image takes little memory and time.
 inline bool IsSmall(const Plan& plan) {
-  constexpr int64_t kMostElements = 1 << 20, kMostOperations = 1 << 24;
+  constexpr int64_t kMostElements = 1 << 20, kMostOperations = 1 << 23;
   int64_t elements = 0, operations = 0;
   for (const TensorInfo& tensor : plan.tensors) elements += tensor.elements();
   for (const StageInfo& stage : plan.stages) {
@@ -29,8 +29,11 @@ inline bool IsSmall(const Plan& plan) {
       // With padding, also of channels to a kernel's units.
       const int64_t pixels = (input.height + 2 * int64_t{g.pad_h}) * (input.width + 2 * int64_t{g.pad_w});
       elements += pixels * (input.channels + 64 * int64_t{info.groups});
-      operations +=
-          int64_t{info.result.height} * info.result.width * (info.outputs + 64) * (info.weights + 64);
+      // Each level may take a pass of its own, and a group's outputs are padded, too.
+      const bool binary = stage.kind == StageKind::kBinaryConvolution;
+      const int64_t passes = binary ? static_cast<int64_t>(stage.arrays[1].count) : 1;
+      operations += passes * info.result.height * info.result.width *
+                    (info.outputs + 64 * int64_t{info.groups}) * (info.weights + 64);
     } else if (stage.kind == StageKind::kPooling) {
       const PoolingInfo info = ReadPooling(plan, stage);
       const int64_t window =

@@ -57,7 +57,9 @@ TYPED_TEST(BinarizeTest, SignsAreTheSameWeights) {
         EXPECT_EQ(signs[bit / 8] >> bit % 8 & 1, weights.cpu_data()[i] >= 0);
       }
       // What fills a row's last byte is 0: equal weights have equal bytes.
-      if (n % 8 != 0) EXPECT_EQ(signs[SignBytes(n) - 1] >> n % 8, 0);
+      if (n % 8 != 0) {
+        EXPECT_EQ(signs[SignBytes(n) - 1] >> n % 8, 0);
+      }
       UnpackSigns(outputs, n, signs.data(), alphas.data(), unpacked.data());
       for (int i = use_alpha ? n : 0; i < weights.count(); ++i) {
         EXPECT_EQ(unpacked[i], this->binary_.cpu_data()[i]);

@@ -188,7 +188,7 @@ TEST(IntegerNetTest, EveryKernelAndNumberOfThreadsGivesTheSame) {
 
 TEST(IntegerNetTest, InnerProductsEqualThoseOfFloats) {
   for (const string& quantizer : kQuantizers) {
-    for (const string& settings : {"num_output: 70", "num_output: 3 bias_term: false axis: 2"}) {
+    for (const char* const settings : {"num_output: 70", "num_output: 3 bias_term: false axis: 2"}) {
       SCOPED_TRACE(quantizer + " " + settings);
       const string text = Input({3, 7, 9, 4}) + Quant(quantizer) + InnerProduct("quant", settings);
       const auto net = TestNet(text), expected = FloatNet(text);
@@ -259,7 +259,9 @@ TEST(IntegerNetTest, OtherValuesThanLevelsAreComputedInFloat) {
     ASSERT_EQ(values.size(), floats.size());
     for (size_t i = 0; i < values.size(); ++i) {
       EXPECT_EQ(std::isnan(values[i]), std::isnan(floats[i]));
-      if (!std::isnan(floats[i])) EXPECT_NEAR(values[i], floats[i], 1e-4);
+      if (!std::isnan(floats[i])) {
+        EXPECT_NEAR(values[i], floats[i], 1e-4);
+      }
     }
   }
   // -0 is 0.

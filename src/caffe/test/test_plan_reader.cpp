@@ -157,7 +157,10 @@ TEST(PlanReaderTest, NoticesEveryChangedByte) {
 TEST(PlanReaderTest, NoticesWhereItIsCut) {
   const PackedModel file(Model().plan);
   for (size_t size = 0; size < file.bytes.size(); ++size) {
-    EXPECT_NE(ErrorOf({file.bytes.begin(), file.bytes.begin() + size}), "") << size << " bytes";
+    const std::string message = size < 8    ? "not a packed model"
+                                : size < 64 ? "it is cut short"
+                                            : "it has " + std::to_string(size) + " bytes of ";
+    ExpectError({file.bytes.begin(), file.bytes.begin() + size}, message);
   }
   std::vector<uint8_t> longer = file.bytes;
   longer.push_back(0);
