@@ -24,6 +24,7 @@ class PlanMutator {
   void Mutate() {
     if (plan_.tensors.empty()) return;
     for (int changes = Draw(1, 3); changes > 0; --changes) Change();
+    fits_arrays_ = Chance(70);
     if (Chance(75)) Mend();
   }
 
@@ -187,7 +188,7 @@ class PlanMutator {
 
   // Gives an array the size and type that it should have.
   void Fit(std::vector<ArrayView>* arrays, size_t index, ArrayType type, int64_t count) {
-    if (count > (1 << 16)) return;
+    if (!fits_arrays_ || count > (1 << 16)) return;
     while (arrays->size() <= index) arrays->push_back({type, 0, nullptr});
     ArrayView& array = (*arrays)[index];
     if (array.type == type && array.count == static_cast<size_t>(count)) return;
@@ -275,6 +276,7 @@ class PlanMutator {
 
   Plan& plan_;
   std::mt19937 random_;
+  bool fits_arrays_ = true;
   std::list<std::vector<uint8_t>> kept_;
 };
 

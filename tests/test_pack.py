@@ -27,6 +27,14 @@ UNIFORM = dict(centers=[0.538, 1.076, 1.614])
 SIGN = dict(forward_func="sign")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def nets_in_float():
+    """What packed models are held against: Caffe's nets would sum on integers, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HWGQ_FLOAT_NET", "1")
+        yield
+
+
 # ---------------------------------------------------------------------- nets
 
 

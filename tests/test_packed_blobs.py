@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from google.protobuf import text_format
+from tool_runner import fails, run
 
 import caffe
-from caffe import cli
 from caffe.hwgq import binarize, pack_caffemodel
 from caffe.hwgq.packed_blobs import packed_blob
 from caffe.io import blobproto_to_array
@@ -135,16 +135,15 @@ def test_nothing_to_pack(trained, tmp_path):
         pack_caffemodel(plain, weights, tmp_path / "packed.caffemodel")
 
 
-def test_command_line(trained, tmp_path, capsys):
+def test_command_line(trained, tmp_path):
     model, weights, expected = trained
     packed = tmp_path / "packed.caffemodel"
-    assert cli.main(["pack", str(model), str(weights), "-o", str(packed)]) == 0
-    assert "times smaller" in capsys.readouterr().out
+    done = run("pack", model, weights, "-o", packed, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "times smaller" in done.stdout
     net = caffe.Net(str(model), caffe.TEST, weights=str(packed))
     np.testing.assert_array_equal(outputs(net)["real"], expected["real"])
-    with pytest.raises(SystemExit):
-        cli.main(["pack", str(model), str(weights), "-o", str(packed), "-int8"])
-    assert "are for a packed model" in capsys.readouterr().err
+    fails(run("pack", model, weights, "-o", packed, "-int8", cwd=tmp_path), "are for a packed model")
 
 
 # ---------------------------------------------------------------------- on integers

@@ -192,7 +192,7 @@ ENGINES: dict[str, Engine] = {
             **_AMX,
         ),
         Engine("caffe.Net, float", "caffe", caffe_net(binary=False), expected="hwgq"),
-        Engine("caffe.Net, binary layers", "caffe", caffe_net(binary=True), expected="hwgq"),
+        Engine("caffe.Net, integers", "caffe", caffe_net(binary=True), expected="hwgq"),
         Engine("ONNX Runtime float32", "float32", onnx_runtime("float.onnx"), packages=_ORT),
         Engine("ONNX Runtime int8", "int8", onnx_runtime("uint8.onnx"), packages=_ORT),
         Engine("OpenVINO float32", "float32", openvino("float.xml", **_F32), packages=_OPENVINO),

@@ -118,8 +118,8 @@ Shape CheckedResult(const Plan& plan, const StageInfo& stage) {
   Check(stage.kind == StageKind::kMap || input.kind == TensorKind::kReal, stage, "its input holds codes");
   if (stage.kind == StageKind::kLrn) {
     CheckArray(stage, stage.arrays, 0, ArrayType::kFloat, 3);
-    Check(stage.attributes[0] >= 0 && stage.attributes[0] <= 1 && stage.attributes[1] >= 1 &&
-              stage.attributes[1] <= 4096 && stage.attributes[1] % 2 == 1,
+    Check(stage.attributes[0] >= 0 && stage.attributes[0] <= 1 && stage.attributes[1] <= 4096 &&
+              stage.attributes[1] % 2 == 1,
           stage, "its region or size is out of range");
   }
   return {input.channels, input.height, input.width};
@@ -153,10 +153,10 @@ void CheckStepTensor(const Plan& plan, const StageInfo& stage, const StepInfo& s
   const TensorInfo& tensor = plan.tensors[step.tensor];
   Check(tensor.height == shape.height && tensor.width == shape.width, stage,
         "a step's tensor " + tensor.name + " is of another size than the result");
-  Check(step.channel >= 0 && int64_t{step.channel} + shape.channels <= tensor.channels, stage,
+  Check(int64_t{step.channel} + shape.channels <= tensor.channels, stage,
         "a step's channels lie outside tensor " + tensor.name);
   if (ReadsTensor(step.kind)) {
-    Check(tensor.channels == shape.channels && step.channel == 0 && tensor.kind == TensorKind::kReal, stage,
+    Check(tensor.channels == shape.channels && tensor.kind == TensorKind::kReal, stage,
           "a step cannot read tensor " + tensor.name);
   }
 }

@@ -189,7 +189,8 @@ void Steps::MatchTail() {
     if (kind == StepKind::kAdd && (k[0] != 1 || k[1] != 1)) continue;
     *place = static_cast<int>(next++);
   }
-  is_tail_ = next == steps_.size() && next > real_from_ && (norm_ < 0 || quantize_ >= 0);
+  // One that writes nothing has no tensor to tell how many channels there are.
+  is_tail_ = next == steps_.size() && (quantize_ >= 0 || (store_ >= 0 && norm_ < 0));
   if (!is_tail_) return;
   size_t channels = 0;
   for (size_t i = real_from_; i < steps_.size(); ++i) {

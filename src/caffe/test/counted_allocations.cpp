@@ -9,10 +9,16 @@ namespace {
 
 std::atomic<int64_t> allocations{0};
 
+// Null where there is no memory.
 void* Allocate(std::size_t size, std::size_t alignment) {
   allocations.fetch_add(1, std::memory_order_relaxed);
   void* memory = nullptr;
-  if (posix_memalign(&memory, alignment, size ? size : 1)) throw std::bad_alloc();
+  return posix_memalign(&memory, alignment, size ? size : 1) == 0 ? memory : nullptr;
+}
+
+void* AllocateOrThrow(std::size_t size, std::size_t alignment) {
+  void* const memory = Allocate(size, alignment);
+  if (!memory) throw std::bad_alloc();
   return memory;
 }
 
@@ -24,9 +30,15 @@ int64_t CountedAllocations() { return allocations; }
 
 }  // namespace caffe
 
-// The forms for arrays, and those that do not throw, call these.
-void* operator new(std::size_t size) { return Allocate(size, alignof(std::max_align_t)); }
+// The forms for arrays call these.
+void* operator new(std::size_t size) { return AllocateOrThrow(size, alignof(std::max_align_t)); }
 void* operator new(std::size_t size, std::align_val_t alignment) {
+  return AllocateOrThrow(size, static_cast<std::size_t>(alignment));
+}
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return Allocate(size, alignof(std::max_align_t));
+}
+void* operator new(std::size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
   return Allocate(size, static_cast<std::size_t>(alignment));
 }
 void operator delete(void* memory) noexcept { std::free(memory); }

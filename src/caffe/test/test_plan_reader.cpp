@@ -478,6 +478,10 @@ TEST(PlanReaderTest, ChecksConvolutions) {
     m.at(m.convolution).inputs = {m.Input(1 << 26, 2, 2)};
     m.at(m.convolution).attributes[5] = m.at(m.convolution).attributes[6] = (1 << 18) - 1;
   });
+  ExpectError("its kernel is too large", [](Model& m) {
+    m.at(m.convolution).inputs = {m.Input(1 << 24, 1, 1)};
+    m.at(m.convolution).attributes[1] = m.at(m.convolution).attributes[2] = 1 << 20;
+  });
   ExpectError(kGroups, [](Model& m) { m.at(m.binary).attributes[0] = 5; });
   ExpectError(kGroups, [](Model& m) { m.at(m.binary).attributes[9] = 3; });
   for (const int encoding : {-1, 3, INT32_MIN, INT32_MAX}) {
