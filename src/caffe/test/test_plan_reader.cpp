@@ -343,6 +343,7 @@ TEST(PlanReaderTest, RefusesTensorsThatAreEmptyOrTooLarge) {
   ExpectError(kShape, [](Model& m) { m.tensor(0).height = 0; });
   ExpectError(kShape, [](Model& m) { m.tensor(0).width = 0; });
   ExpectError(kShape, [](Model& m) { m.tensor(0).width = kHuge; });
+  ExpectError(kShape, [](Model& m) { m.tensor(0).channels = kHuge; });
   ExpectError(kShape, [](Model& m) { m.tensor(0) = {"t", TensorKind::kReal, kHuge, kHuge, kHuge}; });
   for (const int size : {kHuge + 1, INT32_MAX, -1, INT32_MIN}) {
     ExpectError("a size of its plan is beyond all measure", [=](Model& m) { m.tensor(0).channels = size; });
