@@ -91,6 +91,18 @@ def test_test_says_what_a_packed_model_lacks(folder):
     fails(run("test", "-model", "net.hwgq", cwd=folder), "records")
 
 
+def test_measures_that_a_packed_model_cannot_have_do_not_hinder_packing(folder):
+    ignoring = NET.replace(
+        'type: "SoftmaxWithLoss"', 'type: "SoftmaxWithLoss" loss_param { ignore_label: 4 }'
+    )
+    (folder / "ignoring.prototxt").write_text(ignoring)
+    pack(folder / "ignoring.prototxt", folder / "net.caffemodel", folder / "ignoring.hwgq")
+    assert packed_file.read(folder / "ignoring.hwgq").test == ""
+    fails(
+        run("test", "-model", "ignoring.prototxt", "-weights", "ignoring.hwgq", cwd=folder), "ignores a label"
+    )
+
+
 def test_classify_takes_a_packed_model(folder):
     image = np.random.default_rng(1).integers(0, 256, (12, 12, 3), np.uint8)
     import imageio.v3

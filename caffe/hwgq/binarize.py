@@ -9,7 +9,7 @@ the outputs are equal.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -230,6 +230,15 @@ def _for_deployment(layer: caffe_pb2.LayerParameter) -> caffe_pb2.LayerParameter
     return result
 
 
+def labels_of(layers: Iterable[caffe_pb2.LayerParameter]) -> set[str]:
+    """The blobs that hold labels: what losses and accuracies read second."""
+    return {
+        layer.bottom[1]
+        for layer in layers
+        if (layer.type.endswith("Loss") or layer.type == "Accuracy") and len(layer.bottom) > 1
+    }
+
+
 def _input_shapes(
     definition: caffe_pb2.NetParameter,
     model: str | os.PathLike,
@@ -248,12 +257,7 @@ def _input_shapes(
         if layer.type == "Input" and layer.input_param.shape
         for i, top in enumerate(layer.top)
     }
-    # Labels are what losses and accuracies read second.
-    measured = {
-        layer.bottom[1]
-        for layer in definition.layer
-        if (layer.type.endswith("Loss") or layer.type == "Accuracy") and len(layer.bottom) > 1
-    }
+    measured = labels_of(definition.layer)
     names = [top for layer in sources for top in layer.top if top not in measured]
     if len(names) > 1 and input_shape is None and all(name in declared for name in names):
         return {name: declared[name] for name in names}

@@ -10,7 +10,7 @@ from .. import _caffe
 from ..proto import caffe_pb2
 from ..pycaffe import Net
 from . import packed_file
-from .binarize import DATA_TYPES, deploy_net, is_in_test_phase
+from .binarize import DATA_TYPES, deploy_net, is_in_test_phase, labels_of
 from .packed_net import PackedNet
 
 
@@ -30,14 +30,8 @@ def evaluation_net(model: caffe_pb2.NetParameter) -> caffe_pb2.NetParameter | No
         return None
     result = caffe_pb2.NetParameter(name=model.name)
     result.layer.extend(sources)
-    # Labels are what losses and accuracies read second.
-    measured = {
-        layer.bottom[1]
-        for layer in layers
-        if (layer.type.endswith("Loss") or layer.type == "Accuracy") and len(layer.bottom) > 1
-    }
     given = {top for source in sources for top in source.top}
-    labels = given & measured
+    labels = given & labels_of(layers)
     deploy = deploy_net(model, {name: [1] for name in sorted(given - labels)})
     computed = {top for layer in deploy.layer for top in layer.top}
     renamed = {layer.bottom[0]: "prob" for layer in layers if layer.type == "SoftmaxWithLoss"}
