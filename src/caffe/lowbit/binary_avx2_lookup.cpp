@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "caffe/lowbit/binary_kernels.hpp"
+#include "caffe/lowbit/binary_weights.hpp"
 #include "caffe/lowbit/cpu_features.hpp"
 #include "caffe/lowbit/digit_tables.hpp"
 
@@ -18,22 +19,15 @@ constexpr int kOutputs = BinaryKernel::kOutputs;
 // A sum of four digits is at most 12, so that a byte holds this many of them.
 constexpr int kUnitsOfByteSum = 255 / 12;
 
-size_t WeightBytes(int total_units) { return static_cast<size_t>(total_units) * 32; }
-
-// The byte whose lanes, widened even lanes first, come out in the outputs' order.
-int LaneOfOutput(int output) { return output < 16 ? 2 * output : 2 * (output - 16) + 1; }
+// In each half of the lanes the one whose sums, the even lanes widened before the odd ones, come out in the
+// outputs' order.
+int LaneOfOutput(int output) {
+  const int half = output / 32 * 32, in_half = output % 32;
+  return half + (in_half < 16 ? 2 * in_half : 2 * (in_half - 16) + 1);
+}
 
 void PackWeights(const uint8_t* bits, const Window& window, uint8_t* weights) {
-  const int channels = 4 * window.total_units;
-  std::memset(weights, 0, WeightBytes(window.total_units));
-  for (int output = 0; output < kOutputs; ++output) {
-    const uint8_t* row = bits + static_cast<size_t>(output) * channels;
-    const int shift = output < 32 ? 0 : 4;
-    uint8_t* lane = weights + LaneOfOutput(output % 32);
-    for (int unit = 0; unit < window.total_units; ++unit, row += 4, lane += 32) {
-      *lane |= static_cast<uint8_t>((row[0] | row[1] << 1 | row[2] << 2 | row[3] << 3) << shift);
-    }
-  }
+  PackHalfByteWeights(bits, window, LaneOfOutput, weights);
 }
 
 // Adds the 32 byte sums of `bytes` to 32 sums of 16 bits.
@@ -160,8 +154,8 @@ void Sums32(const uint8_t* const* pixels, int count, const Window& window, const
 
 }  // namespace
 
-const BinaryKernel kAvx2Lookup = {"avx2_lookup", Packing::kOffsets, HasAvx2, 480,    250,    16,
-                                  WeightBytes,   PackWeights,       Sums16,  Sums32, nullptr};
+const BinaryKernel kAvx2Lookup = {"avx2_lookup",       Packing::kOffsets, HasAvx2, 480,    250,    16,
+                                  HalfByteWeightBytes, PackWeights,       Sums16,  Sums32, nullptr};
 
 }  // namespace lowbit
 }  // namespace caffe

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "caffe/lowbit/binary_kernels.hpp"
+#include "caffe/lowbit/binary_weights.hpp"
 #include "caffe/lowbit/cpu_features.hpp"
 #include "caffe/lowbit/digit_tables.hpp"
 #include "caffe/lowbit/simd_avx512.hpp"
@@ -13,7 +14,6 @@ namespace lowbit {
 namespace {
 
 constexpr int kOutputs = BinaryKernel::kOutputs;
-constexpr int kUnitBytes = kOutputs / 2;
 // What a unit adds at most, and how many units fit into sums of 8 and 16 bits.
 constexpr int kLargestSum = 12;
 constexpr int kUnitsOfByteSum = 255 / kLargestSum, kUnitsOfSum16 = 65535 / kLargestSum;
@@ -22,22 +22,11 @@ constexpr int kMostPixels = 8;
 
 int Min(int a, int b) { return a < b ? a : b; }
 
-size_t WeightBytes(int total_units) { return static_cast<size_t>(total_units) * kUnitBytes; }
-
 // The lane of 64 bytes whose sums, the even lanes taken before the odd ones, come out in the outputs' order.
 int LaneOfOutput(int output) { return output < 32 ? 2 * output : 2 * (output - 32) + 1; }
 
-// The low halves of a unit's bytes are the weights of the first 32 lanes, the high halves the others'.
 void PackWeights(const uint8_t* bits, const Window& window, uint8_t* weights) {
-  std::memset(weights, 0, WeightBytes(window.total_units));
-  for (int output = 0; output < kOutputs; ++output) {
-    const int lane = LaneOfOutput(output), shift = lane < kUnitBytes ? 0 : 4;
-    uint8_t* at = weights + lane % kUnitBytes;
-    for (int unit = 0; unit < window.total_units; ++unit, bits += 4, at += kUnitBytes) {
-      const int index = bits[0] | bits[1] << 1 | bits[2] << 2 | bits[3] << 3;
-      *at = static_cast<uint8_t>(*at | index << shift);
-    }
-  }
+  PackHalfByteWeights(bits, window, LaneOfOutput, weights);
 }
 
 __m512i ExpandWeights(const uint8_t* weights) {
@@ -60,7 +49,7 @@ void SumUnits(const uint8_t* const* pixels, const Window& window, int begin, int
   const __m512i low_byte = _mm512_set1_epi16(0x00ff);
   __m512i bytes[kPixels], even[kPixels], odd[kPixels];
   for (int p = 0; p < kPixels; ++p) bytes[p] = even[p] = odd[p] = _mm512_setzero_si512();
-  weights += static_cast<size_t>(begin) * kUnitBytes;
+  weights += static_cast<size_t>(begin) * kHalfByteUnitBytes;
   int room = kUnitsOfByteSum;
   int first_of_piece = 0;
   for (int piece = 0; piece < window.pieces && first_of_piece < end; ++piece) {
@@ -71,7 +60,7 @@ void SumUnits(const uint8_t* const* pixels, const Window& window, int begin, int
       for (int p = 0; p < kPixels; ++p) {
         digits[p] = pixels[p] + window.offsets[piece] + 2 * (begin - first_of_piece);
       }
-      for (int unit = 0; unit < units; ++unit, weights += kUnitBytes) {
+      for (int unit = 0; unit < units; ++unit, weights += kHalfByteUnitBytes) {
         const __m512i index = ExpandWeights(weights);
         for (int p = 0; p < kPixels; ++p) {
           const __m512i table = TableOfUnit(digits[p] + 2 * unit);
@@ -142,8 +131,8 @@ void Sums32(const uint8_t* const* pixels, int count, const Window& window, const
 
 }  // namespace
 
-const BinaryKernel kAvx512Lookup = {"avx512_lookup", Packing::kOffsets, HasAvx512, 700,    450,    16,
-                                    WeightBytes,     PackWeights,       Sums16,    Sums32, nullptr};
+const BinaryKernel kAvx512Lookup = {"avx512_lookup",     Packing::kOffsets, HasAvx512, 700,    450,    16,
+                                    HalfByteWeightBytes, PackWeights,       Sums16,    Sums32, nullptr};
 
 }  // namespace lowbit
 }  // namespace caffe

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "caffe/lowbit/binary_kernels.hpp"
+#include "caffe/lowbit/binary_weights.hpp"
 #include "caffe/lowbit/cpu_features.hpp"
 #include "caffe/lowbit/digit_tables.hpp"
 
@@ -14,7 +15,6 @@ namespace lowbit {
 namespace {
 
 constexpr int kOutputs = BinaryKernel::kOutputs;
-constexpr int kUnitBytes = kOutputs / 2;
 // What a unit adds at most, and how many units fit into sums of 8 and 16 bits.
 constexpr int kLargestSum = 12;
 constexpr int kUnitsOfByteSum = 255 / kLargestSum, kUnitsOfSum16 = 65535 / kLargestSum;
@@ -23,19 +23,10 @@ constexpr int kMostPixels = 4;
 
 int Min(int a, int b) { return a < b ? a : b; }
 
-size_t WeightBytes(int total_units) { return static_cast<size_t>(total_units) * kUnitBytes; }
+int LaneOfOutput(int output) { return output; }
 
-// The low halves of a unit's bytes are the weights of the first 32 outputs, the high halves the others'.
 void PackWeights(const uint8_t* bits, const Window& window, uint8_t* weights) {
-  std::memset(weights, 0, WeightBytes(window.total_units));
-  for (int output = 0; output < kOutputs; ++output) {
-    const int shift = output < kUnitBytes ? 0 : 4;
-    uint8_t* at = weights + output % kUnitBytes;
-    for (int unit = 0; unit < window.total_units; ++unit, bits += 4, at += kUnitBytes) {
-      const int index = bits[0] | bits[1] << 1 | bits[2] << 2 | bits[3] << 3;
-      *at = static_cast<uint8_t>(*at | index << shift);
-    }
-  }
+  PackHalfByteWeights(bits, window, LaneOfOutput, weights);
 }
 
 uint8x16_t TableOfUnit(const uint8_t* unit) {
@@ -68,7 +59,7 @@ struct ByteSums {
 template <int kPixels>
 void AddUnits(const uint8_t* const* digits, int units, const uint8_t* weights, ByteSums* bytes) {
   const uint8x16_t low_half = vdupq_n_u8(0x0f);
-  for (int unit = 0; unit < units; ++unit, weights += kUnitBytes) {
+  for (int unit = 0; unit < units; ++unit, weights += kHalfByteUnitBytes) {
     const uint8x16_t first = vld1q_u8(weights), second = vld1q_u8(weights + 16);
     const uint8x16_t index[4] = {vandq_u8(first, low_half), vandq_u8(second, low_half), vshrq_n_u8(first, 4),
                                  vshrq_n_u8(second, 4)};
@@ -93,7 +84,7 @@ void SumUnits(const uint8_t* const* pixels, const Window& window, int begin, int
       for (int p = 0; p < kPixels; ++p) {
         digits[p] = pixels[p] + window.offsets[piece] + 2 * (begin - first_of_piece);
       }
-      AddUnits<kPixels>(digits, units, weights + static_cast<size_t>(begin) * kUnitBytes, bytes);
+      AddUnits<kPixels>(digits, units, weights + static_cast<size_t>(begin) * kHalfByteUnitBytes, bytes);
       begin += units;
       room -= units;
       if (room > 0 && begin < end) continue;
@@ -141,8 +132,9 @@ void Sums32(const uint8_t* const* pixels, int count, const Window& window, const
 
 }  // namespace
 
-const BinaryKernel kNeon = {"neon",      Packing::kOffsets, HasNeon, 150,    75,     16,
-                            WeightBytes, PackWeights,       Sums16,  Sums32, nullptr};
+const BinaryKernel kNeon = {"neon", Packing::kOffsets,   HasNeon,     150,    75,
+                            16,     HalfByteWeightBytes, PackWeights, Sums16, Sums32,
+                            nullptr};
 
 }  // namespace lowbit
 }  // namespace caffe

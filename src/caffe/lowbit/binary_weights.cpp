@@ -49,5 +49,20 @@ void PackWordWeights(const uint8_t* bits, const Window& window, uint8_t* weights
   PackWords(bits, window.total_units, 64, kWordGroup, weights);
 }
 
+size_t HalfByteWeightBytes(int total_units) { return static_cast<size_t>(total_units) * kHalfByteUnitBytes; }
+
+void PackHalfByteWeights(const uint8_t* bits, const Window& window, int (*lane_of_output)(int),
+                         uint8_t* weights) {
+  std::memset(weights, 0, HalfByteWeightBytes(window.total_units));
+  for (int output = 0; output < BinaryKernel::kOutputs; ++output) {
+    const int lane = lane_of_output(output), shift = lane < kHalfByteUnitBytes ? 0 : 4;
+    uint8_t* at = weights + lane % kHalfByteUnitBytes;
+    for (int unit = 0; unit < window.total_units; ++unit, bits += 4, at += kHalfByteUnitBytes) {
+      const int index = bits[0] | bits[1] << 1 | bits[2] << 2 | bits[3] << 3;
+      *at = static_cast<uint8_t>(*at | index << shift);
+    }
+  }
+}
+
 }  // namespace lowbit
 }  // namespace caffe
