@@ -45,7 +45,8 @@ double SecondsOf(const Function& function) {
 }
 
 double Rate(const BinaryKernel& kernel, int channels, int pixels) {
-  const int units = channels / caffe::lowbit::ChannelsOfUnit(kernel.packing);
+  const int unit_channels = caffe::lowbit::ChannelsOfUnit(kernel.packing);
+  const int units = (channels + unit_channels - 1) / unit_channels;
   const int pixel_bytes = units * caffe::lowbit::BytesOfUnit(kernel.packing);
   const int row_bytes = (pixels + kKernelSize - 1) * pixel_bytes;
   std::vector<int32_t> offsets, lengths;
@@ -54,21 +55,23 @@ double Rate(const BinaryKernel& kernel, int channels, int pixels) {
     lengths.push_back(kKernelSize * units);
   }
   const int total_units = kKernelSize * kKernelSize * units;
-  const caffe::lowbit::Window window = {offsets.data(), lengths.data(), kKernelSize, total_units};
+  const caffe::lowbit::Window window = {offsets.data(), lengths.data(), kKernelSize,
+                                        total_units,    offsets.data(), kKernelSize,
+                                        kKernelSize,    units,          pixel_bytes};
 
   Memory digits(kKernelSize * row_bytes + BinaryKernel::kReadAhead);
   std::vector<const uint8_t*> starts;
   for (int p = 0; p < pixels; ++p) starts.push_back(digits.data() + p * pixel_bytes);
-  std::vector<uint8_t> bits(static_cast<size_t>(kOutputs) * kKernelSize * kKernelSize * channels);
+  std::vector<uint8_t> bits(static_cast<size_t>(kOutputs) * total_units * unit_channels);
   for (size_t i = 0; i < bits.size(); ++i) bits[i] = i * 40503 >> 7 & 1;
-  Memory weights(kernel.weight_bytes(total_units));
+  Memory weights(kernel.weight_bytes(window));
   kernel.pack_weights(bits.data(), window, weights.data());
   Memory scratch(kernel.scratch_bytes ? kernel.scratch_bytes(total_units) : 0);
   std::vector<uint16_t> sums(static_cast<size_t>(pixels) * kOutputs);
 
   const double seconds = SecondsOf(
       [&] { kernel.sums16(starts.data(), pixels, window, weights.data(), scratch.data(), sums.data()); });
-  return 1e-9 * static_cast<double>(bits.size()) * pixels / seconds;
+  return 1e-9 * kOutputs * kKernelSize * kKernelSize * channels * pixels / seconds;
 }
 
 }  // namespace
@@ -80,7 +83,7 @@ int main() {
       "kernel           rate  pixels:     1     8    56          1     8    56          1     8    56\n");
   for (const BinaryKernel* kernel : caffe::lowbit::BinaryKernels()) {
     if (!kernel->available()) continue;
-    std::printf("%-15s %5.0f        ", kernel->name, kernel->rate);
+    std::printf("%-15s %5.0f        ", kernel->name, kernel->rates.beside);
     for (const int channels : {64, 256, 1024}) {
       for (const int pixels : {1, 8, 56}) std::printf(" %5.0f", Rate(*kernel, channels, pixels));
       std::printf("     ");

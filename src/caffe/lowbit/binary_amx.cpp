@@ -257,8 +257,8 @@ void SumPixels(const uint8_t* const* pixels, int count, const Window& window, co
 
 }  // namespace
 
-const BinaryKernel kAmx = {"amx",           Packing::kBytes, HasAmxInt8, 2000,      160,         112,
-                           QuadWeightBytes, PackQuadWeights, SumPixels,  SumPixels, ScratchBytes};
+const BinaryKernel kAmx = {"amx",           Packing::kBytes, HasAmxInt8, {2000, 160, 2000}, 112,
+                           QuadWeightBytes, PackQuadWeights, SumPixels,  SumPixels,         ScratchBytes};
 
 }  // namespace lowbit
 }  // namespace caffe

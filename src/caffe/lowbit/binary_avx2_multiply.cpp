@@ -104,8 +104,9 @@ void SumPixels(const uint8_t* const* pixels, int count, const Window& window, co
 
 }  // namespace
 
-const BinaryKernel kAvx2Multiply = {"avx2_multiply", Packing::kBytes, HasAvx2,   130,       45,          16,
-                                    QuadWeightBytes, PackQuadWeights, SumPixels, SumPixels, ScratchBytes};
+const BinaryKernel kAvx2Multiply = {
+    "avx2_multiply", Packing::kBytes, HasAvx2,   {130, 45, 130}, 16,
+    QuadWeightBytes, PackQuadWeights, SumPixels, SumPixels,      ScratchBytes};
 
 }  // namespace lowbit
 }  // namespace caffe

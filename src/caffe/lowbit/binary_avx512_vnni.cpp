@@ -84,8 +84,8 @@ void SumPixels(const uint8_t* const* pixels, int count, const Window& window, co
 
 }  // namespace
 
-const BinaryKernel kAvx512Vnni = {"avx512_vnni",   Packing::kBytes, HasAvx512Vnni, 424,       160,    20,
-                                  QuadWeightBytes, PackQuadWeights, SumPixels,     SumPixels, nullptr};
+const BinaryKernel kAvx512Vnni = {"avx512_vnni",   Packing::kBytes, HasAvx512Vnni, {300, 70, 300}, 20,
+                                  QuadWeightBytes, PackQuadWeights, SumPixels,     SumPixels,      nullptr};
 
 }  // namespace lowbit
 }  // namespace caffe

@@ -63,7 +63,7 @@ class BinaryConvolution : public Stage {
         planes_(DecomposeLevels(stage.arrays[1].as<int32_t>(), levels_, LargestDigit(kernel.packing))),
         group_outputs_(info_.outputs / info_.groups),
         group_blocks_((group_outputs_ + kOutputs - 1) / kOutputs),
-        block_bytes_(Aligned(kernel.weight_bytes(layout_.window().total_units))),
+        block_bytes_(Aligned(kernel.weight_bytes(layout_.window()))),
         weights_(block_bytes_ * group_blocks_ * info_.groups),
         constants32_(static_cast<size_t>(group_blocks_) * info_.groups * kOutputs),
         steps_(plan, stage) {
@@ -307,12 +307,18 @@ class BinaryConvolution : public Stage {
   const Steps steps_;
 };
 
+PixelOrder OrderOfPixels(const ConvolutionInfo& info) {
+  const Geometry& g = info.geometry;
+  if (info.result.height * info.result.width == 1) return PixelOrder::kOne;
+  const bool beside = (g.kernel_w == 3 || g.kernel_w == 5) && g.stride_w == g.dilation_w;
+  return beside && info.result.width > 2 ? PixelOrder::kBeside : PixelOrder::kAny;
+}
+
 }  // namespace
 
 std::unique_ptr<Stage> MakeBinaryConvolution(const Plan& plan, const StageInfo& stage) {
-  const Shape result = ReadConvolution(plan, stage).result;
-  const BinaryKernel& kernel = ChooseBinaryKernel(result.height * result.width == 1);
-  return std::make_unique<BinaryConvolution>(plan, stage, kernel);
+  const ConvolutionInfo info = ReadConvolution(plan, stage);
+  return std::make_unique<BinaryConvolution>(plan, stage, ChooseBinaryKernel(OrderOfPixels(info)));
 }
 
 }  // namespace lowbit

@@ -13,10 +13,13 @@ namespace lowbit {
 enum class Packing {
   kBytes,    ///< A digit a byte; a unit is 4 channels in 4 bytes.
   kOffsets,  ///< A unit is 4 channels, digits of 2 bits, in a uint16_t: 16 (d0 + 4 d1 + 16 d2 + 64 d3).
+  kSixes,    ///< A unit is 6 channels, digits of 2 bits, in two uint16_t: four as above, 64 (d4 + 4 d5).
   kPlanes,   ///< A unit is 64 channels, digits of 2 bits, in two uint64_t: the low bits, then the high bits.
 };
 
-constexpr int ChannelsOfUnit(Packing packing) { return packing == Packing::kPlanes ? 64 : 4; }
+constexpr int ChannelsOfUnit(Packing packing) {
+  return packing == Packing::kPlanes ? 64 : packing == Packing::kSixes ? 6 : 4;
+}
 constexpr int BytesOfUnit(Packing packing) {
   return packing == Packing::kPlanes ? 16 : packing == Packing::kOffsets ? 2 : 4;
 }
@@ -28,6 +31,28 @@ struct Window {
   const int32_t* units;    ///< length of each piece
   int pieces;
   int total_units;
+
+  // The same once more, where it is so regular: rows of `columns` columns of `column_units` units each,
+  // `column_bytes` from one to the next. Of pixels that lie so far from each other windows share columns.
+  const int32_t* row_offsets = nullptr;  ///< in bytes
+  int rows = 0, columns = 0, column_units = 0;
+  int32_t column_bytes = 0;
+};
+
+/// How the pixels lie that are computed together.
+enum class PixelOrder {
+  kAny,
+  kOne,     ///< There is only one.
+  kBeside,  ///< Their windows have 3 or 5 columns, of which neighbours share all but one.
+};
+
+/// Expected speed for each order of pixels, in multiply-adds a nanosecond on one core.
+struct KernelRates {
+  double any, one, beside;
+
+  double of(PixelOrder order) const {
+    return order == PixelOrder::kOne ? one : order == PixelOrder::kBeside ? beside : any;
+  }
 };
 
 /**
@@ -48,20 +73,19 @@ struct BinaryKernel {
   Packing packing;
   /// Whether this processor has the instructions.
   bool (*available)();
-  /// Expected speed, in multiply-adds a nanosecond on one core, for many pixels and for one at a time: the
-  /// fastest available kernel is chosen.
-  double rate, rate_of_one;
+  /// The fastest available kernel is chosen.
+  KernelRates rates;
   /// How many pixels it likes at a time: fewer where sums should stay in the first cache, more where it
   /// prepares the weights for each call.
   int pixels;
   /// Bytes of a block's packed weights.
-  size_t (*weight_bytes)(int total_units);
+  size_t (*weight_bytes)(const Window& window);
   /**
    * @brief Packs the weights of a block.
    *
    * @param bits 1 (for +1) or 0, kOutputs rows of total_units * ChannelsOfUnit(packing), in a window's order;
    *        0 for channels that are padding.
-   * @param weights weight_bytes(total_units) bytes, 64-byte aligned.
+   * @param weights weight_bytes(window) bytes, 64-byte aligned.
    */
   void (*pack_weights)(const uint8_t* bits, const Window& window, uint8_t* weights);
   /**
@@ -84,10 +108,10 @@ struct BinaryKernel {
 /// All kernels that this build has, the plain one first; those of other instruction sets too (see available).
 const std::vector<const BinaryKernel*>& BinaryKernels();
 
-/// The fastest available kernel, for many pixels or for one at a time, or the one that the environment
-/// variable HWGQ_KERNEL names. @throws std::runtime_error, listing the names, where that one is unknown or
+/// The fastest available kernel for an order of pixels, or the one that the environment variable HWGQ_KERNEL
+/// names. @throws std::runtime_error, listing the names, where that one is unknown or
 /// unavailable.
-const BinaryKernel& ChooseBinaryKernel(bool one_pixel = false);
+const BinaryKernel& ChooseBinaryKernel(PixelOrder order);
 
 }  // namespace lowbit
 }  // namespace caffe

@@ -11,7 +11,8 @@ const std::vector<const BinaryKernel*>& BinaryKernels() {
   static const std::vector<const BinaryKernel*> kernels = {
       &kPlain,      &kPopcount64,
 #ifdef __x86_64__
-      &kAvx2Lookup, &kAvx2Multiply, &kAvx2Popcount, &kAvx512Lookup, &kAvx512Vnni, &kAvx512Vpopcnt, &kAmx,
+      &kAvx2Lookup, &kAvx2Multiply, &kAvx2Popcount,  &kAvx512Lookup,
+      &kAvx512Vbmi, &kAvx512Vnni,   &kAvx512Vpopcnt, &kAmx,
 #endif
 #ifdef __aarch64__
       &kNeon,
@@ -22,11 +23,10 @@ const std::vector<const BinaryKernel*>& BinaryKernels() {
 
 namespace {
 
-const BinaryKernel& FastestKernel(bool one_pixel) {
-  const auto rate = [=](const BinaryKernel& kernel) { return one_pixel ? kernel.rate_of_one : kernel.rate; };
+const BinaryKernel& FastestKernel(PixelOrder order) {
   const BinaryKernel* fastest = &kPlain;
   for (const BinaryKernel* kernel : BinaryKernels()) {
-    if (rate(*kernel) > rate(*fastest) && kernel->available()) fastest = kernel;
+    if (kernel->rates.of(order) > fastest->rates.of(order) && kernel->available()) fastest = kernel;
   }
   return *fastest;
 }
@@ -52,9 +52,9 @@ const BinaryKernel& KernelOfName(const std::string& name) {
 
 }  // namespace
 
-const BinaryKernel& ChooseBinaryKernel(bool one_pixel) {
+const BinaryKernel& ChooseBinaryKernel(PixelOrder order) {
   const char* const name = std::getenv("HWGQ_KERNEL");
-  return name && *name ? KernelOfName(name) : FastestKernel(one_pixel);
+  return name && *name ? KernelOfName(name) : FastestKernel(order);
 }
 
 }  // namespace lowbit

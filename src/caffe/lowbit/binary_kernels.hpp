@@ -17,6 +17,7 @@ extern const BinaryKernel kAvx2Lookup;
 extern const BinaryKernel kAvx2Multiply;
 extern const BinaryKernel kAvx2Popcount;
 extern const BinaryKernel kAvx512Lookup;
+extern const BinaryKernel kAvx512Vbmi;
 extern const BinaryKernel kAvx512Vnni;
 extern const BinaryKernel kAvx512Vpopcnt;
 extern const BinaryKernel kAmx;

@@ -13,7 +13,9 @@ constexpr int kOutputs = BinaryKernel::kOutputs;
 bool IsAvailable() { return true; }
 
 // A channel's weights are one word: bit o is that of output o.
-size_t WeightBytes(int total_units) { return static_cast<size_t>(total_units) * 4 * sizeof(uint64_t); }
+size_t WeightBytes(const Window& window) {
+  return static_cast<size_t>(window.total_units) * 4 * sizeof(uint64_t);
+}
 
 void PackWeights(const uint8_t* bits, const Window& window, uint8_t* weights) {
   const int channels = window.total_units * 4;
@@ -50,7 +52,7 @@ void SumPixels(const uint8_t* const* pixels, int count, const Window& window, co
 
 }  // namespace
 
-const BinaryKernel kPlain = {"plain",     Packing::kBytes, IsAvailable, 1,         1,      16,
+const BinaryKernel kPlain = {"plain",     Packing::kBytes, IsAvailable, {1, 1, 1}, 16,
                              WeightBytes, PackWeights,     SumPixels,   SumPixels, nullptr};
 
 }  // namespace lowbit

@@ -37,23 +37,29 @@ void PackWords(const uint8_t* bits, size_t units, int channels, size_t group, ui
 
 }  // namespace
 
-size_t QuadWeightBytes(int total_units) { return total_units * (kOutputs / kQuadGroup * kQuadGroupBytes); }
+size_t QuadWeightBytes(const Window& window) {
+  return window.total_units * (kOutputs / kQuadGroup * kQuadGroupBytes);
+}
 
 void PackQuadWeights(const uint8_t* bits, const Window& window, uint8_t* weights) {
   PackWords(bits, window.total_units, 4, kQuadGroup, weights);
 }
 
-size_t WordWeightBytes(int total_units) { return total_units * (kOutputs / kWordGroup * kWordGroupBytes); }
+size_t WordWeightBytes(const Window& window) {
+  return window.total_units * (kOutputs / kWordGroup * kWordGroupBytes);
+}
 
 void PackWordWeights(const uint8_t* bits, const Window& window, uint8_t* weights) {
   PackWords(bits, window.total_units, 64, kWordGroup, weights);
 }
 
-size_t HalfByteWeightBytes(int total_units) { return static_cast<size_t>(total_units) * kHalfByteUnitBytes; }
+size_t HalfByteWeightBytes(const Window& window) {
+  return static_cast<size_t>(window.total_units) * kHalfByteUnitBytes;
+}
 
 void PackHalfByteWeights(const uint8_t* bits, const Window& window, int (*lane_of_output)(int),
                          uint8_t* weights) {
-  std::memset(weights, 0, HalfByteWeightBytes(window.total_units));
+  std::memset(weights, 0, HalfByteWeightBytes(window));
   for (int output = 0; output < BinaryKernel::kOutputs; ++output) {
     const int lane = lane_of_output(output), shift = lane < kHalfByteUnitBytes ? 0 : 4;
     uint8_t* at = weights + lane % kHalfByteUnitBytes;

@@ -21,7 +21,10 @@ class ConvolutionLayout {
 
   /// A window of one group, from its first pixel's first byte of that group.
   Window window() const {
-    return {offsets_.data(), units_.data(), static_cast<int>(offsets_.size()), total_units_};
+    return {
+        offsets_.data(),    units_.data(),       static_cast<int>(offsets_.size()),
+        total_units_,       row_offsets_.data(), geometry_.kernel_h,
+        geometry_.kernel_w, units_of_group_,     static_cast<int32_t>(geometry_.dilation_w * pixel_bytes)};
   }
 
   int64_t image_bytes() const { return int64_t{padded_height} * padded_width * pixel_bytes; }
@@ -37,7 +40,8 @@ class ConvolutionLayout {
 
  private:
   Geometry geometry_;
-  std::vector<int32_t> offsets_, units_;
+  int units_of_group_;
+  std::vector<int32_t> offsets_, units_, row_offsets_;
   int total_units_;
 };
 

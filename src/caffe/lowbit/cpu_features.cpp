@@ -34,8 +34,8 @@ constexpr uint32_t kTileState = 0x60000;
 
 // The answers of the instruction cpuid, reduced to what the kernels need.
 struct Features {
-  bool popcnt = false, avx2 = false, avx512 = false, vnni = false, vpopcnt = false, amx_int8 = false,
-       amx_bf16 = false;
+  bool popcnt = false, avx2 = false, avx512 = false, vnni = false, vpopcnt = false, vbmi = false,
+       amx_int8 = false, amx_bf16 = false;
   uint32_t kept = 0;
 
   Features() {
@@ -48,6 +48,7 @@ struct Features {
     avx2 = fma && Bit(b, 5) && Keeps(kYmmState);
     avx512 = avx2 && Bit(b, 16) && Bit(b, 17) && Bit(b, 30) && Bit(b, 31) && Keeps(kZmmState);
     vnni = avx512 && Bit(c, 11);
+    vbmi = avx512 && Bit(c, 1);
     vpopcnt = avx512 && Bit(c, 14);
     const bool tiles = avx512 && Bit(d, 24);
     amx_int8 = tiles && Bit(d, 25);
@@ -84,6 +85,7 @@ bool HasAvx2() { return ThisProcessor().avx2; }
 bool HasAvx512() { return ThisProcessor().avx512; }
 bool HasAvx512Vnni() { return ThisProcessor().vnni; }
 bool HasAvx512Vpopcnt() { return ThisProcessor().vpopcnt; }
+bool HasAvx512Vbmi() { return ThisProcessor().vbmi; }
 
 bool HasAmxInt8() { return ThisProcessor().amx_int8 && MayUseTiles(); }
 bool HasAmxBf16() { return ThisProcessor().amx_bf16 && MayUseTiles(); }
@@ -95,6 +97,7 @@ bool HasAvx2() { return false; }
 bool HasAvx512() { return false; }
 bool HasAvx512Vnni() { return false; }
 bool HasAvx512Vpopcnt() { return false; }
+bool HasAvx512Vbmi() { return false; }
 bool HasAmxInt8() { return false; }
 bool HasAmxBf16() { return false; }
 

@@ -12,6 +12,7 @@ bool HasAvx2();    ///< and FMA
 bool HasAvx512();  ///< F, BW, DQ and VL
 bool HasAvx512Vnni();
 bool HasAvx512Vpopcnt();
+bool HasAvx512Vbmi();
 /// The first call of these asks Linux for the tiles, once for the whole process. They come with AVX-512.
 bool HasAmxInt8();
 bool HasAmxBf16();

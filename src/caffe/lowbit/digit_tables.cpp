@@ -17,9 +17,21 @@ constexpr DigitSums MakeDigitSums() {
   return table;
 }
 
+constexpr PairSums MakePairSums() {
+  PairSums table{};
+  for (int digits = 0; digits < 16; ++digits) {
+    for (int weights = 0; weights < 64; ++weights) {
+      const int sum = (weights >> 4 & 1) * (digits & 3) + (weights >> 5 & 1) * (digits >> 2);
+      table.sums[digits][weights] = static_cast<uint8_t>(sum);
+    }
+  }
+  return table;
+}
+
 }  // namespace
 
 constexpr DigitSums kDigitSums = MakeDigitSums();
+constexpr PairSums kPairSums = MakePairSums();
 
 }  // namespace lowbit
 }  // namespace caffe

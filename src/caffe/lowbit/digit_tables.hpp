@@ -13,6 +13,13 @@ struct DigitSums {
 };
 extern const DigitSums kDigitSums;
 
+/// sums[d0 + 4 d1][w]: the same of two digits and bits 4 and 5 of w, whatever its other bits are: what a unit
+/// of Packing::kSixes adds to the sums of its first four digits.
+struct PairSums {
+  alignas(64) uint8_t sums[16][64];
+};
+extern const PairSums kPairSums;
+
 }  // namespace lowbit
 }  // namespace caffe
 

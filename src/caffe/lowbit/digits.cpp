@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "caffe/lowbit/cpu_features.hpp"
+#include "caffe/lowbit/digits_avx512_vbmi.hpp"
 #include "caffe/util/target_clones.hpp"
 
 namespace caffe {
@@ -46,6 +48,27 @@ inline uint64_t GatherBits(uint64_t bytes, int bit) {
   return ((bytes >> bit & 0x0101010101010101u) * 0x0102040810204080u) >> 56;
 }
 
+// What `channels` digits give in Packing::kSixes, and their sum.
+int32_t PackSixesPlain(const uint8_t* digits, int channels, uint8_t* packed) {
+  for (int c = 0; c < channels; c += 6, packed += 4) {
+    uint8_t six[8] = {};
+    std::memcpy(six, digits + c, std::min(6, channels - c));
+    uint32_t four, two;
+    std::memcpy(&four, six, sizeof(four));
+    std::memcpy(&two, six + sizeof(four), sizeof(two));
+    const uint16_t unit[] = {Offset(four), static_cast<uint16_t>(Offset(two) << 2)};
+    std::memcpy(packed, unit, sizeof(unit));
+  }
+  return Sum(digits, channels);
+}
+
+int32_t PackSixes(const uint8_t* digits, int channels, uint8_t* packed) {
+#ifdef __x86_64__
+  if (HasAvx512Vbmi()) return PackSixesAvx512(digits, channels, packed);
+#endif
+  return PackSixesPlain(digits, channels, packed);
+}
+
 void PackPlanes(const uint8_t* digits, int units, uint8_t* packed) {
   for (int unit = 0; unit < units; ++unit) {
     uint64_t planes[2] = {0, 0};
@@ -58,16 +81,22 @@ void PackPlanes(const uint8_t* digits, int units, uint8_t* packed) {
   }
 }
 
-void PackUnits(Packing packing, const uint8_t* digits, int units, uint8_t* packed) {
+// Of whole units, but in Packing::kSixes; returns the sum.
+int32_t PackUnits(Packing packing, const uint8_t* digits, int channels, uint8_t* packed) {
   switch (packing) {
     case Packing::kBytes:
-      std::memcpy(packed, digits, 4 * static_cast<size_t>(units));
-      return;
+      std::memcpy(packed, digits, channels);
+      break;
     case Packing::kOffsets:
-      return PackOffsets(digits, units, reinterpret_cast<uint16_t*>(packed));
+      PackOffsets(digits, channels / 4, reinterpret_cast<uint16_t*>(packed));
+      break;
+    case Packing::kSixes:
+      return PackSixes(digits, channels, packed);
     case Packing::kPlanes:
-      return PackPlanes(digits, units, packed);
+      PackPlanes(digits, channels / 64, packed);
+      break;
   }
+  return Sum(digits, channels);
 }
 
 }  // namespace
@@ -105,21 +134,19 @@ std::vector<DigitPlane> DecomposeLevels(const int32_t* levels, int count, int la
 int32_t PackDigits(Packing packing, const uint8_t* codes, int channels, const DigitPlane& plane,
                    bool identity, uint8_t* packed) {
   const int unit_channels = ChannelsOfUnit(packing);
-  if (identity && channels % unit_channels == 0) {
-    PackUnits(packing, codes, channels / unit_channels, packed);
-    return Sum(codes, channels);
+  if (identity && (channels % unit_channels == 0 || packing == Packing::kSixes)) {
+    return PackUnits(packing, codes, channels, packed);
   }
   // In pieces of whole units, with zeros behind the last channel.
-  constexpr int kPiece = 256;
+  constexpr int kPiece = 192;
   int32_t sum = 0;
   for (int begin = 0; begin < channels; begin += kPiece) {
     const int count = std::min(kPiece, channels - begin);
     uint8_t digits[kPiece] = {};
     for (int c = 0; c < count; ++c) digits[c] = plane.digits[codes[begin + c] % kMaxLevels];
     const int units = (count + unit_channels - 1) / unit_channels;
-    PackUnits(packing, digits, units, packed);
+    sum += PackUnits(packing, digits, units * unit_channels, packed);
     packed += units * BytesOfUnit(packing);
-    sum += Sum(digits, count);
   }
   return sum;
 }

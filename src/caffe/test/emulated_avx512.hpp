@@ -30,6 +30,7 @@ struct __m128i : Register<16> {};
 struct __m256i : Register<32> {};
 struct __m512i : Register<64> {};
 struct __m512 : Register<64> {};
+using __mmask8 = uint8_t;
 using __mmask16 = uint16_t;
 
 // A register each of whose lanes is what `lane` says of its number.
@@ -87,8 +88,22 @@ inline __m512i _mm512_and_si512(const __m512i& a, const __m512i& b) {
 inline __m512i _mm512_or_si512(const __m512i& a, const __m512i& b) {
   return MakeLanes<uint8_t>([&](int i) { return a.bytes[i] | b.bytes[i]; });
 }
+// Bit 4 a + 2 b + c of `table` is what bits a, b and c give.
+inline __m512i _mm512_ternarylogic_epi64(const __m512i& a, const __m512i& b, const __m512i& c, int table) {
+  return MakeLanes<uint8_t>([&](int i) {
+    int byte = 0;
+    for (int bit = 0; bit < 8; ++bit) {
+      const int place = 4 * (a.bytes[i] >> bit & 1) + 2 * (b.bytes[i] >> bit & 1) + (c.bytes[i] >> bit & 1);
+      byte |= (table >> place & 1) << bit;
+    }
+    return byte;
+  });
+}
 inline __m512i _mm512_add_epi8(const __m512i& a, const __m512i& b) {
   return MakeLanes<uint8_t>([&](int i) { return a.bytes[i] + b.bytes[i]; });
+}
+inline __m512i _mm512_sub_epi16(const __m512i& a, const __m512i& b) {
+  return MakeLanes<uint16_t>([&](int i) { return a.Get<uint16_t>(i) - b.Get<uint16_t>(i); });
 }
 inline __m512i _mm512_add_epi16(const __m512i& a, const __m512i& b) {
   return MakeLanes<uint16_t>([&](int i) { return a.Get<uint16_t>(i) + b.Get<uint16_t>(i); });
@@ -107,6 +122,9 @@ inline __m512i _mm512_add_epi64(const __m512i& a, const __m512i& b) {
 inline __m512i _mm512_srli_epi16(const __m512i& a, unsigned count) {
   return MakeLanes<uint16_t>([&](int i) { return count < 16 ? a.Get<uint16_t>(i) >> count : 0; });
 }
+inline __m512i _mm512_slli_epi16(const __m512i& a, unsigned count) {
+  return MakeLanes<uint16_t>([&](int i) { return count < 16 ? a.Get<uint16_t>(i) << count : 0; });
+}
 inline __m512i _mm512_srli_epi32(const __m512i& a, unsigned count) {
   return MakeLanes<uint32_t>([&](int i) { return count < 32 ? a.Get<uint32_t>(i) >> count : 0; });
 }
@@ -124,6 +142,9 @@ inline __m512i _mm512_shuffle_epi8(const __m512i& table, const __m512i& index) {
     const int at = index.bytes[i];
     return at & 0x80 ? 0 : table.bytes[i / 16 * 16 + at % 16];
   });
+}
+inline __m512i _mm512_permutexvar_epi8(const __m512i& index, const __m512i& table) {
+  return MakeLanes<uint8_t>([&](int i) { return table.bytes[index.bytes[i] % 64]; });
 }
 inline __m512i _mm512_maskz_mov_epi8(uint64_t mask, const __m512i& a) {
   return MakeLanes<uint8_t>([&](int i) { return mask >> i & 1 ? a.bytes[i] : 0; });
@@ -151,6 +172,14 @@ inline __m512i _mm512_maskz_loadu_epi32(__mmask16 mask, const void* at) {
     return lane;
   });
 }
+inline __m512i _mm512_maskz_loadu_epi8(uint64_t mask, const void* at) {
+  return MakeLanes<uint8_t>([&](int i) { return mask >> i & 1 ? static_cast<const uint8_t*>(at)[i] : 0; });
+}
+inline void _mm256_mask_storeu_epi32(void* at, __mmask8 mask, const __m256i& a) {
+  for (int i = 0; i < 8; ++i) {
+    if (mask >> i & 1) std::memcpy(static_cast<uint8_t*>(at) + 4 * i, a.bytes + 4 * i, 4);
+  }
+}
 inline void _mm256_mask_storeu_epi16(void* at, __mmask16 mask, const __m256i& a) {
   for (int i = 0; i < 16; ++i) {
     if (mask >> i & 1) std::memcpy(static_cast<uint8_t*>(at) + 2 * i, a.bytes + 2 * i, 2);
@@ -174,6 +203,33 @@ inline uint32_t FourProducts(const uint8_t* digits, const uint8_t* factors) {
 inline __m512i _mm512_dpbusd_epi32(const __m512i& sums, const __m512i& a, const __m512i& b) {
   return MakeLanes<uint32_t>(
       [&](int i) { return sums.Get<uint32_t>(i) + FourProducts(a.bytes + 4 * i, b.bytes + 4 * i); });
+}
+
+inline __m512i _mm512_maddubs_epi16(const __m512i& a, const __m512i& b) {
+  return MakeLanes<uint16_t>([&](int i) {
+    const int sum = a.bytes[2 * i] * b.Get<int8_t>(2 * i) + a.bytes[2 * i + 1] * b.Get<int8_t>(2 * i + 1);
+    return sum < -32768 ? -32768 : sum > 32767 ? 32767 : sum;
+  });
+}
+inline __m512i _mm512_madd_epi16(const __m512i& a, const __m512i& b) {
+  return MakeLanes<uint32_t>([&](int i) {
+    return a.Get<int16_t>(2 * i) * b.Get<int16_t>(2 * i) +
+           a.Get<int16_t>(2 * i + 1) * b.Get<int16_t>(2 * i + 1);
+  });
+}
+inline __m512i _mm512_sad_epu8(const __m512i& a, const __m512i& b) {
+  return MakeLanes<uint64_t>([&](int i) {
+    int sum = 0;
+    for (int k = 8 * i; k < 8 * i + 8; ++k) {
+      sum += a.bytes[k] > b.bytes[k] ? a.bytes[k] - b.bytes[k] : b.bytes[k] - a.bytes[k];
+    }
+    return sum;
+  });
+}
+inline int64_t _mm512_reduce_add_epi64(const __m512i& a) {
+  uint64_t sum = 0;
+  for (int i = 0; i < 8; ++i) sum += a.Get<uint64_t>(i);
+  return static_cast<int64_t>(sum);
 }
 
 inline __m256i _mm512_cvtepi32_epi16(const __m512i& a) {

@@ -30,6 +30,20 @@ using namespace ::caffe::lowbit;
 #include "caffe/lowbit/binary_avx512_lookup.cpp"
 }  // namespace lookup
 
+namespace vbmi {
+namespace caffe::lowbit {
+using namespace ::caffe::lowbit;
+}
+#include "caffe/lowbit/binary_avx512_vbmi.cpp"
+}  // namespace vbmi
+
+namespace digits {
+namespace caffe::lowbit {
+using namespace ::caffe::lowbit;
+}
+#include "caffe/lowbit/digits_avx512_vbmi.cpp"
+}  // namespace digits
+
 namespace vnni {
 namespace caffe::lowbit {
 using namespace ::caffe::lowbit;
@@ -64,8 +78,13 @@ namespace caffe {
 namespace lowbit {
 
 std::vector<const BinaryKernel*> EmulatedKernels() {
-  return {&emulated::lookup::caffe::lowbit::kAvx512Lookup, &emulated::vnni::caffe::lowbit::kAvx512Vnni,
-          &emulated::vpopcnt::caffe::lowbit::kAvx512Vpopcnt, &emulated::amx::caffe::lowbit::kAmx};
+  return {&emulated::lookup::caffe::lowbit::kAvx512Lookup, &emulated::vbmi::caffe::lowbit::kAvx512Vbmi,
+          &emulated::vnni::caffe::lowbit::kAvx512Vnni, &emulated::vpopcnt::caffe::lowbit::kAvx512Vpopcnt,
+          &emulated::amx::caffe::lowbit::kAmx};
+}
+
+int32_t EmulatedPackSixes(const uint8_t* digits, int channels, uint8_t* packed) {
+  return emulated::digits::caffe::lowbit::PackSixesAvx512(digits, channels, packed);
 }
 
 std::vector<const FloatKernel*> EmulatedFloatKernels() {

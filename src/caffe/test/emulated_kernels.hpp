@@ -13,6 +13,9 @@ namespace lowbit {
 std::vector<const BinaryKernel*> EmulatedKernels();
 std::vector<const FloatKernel*> EmulatedFloatKernels();
 
+/// Likewise PackSixesAvx512.
+int32_t EmulatedPackSixes(const uint8_t* digits, int channels, uint8_t* packed);
+
 }  // namespace lowbit
 }  // namespace caffe
 

@@ -53,6 +53,10 @@ struct Shape {
   bool only_largest_digits;
   // Whether pixels follow each other at one distance, their windows overlapping.
   bool equidistant;
+  // Of each piece, where the window is regular: that many units long, and pixels are a column apart, or two.
+  int columns = 0;
+  // Units from a column to the next, beyond those that it has.
+  int column_gap = 0;
 };
 
 // Digits, weights and what they give.
@@ -72,9 +76,15 @@ class Problem {
 
   void Check(const BinaryKernel& kernel) {
     SCOPED_TRACE(Describe(kernel));
-    const Window window = {offsets_.data(), shape_.units.data(), static_cast<int>(shape_.units.size()),
-                           total_units_};
-    Memory weights(kernel.weight_bytes(total_units_));
+    Window window = {offsets_.data(), pieces_.data(), static_cast<int>(pieces_.size()), total_units_};
+    if (shape_.columns > 0) {
+      window.row_offsets = row_offsets_.data();
+      window.rows = static_cast<int>(shape_.units.size());
+      window.columns = shape_.columns;
+      window.column_units = shape_.units[0];
+      window.column_bytes = ColumnBytes();
+    }
+    Memory weights(kernel.weight_bytes(window));
     kernel.pack_weights(bits_.data(), window, weights.data());
     ASSERT_TRUE(kernel.sums32);
     CheckSums<uint32_t>(kernel, kernel.sums32, window, weights.data());
@@ -90,18 +100,27 @@ class Problem {
     const int unit_bytes = BytesOfUnit(shape_.packing);
     for (const int units : shape_.units) {
       window_bytes_ += Draw(0, 5) * unit_bytes;
-      offsets_.push_back(window_bytes_);
-      window_bytes_ += units * unit_bytes;
-      total_units_ += units;
+      row_offsets_.push_back(window_bytes_);
+      const int columns = std::max(shape_.columns, 1);
+      const bool in_one_piece = shape_.column_gap == 0;
+      for (int column = 0; column < (in_one_piece ? 1 : columns); ++column) {
+        offsets_.push_back(window_bytes_ + column * ColumnBytes());
+        pieces_.push_back(in_one_piece ? columns * units : units);
+      }
+      window_bytes_ += (columns - 1) * ColumnBytes() + units * unit_bytes;
+      total_units_ += columns * units;
     }
   }
 
+  int ColumnBytes() const { return (shape_.units[0] + shape_.column_gap) * BytesOfUnit(shape_.packing); }
+
   void PlacePixels() {
     const int unit_bytes = BytesOfUnit(shape_.packing);
-    const int distance = Draw(1, 40) * unit_bytes;
+    const int distance = shape_.columns > 0 ? ColumnBytes() : Draw(1, 40) * unit_bytes;
     int at = 0;
     for (int p = 0; p < shape_.pixels; ++p) {
       places_.push_back(at);
+      if (shape_.columns > 0 && Draw(0, 15) == 0) at += distance;
       at += shape_.equidistant ? distance : window_bytes_ + Draw(0, 3) * unit_bytes;
     }
     memory_.reset(new Memory(places_.back() + window_bytes_ + BinaryKernel::kReadAhead));
@@ -119,7 +138,7 @@ class Problem {
     for (const int place : places_) {
       for (size_t piece = 0; piece < offsets_.size(); ++piece) {
         const int unit = (place + offsets_[piece]) / BytesOfUnit(shape_.packing);
-        for (int i = 0; i < shape_.units[piece]; ++i) used[unit + i] = true;
+        for (int i = 0; i < pieces_[piece]; ++i) used[unit + i] = true;
       }
     }
     for (size_t unit = 0; unit < units; ++unit) {
@@ -135,6 +154,11 @@ class Problem {
       const uint16_t offset =
           static_cast<uint16_t>(16 * (digits[0] + 4 * digits[1] + 16 * digits[2] + 64 * digits[3]));
       std::memcpy(at, &offset, sizeof(offset));
+    } else if (shape_.packing == Packing::kSixes) {
+      const uint16_t offsets[] = {
+          static_cast<uint16_t>(16 * (digits[0] + 4 * digits[1] + 16 * digits[2] + 64 * digits[3])),
+          static_cast<uint16_t>(64 * (digits[4] + 4 * digits[5]))};
+      std::memcpy(at, offsets, sizeof(offsets));
     } else {
       uint64_t planes[2] = {};
       for (int channel = 0; channel < 64; ++channel) {
@@ -164,8 +188,7 @@ class Problem {
       std::vector<const uint8_t*> digits;  // of the window's units
       for (size_t piece = 0; piece < offsets_.size(); ++piece) {
         const size_t first = (place + offsets_[piece]) / BytesOfUnit(shape_.packing);
-        for (int i = 0; i < shape_.units[piece]; ++i)
-          digits.push_back(&digits_[(first + i) * channels_of_unit_]);
+        for (int i = 0; i < pieces_[piece]; ++i) digits.push_back(&digits_[(first + i) * channels_of_unit_]);
       }
       for (int output = 0; output < kOutputs; ++output) {
         const uint8_t* bits = &bits_[static_cast<size_t>(output) * Channels()];
@@ -200,6 +223,7 @@ class Problem {
   std::string Describe(const BinaryKernel& kernel) const {
     std::string text = std::string(kernel.name) + ", " + std::to_string(shape_.pixels) + " pixels, pieces of";
     for (const int units : shape_.units) text += " " + std::to_string(units);
+    if (shape_.columns > 0) text += " in " + std::to_string(shape_.columns) + " columns";
     return text + ", digits to " + std::to_string(shape_.largest_digit);
   }
 
@@ -207,7 +231,8 @@ class Problem {
   const int channels_of_unit_;
   std::mt19937 random_;
   int window_bytes_ = 0, total_units_ = 0;
-  std::vector<int32_t> offsets_;
+  // Of the pieces; and where rows of columns begin.
+  std::vector<int32_t> offsets_, pieces_, row_offsets_;
   std::vector<int> places_;
   std::unique_ptr<Memory> memory_;
   std::vector<uint8_t> digits_, bits_;
@@ -229,7 +254,7 @@ void CheckAll(const Shape& shape, int seed) {
   }
 }
 
-const Packing kPackings[] = {Packing::kBytes, Packing::kOffsets, Packing::kPlanes};
+const Packing kPackings[] = {Packing::kBytes, Packing::kOffsets, Packing::kSixes, Packing::kPlanes};
 
 Shape MakeShape(Packing packing, int pixels, const std::vector<int>& units) {
   return {packing, pixels, units, LargestDigit(packing), Weights::kRandom, false, true};
@@ -259,6 +284,38 @@ TEST(BinaryKernelsTest, SumRandomShapes) {
       if (repeat % 2) shape.largest_digit = 3;
       shape.equidistant = repeat % 3 > 0;
       CheckAll(shape, repeat);
+    }
+  }
+}
+
+// Columns that pixels share; most kernels do not care.
+TEST(BinaryKernelsTest, SumSharedColumns) {
+  std::mt19937 random(1702);
+  const auto draw = [&](int least, int most) {
+    return std::uniform_int_distribution<int>(least, most)(random);
+  };
+  for (const Packing packing : kPackings) {
+    for (const int columns : {2, 3, 4, 5}) {
+      for (int repeat = 0; repeat < 24; ++repeat) {
+        const int units = repeat < 12 ? repeat : draw(1, 60);
+        Shape shape = MakeShape(packing, draw(1, 40), std::vector<int>(draw(1, 5), units));
+        shape.columns = columns;
+        shape.column_gap = repeat % 3;
+        shape.equidistant = repeat % 5 > 0;
+        if (repeat % 4 == 0) {
+          shape.weights = Weights::kAllPositive;
+          shape.only_largest_digits = true;
+        }
+        CheckAll(shape, repeat);
+      }
+    }
+    // More than 16 bits hold.
+    for (const int columns : {3, 5}) {
+      Shape shape = MakeShape(packing, 9, {8000 / ChannelsOfUnit(packing), 8000 / ChannelsOfUnit(packing)});
+      shape.columns = columns;
+      shape.weights = Weights::kAllPositive;
+      shape.only_largest_digits = true;
+      CheckAll(shape, 1);
     }
   }
 }
@@ -327,23 +384,25 @@ TEST(BinaryKernelsTest, AreTold) {
 
 TEST(BinaryKernelsTest, ChooseTheFastest) {
   unsetenv("HWGQ_KERNEL");
-  const BinaryKernel& chosen = ChooseBinaryKernel();
-  EXPECT_TRUE(chosen.available());
-  for (const BinaryKernel* kernel : BinaryKernels()) {
-    if (!kernel->available()) continue;
-    EXPECT_LE(kernel->rate, chosen.rate) << kernel->name;
+  for (const PixelOrder order : {PixelOrder::kAny, PixelOrder::kOne, PixelOrder::kBeside}) {
+    const BinaryKernel& chosen = ChooseBinaryKernel(order);
+    EXPECT_TRUE(chosen.available());
+    for (const BinaryKernel* kernel : BinaryKernels()) {
+      if (!kernel->available()) continue;
+      EXPECT_LE(kernel->rates.of(order), chosen.rates.of(order)) << kernel->name;
+    }
+    const NamedKernel named("");
+    EXPECT_EQ(&ChooseBinaryKernel(order), &chosen);
   }
-  const NamedKernel named("");
-  EXPECT_EQ(&ChooseBinaryKernel(), &chosen);
 }
 
 TEST(BinaryKernelsTest, ChooseByName) {
   for (const BinaryKernel* kernel : BinaryKernels()) {
     const NamedKernel named(kernel->name);
     if (kernel->available()) {
-      EXPECT_EQ(&ChooseBinaryKernel(), kernel);
+      EXPECT_EQ(&ChooseBinaryKernel(PixelOrder::kAny), kernel);
     } else {
-      EXPECT_THROW(ChooseBinaryKernel(), std::runtime_error);
+      EXPECT_THROW(ChooseBinaryKernel(PixelOrder::kAny), std::runtime_error);
     }
   }
 }
@@ -351,7 +410,7 @@ TEST(BinaryKernelsTest, ChooseByName) {
 TEST(BinaryKernelsTest, SayWhichThereAre) {
   const NamedKernel named("abacus");
   try {
-    ChooseBinaryKernel();
+    ChooseBinaryKernel(PixelOrder::kAny);
     ADD_FAILURE() << "an unknown name was taken";
   } catch (const std::runtime_error& error) {
     const std::string message = error.what();

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "caffe/test/emulated_kernels.hpp"
+
 // Only of libhwgq and GoogleTest, so that scripts/test_neon.sh can build it for another processor.
 
 namespace caffe {
@@ -15,7 +17,7 @@ namespace lowbit {
 
 namespace {
 
-const Packing kPackings[] = {Packing::kBytes, Packing::kOffsets, Packing::kPlanes};
+const Packing kPackings[] = {Packing::kBytes, Packing::kOffsets, Packing::kSixes, Packing::kPlanes};
 
 int UnitsOf(Packing packing, int channels) {
   return (channels + ChannelsOfUnit(packing) - 1) / ChannelsOfUnit(packing);
@@ -31,6 +33,13 @@ int DigitAt(Packing packing, const uint8_t* packed, int channel) {
     std::memcpy(&offset, unit, sizeof(offset));
     EXPECT_EQ(offset % 16, 0);
     return offset / 16 >> 2 * place & 3;
+  }
+  if (packing == Packing::kSixes) {
+    uint16_t offsets[2];
+    std::memcpy(offsets, unit, sizeof(offsets));
+    EXPECT_EQ(offsets[0] % 16, 0);
+    EXPECT_EQ(offsets[1] % 64, 0);
+    return place < 4 ? offsets[0] / 16 >> 2 * place & 3 : offsets[1] / 64 >> 2 * (place - 4) & 3;
   }
   uint64_t planes[2];
   std::memcpy(planes, unit, sizeof(planes));
@@ -133,6 +142,21 @@ TEST(DigitsTest, PackAndUnpack) {
         }
       }
     }
+  }
+}
+
+TEST(DigitsTest, PackSixesForAvx512AsElsewhere) {
+  std::mt19937 random(7);
+  const DigitPlane plane = DecomposeLevels(std::vector<int32_t>{0, 1, 2, 3}.data(), 4, 3)[0];
+  for (int channels = 1; channels <= 200; ++channels) {
+    std::vector<uint8_t> codes(channels);
+    for (uint8_t& code : codes) code = static_cast<uint8_t>(random() % 4);
+    const int bytes = UnitsOf(Packing::kSixes, channels) * BytesOfUnit(Packing::kSixes);
+    std::vector<uint8_t> packed(bytes + 64, 0xeb), expected(bytes + 64, 0xeb);
+    // Codes that are not known to be digits are packed from a copy, padded with zeros.
+    const int32_t sum = PackDigits(Packing::kSixes, codes.data(), channels, plane, false, expected.data());
+    EXPECT_EQ(EmulatedPackSixes(codes.data(), channels, packed.data()), sum);
+    EXPECT_EQ(packed, expected) << channels << " channels";
   }
 }
 
