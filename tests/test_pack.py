@@ -824,7 +824,7 @@ def test_what_8_bit_weights_change(tmp_path, monkeypatch):
             (values,) = self.interpreter.forward({"data": inputs}).values()
             return values
 
-    monkeypatch.setattr(sys.modules["caffe.hwgq.pack"], "PackedNet", Net)
+    monkeypatch.setattr(sys.modules["caffe.hwgq.packing"], "PackedNet", Net)
     model, weights, net = trained(small_net(), tmp_path)
     inputs = np.random.default_rng(0).standard_normal((20, 3, 9, 9))
     report = pack(model, weights, tmp_path / "net.hwgq", first_last="int8", calibration=inputs)

@@ -151,13 +151,25 @@ class BinaryConvolution : public Stage {
     return ones;
   }
 
+  // Whether windows reach a position along an axis: strides may be longer than they are. True in doubt.
+  static bool IsInAWindow(int position, int kernel, int stride, int dilation) {
+    return position % stride <= (kernel - 1) * dilation;
+  }
+
   void PackRow(const Tensors& tensors, int image, int padded_row, uint8_t* room) const {
-    const int row = padded_row - info_.geometry.pad_h;
+    const Geometry& g = info_.geometry;
+    if (!IsInAWindow(padded_row, g.kernel_h, g.stride_h, g.dilation_h)) return;
+    const int row = padded_row - g.pad_h;
     for (size_t p = 0; p < planes_.size(); ++p) {
       uint8_t* packed = Digits(room, image, p) + padded_row * layout_.padded_width * layout_.pixel_bytes;
       int32_t* sums = DigitSums(room, image, p) + int64_t{padded_row} * layout_.padded_width * info_.groups;
       for (int padded_column = 0; padded_column < layout_.padded_width; ++padded_column) {
-        const int column = padded_column - info_.geometry.pad_w;
+        if (!IsInAWindow(padded_column, g.kernel_w, g.stride_w, g.dilation_w)) {
+          packed += layout_.pixel_bytes;
+          sums += info_.groups;
+          continue;
+        }
+        const int column = padded_column - g.pad_w;
         const bool inside = row >= 0 && row < input_.height && column >= 0 && column < input_.width;
         const uint8_t* codes =
             tensors.codes(tensor_) +
