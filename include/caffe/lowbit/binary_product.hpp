@@ -37,13 +37,15 @@ class BinaryProduct {
    * @param levels what an input can be, ascending.
    * @param signs a bit a weight, set for +1: an output's weights, channel by channel, row by row, fill bytes
    * from the lowest bit up, and each output starts a new byte. They may go afterwards.
+   * @param threads how many threads the loop has, which is used only here.
    * @return null where integers cannot do it: for levels that are more than 16 or (to 2e-6 of their value) in
    * the proportion of no integers with sums of 32 bits, and for images or kernels that are larger than a
    * packed model may have.
    * @throws std::runtime_error where the environment variable HWGQ_KERNEL names no kernel.
    */
   static std::unique_ptr<BinaryProduct> Make(const BinaryProductShape& shape,
-                                             const std::vector<float>& levels, const uint8_t* signs);
+                                             const std::vector<float>& levels, const uint8_t* signs,
+                                             int threads, const ParallelLoop& loop);
 
   ~BinaryProduct();
   BinaryProduct(const BinaryProduct&) = delete;

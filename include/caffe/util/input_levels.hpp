@@ -19,7 +19,7 @@ namespace caffe {
  * @param layers its layers, in that order.
  */
 template <typename Dtype>
-void TellInputLevels(const NetParameter& param, const vector<shared_ptr<Layer<Dtype>>>& layers);
+void TellInputLevels(const NetParameter& param, Phase phase, const vector<shared_ptr<Layer<Dtype>>>& layers);
 
 }  // namespace caffe
 

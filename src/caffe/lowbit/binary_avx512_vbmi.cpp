@@ -60,9 +60,13 @@ size_t WeightBytes(const Window& window) {
 // The lane of 64 bytes whose sums, the even lanes taken before the odd ones, come out in the outputs' order.
 int LaneOfOutput(int output) { return output < 32 ? 2 * output : 2 * (output - 32) + 1; }
 
+// Four bytes of 0 or 1 as bits.
+int FourBits(uint32_t bytes) { return static_cast<int>(bytes * 0x10204080u >> 28); }
+
 void PutWeights(int unit, const uint8_t* bits, int columns, uint8_t* lane) {
-  int index = 0;
-  for (int channel = 0; channel < kUnitChannels; ++channel) index |= bits[channel] << channel;
+  uint32_t four;
+  std::memcpy(&four, bits, sizeof(four));
+  const int index = FourBits(four) | bits[4] << 4 | bits[5] << 5;
   const int stride = columns * kVectorBytes, in_quad = unit % kQuad;
   lane += unit / kQuad * kQuadVectors * stride;
   if (in_quad < kQuadVectors) {

@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "caffe/lowbit/binary_kernel.hpp"
+#include "caffe/lowbit/bit_bytes.hpp"
 #include "caffe/lowbit/convolution_layout.hpp"
 #include "caffe/lowbit/digits.hpp"
 #include "caffe/lowbit/result_parts.hpp"
@@ -50,7 +51,7 @@ CAFFE_TARGET_CLONES void Plane32(const uint32_t* sums, const int32_t* digit_sums
 
 class BinaryConvolution : public Stage {
  public:
-  BinaryConvolution(const Plan& plan, const StageInfo& stage, const BinaryKernel& kernel)
+  BinaryConvolution(const Plan& plan, const StageInfo& stage, const BinaryKernel& kernel, int threads)
       : input_(plan.tensors[stage.inputs[0]]),
         tensor_(stage.inputs[0]),
         info_(ReadConvolution(plan, stage)),
@@ -76,7 +77,7 @@ class BinaryConvolution : public Stage {
     const int64_t digits = info_.weights * largest_digit_;
     sums16_ = kernel.sums16 && (!kernel.sums32 || digits <= 65535);
     values16_ = sums16_ && planes_.size() == 1 && planes_[0].multiplier == 1 && digits <= 32766;
-    PackWeights(stage.arrays[0].bytes);
+    PackWeights(stage.arrays[0].bytes, threads);
     if (values16_) constants16_.assign(constants32_.begin(), constants32_.end());
   }
 
@@ -115,35 +116,51 @@ class BinaryConvolution : public Stage {
     return reinterpret_cast<int32_t*>(Digits(room, image, plane) + PlaneBytes());
   }
 
+  void PackWeights(const uint8_t* bits, int threads) {
+    const int blocks = group_blocks_ * info_.groups, tasks = std::min(blocks, 4 * threads);
+    ThreadPool::Shared().Run(threads, tasks, [&](int64_t task) {
+      const int begin = static_cast<int>(blocks * task / tasks);
+      const int end = static_cast<int>(blocks * (task + 1) / tasks);
+      PackBlocks(bits, begin, end);
+    });
+  }
+
   // One row of bits for each output of a block, in the window's order with padded channels, for the kernel.
-  void PackWeights(const uint8_t* bits) {
+  void PackBlocks(const uint8_t* bits, int begin, int end) {
     const Window window = layout_.window();
     const int unit_channels = ChannelsOfUnit(kernel_.packing);
     const int64_t packed_channels = int64_t{window.total_units} * unit_channels;
     const int64_t row_bytes = (info_.weights + 7) / 8;
     std::vector<uint8_t> rows(kOutputs * packed_channels);
-    for (int block = 0; block < group_blocks_ * info_.groups; ++block) {
-      std::fill(rows.begin(), rows.end(), 0);
+    for (int block = begin; block < end; ++block) {
       const int group = block / group_blocks_, first = block % group_blocks_ * kOutputs;
-      for (int o = 0; o < std::min(kOutputs, group_outputs_ - first); ++o) {
+      const int outputs = std::min(kOutputs, group_outputs_ - first);
+      for (int o = 0; o < outputs; ++o) {
         const int output = group * group_outputs_ + first + o;
-        const int64_t ones = SpreadBits(bits + output * row_bytes, rows.data() + o * packed_channels);
+        const int64_t ones = SpreadRow(bits + output * row_bytes, rows.data() + o * packed_channels);
         int64_t constant = 0;
         for (const DigitPlane& plane : planes_) {
           constant += int64_t{plane.multiplier} * plane.padding * (2 * ones - info_.weights);
         }
         constants32_[static_cast<size_t>(block) * kOutputs + o] = static_cast<int32_t>(constant);
       }
+      std::fill(rows.begin() + outputs * packed_channels, rows.end(), 0);
       kernel_.pack_weights(rows.data(), window, weights_.data() + block * block_bytes_);
     }
   }
 
   // An output's bits, one a byte, with each tap's channels padded to whole units; returns how many are set.
-  int64_t SpreadBits(const uint8_t* bits, uint8_t* row) const {
+  int64_t SpreadRow(const uint8_t* bits, uint8_t* row) const {
     const int padded = units_ * ChannelsOfUnit(kernel_.packing);
+    const int eights = group_channels_ % 8 == 0 ? group_channels_ / 8 : 0;
     int64_t ones = 0, bit = 0;
     for (; bit < info_.weights; row += padded) {
-      for (int c = 0; c < group_channels_; ++c, ++bit) {
+      for (int eight = 0; eight < eights; ++eight, bit += 8) {
+        const uint64_t bytes = SpreadBits(bits[bit / 8]);
+        std::memcpy(row + 8 * eight, &bytes, sizeof(bytes));
+        ones += SumOfBytes(bytes);
+      }
+      for (int c = 8 * eights; c < group_channels_; ++c, ++bit) {
         row[c] = bits[bit / 8] >> bit % 8 & 1;
         ones += row[c];
       }
@@ -328,9 +345,9 @@ PixelOrder OrderOfPixels(const ConvolutionInfo& info) {
 
 }  // namespace
 
-std::unique_ptr<Stage> MakeBinaryConvolution(const Plan& plan, const StageInfo& stage) {
+std::unique_ptr<Stage> MakeBinaryConvolution(const Plan& plan, const StageInfo& stage, int threads) {
   const ConvolutionInfo info = ReadConvolution(plan, stage);
-  return std::make_unique<BinaryConvolution>(plan, stage, ChooseBinaryKernel(OrderOfPixels(info)));
+  return std::make_unique<BinaryConvolution>(plan, stage, ChooseBinaryKernel(OrderOfPixels(info)), threads);
 }
 
 }  // namespace lowbit

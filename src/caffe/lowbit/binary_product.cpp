@@ -33,13 +33,14 @@ constexpr int64_t kPiece = 4096;
 int64_t Pieces(int64_t count, int64_t piece) { return (count + piece - 1) / piece; }
 
 // From channel by channel, row by row, to a plan's order: the channels last.
-std::vector<uint8_t> ChannelsLast(const BinaryProductShape& shape, const uint8_t* signs) {
+std::vector<uint8_t> ChannelsLast(const BinaryProductShape& shape, const uint8_t* signs,
+                                  const ParallelLoop& loop) {
   const int64_t row_bytes = (shape.weights() + 7) / 8;
   const int64_t taps = int64_t{shape.kernel_h} * shape.kernel_w, channels = shape.channels / shape.groups;
   std::vector<uint8_t> bits(signs, signs + row_bytes * shape.outputs);
   if (taps == 1 || channels == 1) return bits;
   std::fill(bits.begin(), bits.end(), 0);
-  for (int64_t output = 0; output < shape.outputs; ++output) {
+  loop(shape.outputs, [&](int64_t output) {
     const uint8_t* from = signs + output * row_bytes;
     uint8_t* to = bits.data() + output * row_bytes;
     int64_t bit = 0;
@@ -49,7 +50,7 @@ std::vector<uint8_t> ChannelsLast(const BinaryProductShape& shape, const uint8_t
         to[bit / 8] = static_cast<uint8_t>(to[bit / 8] | (from[source / 8] >> source % 8 & 1) << bit % 8);
       }
     }
-  }
+  });
   return bits;
 }
 
@@ -72,10 +73,10 @@ bool BinaryProductShape::operator==(const BinaryProductShape& other) const {
 class BinaryProduct::Engine {
  public:
   Engine(const BinaryProductShape& shape, const std::vector<float>& values, const IntegerLevels& levels,
-         const uint8_t* signs)
+         const uint8_t* signs, int threads, const ParallelLoop& loop)
       : codes_(values),
         levels_(levels),
-        bits_(ChannelsLast(shape, signs)),
+        bits_(ChannelsLast(shape, signs, loop)),
         factors_(shape.outputs),
         offsets_(shape.outputs) {
     const StepInfo affine = {
@@ -95,7 +96,8 @@ class BinaryProduct::Engine {
     CheckTensor(plan.tensors[kResult]);
     input_ = plan.tensors[kCodes];
     result_ = plan.tensors[kResult];
-    stage_ = MakeBinaryConvolution(plan, info);
+    const LoopsElsewhere elsewhere(loop);
+    stage_ = MakeBinaryConvolution(plan, info, threads);
   }
 
   bool Run(int64_t images, const float* input, const float* scales, const float* bias, float* output,
@@ -194,13 +196,14 @@ class BinaryProduct::Engine {
 };
 
 std::unique_ptr<BinaryProduct> BinaryProduct::Make(const BinaryProductShape& shape,
-                                                   const std::vector<float>& levels, const uint8_t* signs) {
+                                                   const std::vector<float>& levels, const uint8_t* signs,
+                                                   int threads, const ParallelLoop& loop) {
   if (levels.size() < 2 || levels.size() > kMaxLevels) return nullptr;
   const IntegerLevels integers = FindIntegerLevels(levels, kMostSum / shape.weights());
   if (integers.levels.empty()) return nullptr;
   try {
     return std::unique_ptr<BinaryProduct>(
-        new BinaryProduct(std::make_unique<Engine>(shape, levels, integers, signs)));
+        new BinaryProduct(std::make_unique<Engine>(shape, levels, integers, signs, threads, loop)));
   } catch (const PlanError&) {
     return nullptr;
   }

@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "caffe/lowbit/bit_bytes.hpp"
+
 namespace caffe {
 namespace lowbit {
 
@@ -9,12 +11,25 @@ namespace {
 
 constexpr size_t kOutputs = BinaryKernel::kOutputs;
 
-// A word of the bits of `outputs` rows, `channels` of each.
+uint64_t FourBits(const uint8_t* bits) {
+  uint32_t bytes;
+  std::memcpy(&bytes, bits, sizeof(bytes));
+  return GatherBits(bytes);
+}
+
+uint64_t EightBits(const uint8_t* bits) {
+  uint64_t bytes;
+  std::memcpy(&bytes, bits, sizeof(bytes));
+  return GatherBits(bytes);
+}
+
+// A word of the bits of `outputs` rows, `channels` of each: 4 or a multiple of 8.
 uint64_t PackWord(const uint8_t* bits, size_t stride, int outputs, int channels) {
   uint64_t word = 0;
-  for (int output = 0; output < outputs; ++output) {
-    for (int channel = 0; channel < channels; ++channel) {
-      word |= uint64_t{bits[output * stride + channel]} << (output * channels + channel);
+  for (int output = 0; output < outputs; ++output, bits += stride) {
+    if (channels == 4) word |= FourBits(bits) << 4 * output;
+    for (int channel = 0; channel + 8 <= channels; channel += 8) {
+      word |= EightBits(bits + channel) << (output * channels + channel);
     }
   }
   return word;
@@ -64,8 +79,7 @@ void PackHalfByteWeights(const uint8_t* bits, const Window& window, int (*lane_o
     const int lane = lane_of_output(output), shift = lane < kHalfByteUnitBytes ? 0 : 4;
     uint8_t* at = weights + lane % kHalfByteUnitBytes;
     for (int unit = 0; unit < window.total_units; ++unit, bits += 4, at += kHalfByteUnitBytes) {
-      const int index = bits[0] | bits[1] << 1 | bits[2] << 2 | bits[3] << 3;
-      *at = static_cast<uint8_t>(*at | index << shift);
+      *at = static_cast<uint8_t>(*at | FourBits(bits) << shift);
     }
   }
 }

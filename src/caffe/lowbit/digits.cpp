@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "caffe/lowbit/bit_bytes.hpp"
 #include "caffe/lowbit/cpu_features.hpp"
 #include "caffe/lowbit/digits_avx512_vbmi.hpp"
 #include "caffe/util/target_clones.hpp"
@@ -43,11 +44,6 @@ CAFFE_TARGET_CLONES void PackOffsets(const uint8_t* digits, int units, uint16_t*
   }
 }
 
-// Bit `bit` of each of eight bytes, the first byte's lowest.
-inline uint64_t GatherBits(uint64_t bytes, int bit) {
-  return ((bytes >> bit & 0x0101010101010101u) * 0x0102040810204080u) >> 56;
-}
-
 // What `channels` digits give in Packing::kSixes, and their sum.
 int32_t PackSixesPlain(const uint8_t* digits, int channels, uint8_t* packed) {
   for (int c = 0; c < channels; c += 6, packed += 4) {
@@ -75,7 +71,7 @@ void PackPlanes(const uint8_t* digits, int units, uint8_t* packed) {
     for (int eight = 0; eight < 8; ++eight) {
       uint64_t bytes;
       std::memcpy(&bytes, digits + 64 * unit + 8 * eight, 8);
-      for (int bit = 0; bit < 2; ++bit) planes[bit] |= GatherBits(bytes, bit) << 8 * eight;
+      for (int bit = 0; bit < 2; ++bit) planes[bit] |= uint64_t{GatherBits(bytes >> bit)} << 8 * eight;
     }
     std::memcpy(packed + sizeof(planes) * unit, planes, sizeof(planes));
   }

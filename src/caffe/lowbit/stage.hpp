@@ -31,7 +31,8 @@ class Stage {
 /// The plan's arrays must outlive the stage.
 std::unique_ptr<Stage> MakeStage(const Plan& plan, const StageInfo& stage);
 
-std::unique_ptr<Stage> MakeBinaryConvolution(const Plan& plan, const StageInfo& stage);
+/// Packs its weights on `threads` threads.
+std::unique_ptr<Stage> MakeBinaryConvolution(const Plan& plan, const StageInfo& stage, int threads = 1);
 std::unique_ptr<Stage> MakeFloatConvolution(const Plan& plan, const StageInfo& stage);
 /// With a kernel that has tiles.
 std::unique_ptr<Stage> MakeFloatTileConvolution(const Plan& plan, const StageInfo& stage,

@@ -203,7 +203,7 @@ TEST(IntegerNetTest, InnerProductsEqualThoseOfFloats) {
 TEST(IntegerNetTest, ComputesWithIntegersBehindAQuantizerOnly) {
   EXPECT_TRUE(UsesIntegers(TestNet(SmallNet()).get()));
   EXPECT_FALSE(UsesIntegers(FloatNet(SmallNet()).get()));
-  EXPECT_FALSE(UsesIntegers(MakeNetIn<float>(TRAIN, SmallNet()).get()));
+  EXPECT_TRUE(UsesIntegers(MakeNetIn<float>(TRAIN, SmallNet()).get()));
   EXPECT_FALSE(UsesIntegers(TestNet<double>(SmallNet()).get()));
   const auto with = [](const string& quant) {
     return UsesIntegers(TestNet(Input({2, 6, 5, 7}) + quant + Conv("quant", kConv)).get());
@@ -221,6 +221,42 @@ TEST(IntegerNetTest, ComputesWithIntegersBehindAQuantizerOnly) {
       UsesIntegers(TestNet(Input({1, 1100000}) + Quant() + InnerProduct("quant", "num_output: 1")).get()));
   // In no proportion of integers whose sums fit.
   EXPECT_FALSE(with(Quant("centers: 1e-12 centers: 0.31415927")));
+}
+
+// Dropout scales values in training.
+TEST(IntegerNetTest, DropoutPassesLevelsWhereItDoesNothing) {
+  const string text =
+      Input({2, 6}) + Quant() + LayerText("Dropout", "quant", "x") + InnerProduct("x", "num_output: 2");
+  EXPECT_TRUE(UsesIntegers(MakeNetIn<float>(TEST, text).get()));
+  EXPECT_FALSE(UsesIntegers(MakeNetIn<float>(TRAIN, text).get()));
+}
+
+TEST(IntegerNetTest, TrainsAsFloatsDo) {
+  const string text =
+      Input({4, 6, 5, 7}) + Quant() + Conv("quant", kConv) +
+      LayerText("Reduction", "product", "loss", "loss_weight: 0.01 reduction_param { operation: SUMSQ }");
+  const auto integers = MakeNetIn<float>(TRAIN, text);
+  const auto floats = [&] {
+    const Environment wanted("HWGQ_FLOAT_NET", "1");
+    return MakeNetIn<float>(TRAIN, text);
+  }();
+  const vector<float> before = DataOf(*integers->learnable_params()[0]);
+  for (int step = 0; step < 5; ++step) {
+    for (Net<float>* net : {integers.get(), floats.get()}) {
+      net->ClearParamDiffs();
+      net->ForwardBackward();
+      net->Update();
+    }
+    ExpectClose(Product(*integers), Product(*floats));
+    for (size_t i = 0; i < integers->learnable_params().size(); ++i) {
+      ExpectClose(DataOf(*integers->learnable_params()[i]), DataOf(*floats->learnable_params()[i]));
+    }
+  }
+  // Signs changed on the way.
+  const vector<float> after = DataOf(*integers->learnable_params()[0]);
+  int changed = 0;
+  for (size_t i = 0; i < before.size(); ++i) changed += (before[i] < 0) != (after[i] < 0);
+  EXPECT_GT(changed, 0);
 }
 
 TEST(IntegerNetTest, LevelsPassThroughLayersThatMoveValues) {
@@ -364,12 +400,12 @@ TEST(BinaryProductTest, LeavesAllLoopsToTheCaller) {
   shape.channels = shape.outputs = 64;
   shape.height = shape.width = 20;
   const vector<uint8_t> signs(shape.outputs * SignBytes(shape.weights()), 0xff);
-  const auto product = lowbit::BinaryProduct::Make(shape, {0, 1}, signs.data());
   int loops = 0;
   const lowbit::ParallelLoop loop = [&](int64_t tasks, const std::function<void(int64_t)>& task) {
     ++loops;
     for (int64_t i = tasks; i-- > 0;) task(i);
   };
+  const auto product = lowbit::BinaryProduct::Make(shape, {0, 1}, signs.data(), 2, loop);
   const int elements = 64 * 20 * 20;
   const vector<float> input(elements, 1), scales(shape.outputs, 0.5f);
   vector<float> output(elements);
@@ -377,6 +413,13 @@ TEST(BinaryProductTest, LeavesAllLoopsToTheCaller) {
   EXPECT_EQ(output, vector<float>(elements, 32));
   // To find codes and to put the result into order, and those of the convolution.
   EXPECT_GT(loops, 2);
+  // To order weights and to pack them.
+  loops = 0;
+  shape.outputs = 200;
+  shape.kernel_h = shape.kernel_w = 3;
+  const vector<uint8_t> many_signs(shape.outputs * SignBytes(shape.weights()), 0xff);
+  lowbit::BinaryProduct::Make(shape, {0, 1}, many_signs.data(), 2, loop);
+  EXPECT_EQ(loops, 2);
 }
 
 TEST(IntegerLevelsTest, AreInTheProportionOfTheValues) {

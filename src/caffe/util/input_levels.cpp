@@ -23,18 +23,17 @@ vector<Dtype> LevelsOf(const QuantParameter& quant) {
   return levels;
 }
 
-// In the TEST phase what such a layer makes is nothing but values of its bottoms.
-bool PassesValues(const LayerParameter& layer) {
-  static const std::set<string> kTypes = {"Concat",  "Crop",  "Dropout", "Flatten",
-                                          "Reshape", "Slice", "Split"};
-  return kTypes.count(layer.type()) > 0 ||
+// Whether what such a layer makes is nothing but values of its bottoms.
+bool PassesValues(const LayerParameter& layer, Phase phase) {
+  static const std::set<string> kTypes = {"Concat", "Crop", "Flatten", "Reshape", "Slice", "Split"};
+  return kTypes.count(layer.type()) > 0 || (layer.type() == "Dropout" && phase == TEST) ||
          (layer.type() == "Pooling" && layer.pooling_param().pool() == PoolingParameter::MAX);
 }
 
 }  // namespace
 
 template <typename Dtype>
-void TellInputLevels(const NetParameter& param, const vector<shared_ptr<Layer<Dtype>>>& layers) {
+void TellInputLevels(const NetParameter& param, Phase phase, const vector<shared_ptr<Layer<Dtype>>>& layers) {
   if (IsFloatNetWanted()) return;
   std::map<string, vector<Dtype>> levels;  // of blobs
   for (size_t i = 0; i < layers.size(); ++i) {
@@ -48,14 +47,14 @@ void TellInputLevels(const NetParameter& param, const vector<shared_ptr<Layer<Dt
     if (!common.empty()) layers[i]->SetInputLevels(common);
     if (layer.type() == "Quant") {
       common = LevelsOf<Dtype>(layer.quant_param());
-    } else if (!PassesValues(layer)) {
+    } else if (!PassesValues(layer, phase)) {
       common.clear();
     }
     for (const string& top : layer.top()) levels[top] = common;
   }
 }
 
-template void TellInputLevels<float>(const NetParameter&, const vector<shared_ptr<Layer<float>>>&);
-template void TellInputLevels<double>(const NetParameter&, const vector<shared_ptr<Layer<double>>>&);
+template void TellInputLevels<float>(const NetParameter&, Phase, const vector<shared_ptr<Layer<float>>>&);
+template void TellInputLevels<double>(const NetParameter&, Phase, const vector<shared_ptr<Layer<double>>>&);
 
 }  // namespace caffe

@@ -58,7 +58,7 @@ bool IntegerProduct<Dtype>::Prepare(const lowbit::BinaryProductShape& shape, boo
     // What there is goes first, so that both need not fit into memory.
     product_.reset();
     try {
-      product_ = lowbit::BinaryProduct::Make(shape, levels_, signs_.data());
+      product_ = lowbit::BinaryProduct::Make(shape, levels_, signs_.data(), ParallelThreads(), Loop);
     } catch (const std::runtime_error& error) {
       throw Error(error.what());
     }
