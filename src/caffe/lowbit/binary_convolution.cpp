@@ -49,6 +49,15 @@ CAFFE_TARGET_CLONES void Plane32(const uint32_t* sums, const int32_t* digit_sums
   AddPlane(sums, digit_sums, pixels, multiplier, constants, first, values);
 }
 
+// Adds every `step`-th of the sums to a total.
+CAFFE_TARGET_CLONES void AddEach(const int32_t* sums, int step, int count, int32_t* totals) {
+  if (step == 1) {
+    for (int i = 0; i < count; ++i) totals[i] += sums[i];
+  } else {
+    for (int i = 0; i < count; ++i) totals[i] += sums[static_cast<int64_t>(i) * step];
+  }
+}
+
 class BinaryConvolution : public Stage {
  public:
   BinaryConvolution(const Plan& plan, const StageInfo& stage, const BinaryKernel& kernel, int threads)
@@ -231,29 +240,33 @@ class BinaryConvolution : public Stage {
     const int width = info_.result.width, height = info_.result.height;
     int image = static_cast<int>(first / (int64_t{height} * width));
     int y = static_cast<int>(first / width % height), x = static_cast<int>(first % width);
-    for (int p = 0; p < count; ++p) {
-      pixels->windows[p] =
+    const int64_t step = info_.geometry.stride_w * layout_.pixel_bytes;
+    // Row by row of the result.
+    for (int begin = 0; begin < count; x = 0) {
+      const int end = std::min(begin + width - x, count);
+      const uint8_t* const window =
           Digits(room, image, plane) + layout_.WindowOffset(y, x) + group * layout_.group_bytes;
-      pixels->digit_sums[p] = WindowSum(DigitSums(room, image, plane) + group, y, x);
-      if (++x < width) continue;
-      x = 0;
+      for (int p = begin; p < end; ++p) pixels->windows[p] = window + (p - begin) * step;
+      SumWindows(DigitSums(room, image, plane) + group, y, x, end - begin, pixels->digit_sums + begin);
+      begin = end;
       if (++y < height) continue;
       y = 0;
       ++image;
     }
   }
 
-  int32_t WindowSum(const int32_t* sums, int y, int x) const {
+  // Of `count` windows that follow one another in a row.
+  void SumWindows(const int32_t* sums, int y, int x, int count, int32_t* totals) const {
     const Geometry& g = info_.geometry;
-    int32_t total = 0;
+    const int64_t row_step = int64_t{layout_.padded_width} * info_.groups;
+    std::fill_n(totals, count, 0);
     for (int row = 0; row < g.kernel_h; ++row) {
-      const int64_t start =
-          int64_t{y * g.stride_h + row * g.dilation_h} * layout_.padded_width + x * g.stride_w;
+      const int32_t* const of_row = sums + (y * g.stride_h + row * g.dilation_h) * row_step;
       for (int column = 0; column < g.kernel_w; ++column) {
-        total += sums[(start + column * g.dilation_w) * info_.groups];
+        AddEach(of_row + (x * g.stride_w + column * g.dilation_w) * int64_t{info_.groups},
+                g.stride_w * info_.groups, count, totals);
       }
     }
-    return total;
   }
 
   void RunBlocks(const Tensors& tensors, uint8_t* room, int64_t first, int count, int begin, int end) const {
