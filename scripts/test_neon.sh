@@ -14,7 +14,7 @@ build=${BUILD_DIR:-build/neon}
 tests=src/caffe/test
 sources=("$googletest"/src/{gtest-all,gtest_main}.cc "$tests"/{counted_allocations,emulated_kernels}.cpp
   "$tests"/test_{binary_kernels,c_interface,digits,float_kernels,float_tile_convolution,memory_plan}.cpp
-  "$tests"/test_{packed_corpus,packed_net,plan_reader,thread_pool}.cpp)
+  "$tests"/test_{packed_corpus,packed_net,plan_reader,step_kernels,thread_pool}.cpp)
 for source in src/caffe/lowbit/*.cpp; do
   case $source in
     *avx* | *amx*) ;;
@@ -32,9 +32,12 @@ mkdir -p "$build"
   echo "$build/lowbit_tests: ${objects[*]}"
   echo "	aarch64-linux-gnu-g++ -static \$^ -pthread -o \$@"
   for i in "${!sources[@]}"; do
-    # As in src/caffe/lowbit/CMakeLists.txt.
+    # As in the CMakeLists.txt of src/caffe/lowbit and src/caffe/test.
     flags=
-    case ${objects[i]} in */float_*) flags=-ffp-contract=fast ;; esac
+    case ${objects[i]} in
+      */float_*) flags=-ffp-contract=fast ;;
+      */step_* | */steps.o | */emulated_kernels.o) flags=-ffp-contract=off ;;
+    esac
     echo "${objects[i]}: ${sources[i]}"
     echo "	aarch64-linux-gnu-g++ \$(CXXFLAGS) $flags -c \$< -o \$@"
   done

@@ -19,24 +19,21 @@ namespace {
 constexpr int kOutputs = BinaryKernel::kOutputs;
 // With S the sum of digits under weights of +1 and D that of all digits, 2 S - D is the sum under the
 // weights; a plane adds it to v, times the plane's multiplier.
-template <typename Sum, typename Value>
+template <typename Sum>
 inline void AddPlane(const Sum* sums, const int32_t* digit_sums, int pixels, int32_t multiplier,
-                     const Value* constants, bool first, Value* values) {
+                     const int32_t* constants, bool first, int32_t* values) {
   for (int p = 0; p < pixels; ++p) {
     const Sum* s = sums + p * kOutputs;
-    Value* v = values + p * kOutputs;
-    const Value all = static_cast<Value>(digit_sums[p]), m = static_cast<Value>(multiplier);
+    int32_t* v = values + p * kOutputs;
+    const int32_t all = digit_sums[p];
     if (first) {
-      for (int o = 0; o < kOutputs; ++o) v[o] = static_cast<Value>(m * (2 * s[o] - all) - constants[o]);
+      for (int o = 0; o < kOutputs; ++o) {
+        v[o] = static_cast<int32_t>(multiplier * (2 * s[o] - all) - constants[o]);
+      }
     } else {
-      for (int o = 0; o < kOutputs; ++o) v[o] = static_cast<Value>(v[o] + m * (2 * s[o] - all));
+      for (int o = 0; o < kOutputs; ++o) v[o] = static_cast<int32_t>(v[o] + multiplier * (2 * s[o] - all));
     }
   }
-}
-
-CAFFE_TARGET_CLONES void FirstPlane16(const uint16_t* sums, const int32_t* digit_sums, int pixels,
-                                      const int16_t* constants, int16_t* values) {
-  AddPlane(sums, digit_sums, pixels, 1, constants, true, values);
 }
 
 CAFFE_TARGET_CLONES void Plane32(const uint16_t* sums, const int32_t* digit_sums, int pixels,
@@ -309,9 +306,8 @@ class BinaryConvolution : public Stage {
         kernel_.sums32(windows, count, window, weights, scratch, sums);
       }
       if (values16_) {
-        int16_t* const values16 = reinterpret_cast<int16_t*>(values);
-        FirstPlane16(sums16, digit_sums, count, constants16_.data() + constants, values16);
-        return steps_.Run(tensors, part, Tile<const int16_t>{values16, kOutputs}, {real, kOutputs});
+        const Sums16 values16 = {sums16, digit_sums, constants16_.data() + constants};
+        return steps_.Run(tensors, part, values16, {real, kOutputs});
       }
       const int32_t multiplier = planes_[plane].multiplier;
       const int32_t* const constants32 = constants32_.data() + constants;

@@ -98,50 +98,12 @@ CAFFE_TARGET_CLONES void Quantize(Tile<float> y, int pixels, int channels, const
   }
 }
 
-template <typename Sum, int kThresholds>
-inline void ThresholdRow(const Sum* v, int channels, const Sum* t, int stride, uint8_t* codes) {
-  for (int c = 0; c < channels; ++c) {
-    Sum code = 0;
-    for (int j = 0; j < kThresholds; ++j) code = static_cast<Sum>(code + (v[c] >= t[j * stride + c]));
-    codes[c] = static_cast<uint8_t>(code);
-  }
-}
-
-// For any number of thresholds: threshold by threshold, so that the loops over channels vectorize.
-template <typename Sum>
-inline void ThresholdRow(const Sum* v, int channels, const Sum* t, int thresholds, int stride,
-                         uint8_t* codes) {
-  std::memset(codes, 0, channels);
-  for (int j = 0; j < thresholds; ++j) {
-    for (int c = 0; c < channels; ++c)
-      codes[c] = static_cast<uint8_t>(codes[c] + (v[c] >= t[j * stride + c]));
-  }
-}
-
-template <typename Sum>
-inline void Threshold(Tile<const Sum> v, int pixels, int channels, const Sum* t, int thresholds, int stride,
-                      Tile<uint8_t> codes) {
+CAFFE_TARGET_CLONES void ToReal(const Sums16& v, int pixels, int channels, Tile<float> y) {
+  int16_t row[Sums16::kOutputs];
   for (int p = 0; p < pixels; ++p) {
-    if (thresholds == 3) {
-      ThresholdRow<Sum, 3>(v.row(p), channels, t, stride, codes.row(p));
-    } else {
-      ThresholdRow<Sum>(v.row(p), channels, t, thresholds, stride, codes.row(p));
-    }
+    v.Expand(p, row);
+    std::copy(row, row + channels, y.row(p));
   }
-}
-
-CAFFE_TARGET_CLONES void Thresholds(Tile<const int16_t> v, int pixels, int channels, const int16_t* t,
-                                    int thresholds, int stride, Tile<uint8_t> codes) {
-  Threshold(v, pixels, channels, t, thresholds, stride, codes);
-}
-
-CAFFE_TARGET_CLONES void Thresholds(Tile<const int32_t> v, int pixels, int channels, const int32_t* t,
-                                    int thresholds, int stride, Tile<uint8_t> codes) {
-  Threshold(v, pixels, channels, t, thresholds, stride, codes);
-}
-
-CAFFE_TARGET_CLONES void ToReal(Tile<const int16_t> v, int pixels, int channels, Tile<float> y) {
-  for (int p = 0; p < pixels; ++p) std::copy(v.row(p), v.row(p) + channels, y.row(p));
 }
 
 CAFFE_TARGET_CLONES void ToReal(Tile<const int32_t> v, int pixels, int channels, Tile<float> y) {
@@ -161,7 +123,9 @@ Tile<T> PartOf(T* tensor, int tensor_channels, int first_channel, const Part& pa
 }  // namespace
 
 Steps::Steps(const Plan& plan, const StageInfo& stage)
-    : outputs_(stage.kind == StageKind::kBinaryConvolution ? stage.attributes[0] : 0), real_from_(0) {
+    : kernel_(ChooseStepKernel()),
+      outputs_(stage.kind == StageKind::kBinaryConvolution ? stage.attributes[0] : 0),
+      real_from_(0) {
   for (const StepInfo& info : stage.steps) {
     Step step = {info, info.tensor < 0 ? 0 : plan.tensors[info.tensor].channels, {}, {}};
     if (info.kind == StepKind::kThreshold) {
@@ -178,19 +142,20 @@ Steps::Steps(const Plan& plan, const StageInfo& stage)
 }
 
 void Steps::MatchTail() {
+  const Step *affine = nullptr, *relu = nullptr, *norm = nullptr;
   // Each of these at most once, in this order.
-  const std::pair<StepKind, int*> parts[] = {
-      {StepKind::kAffine, &affine_}, {StepKind::kAdd, &add_},     {StepKind::kRelu, &relu_},
-      {StepKind::kStore, &store_},   {StepKind::kAffine, &norm_}, {StepKind::kQuantize, &quantize_}};
+  const std::pair<StepKind, const Step**> parts[] = {
+      {StepKind::kAffine, &affine}, {StepKind::kAdd, &add_},    {StepKind::kRelu, &relu},
+      {StepKind::kStore, &store_},  {StepKind::kAffine, &norm}, {StepKind::kQuantize, &quantize_}};
   size_t next = real_from_;
   for (const auto& [kind, place] : parts) {
     if (next == steps_.size() || steps_[next].info.kind != kind) continue;
     const std::vector<float>& k = steps_[next].info.parameters;
     if (kind == StepKind::kAdd && (k[0] != 1 || k[1] != 1)) continue;
-    *place = static_cast<int>(next++);
+    *place = &steps_[next++];
   }
   // One that writes nothing has no tensor to tell how many channels there are.
-  is_tail_ = next == steps_.size() && (quantize_ >= 0 || (store_ >= 0 && norm_ < 0));
+  is_tail_ = next == steps_.size() && (quantize_ || (store_ && !norm));
   if (!is_tail_) return;
   size_t channels = 0;
   for (size_t i = real_from_; i < steps_.size(); ++i) {
@@ -200,38 +165,35 @@ void Steps::MatchTail() {
   }
   ones_.assign(channels, 1.f);
   zeros_.assign(channels, 0.f);
+  const auto array = [](const Step* step, size_t index, const std::vector<float>& otherwise) {
+    return step ? step->info.arrays[index].as<float>() : otherwise.data();
+  };
+  tail_.a = array(affine, 0, ones_);
+  tail_.b = array(affine, 1, zeros_);
+  tail_.g = array(norm, 0, ones_);
+  tail_.h = array(norm, 1, zeros_);
+  tail_.slope = relu ? relu->info.parameters[0] : 1;
+  if (quantize_) {
+    tail_.thresholds = quantize_->info.parameters.data();
+    tail_.threshold_count = static_cast<int>(quantize_->info.parameters.size());
+  }
 }
 
-template <typename Value>
-void Steps::RunTail(const Tensors& tensors, const Part& part, Tile<const Value> values) const {
-  Tail tail = {};
+Tail Steps::TailOf(const Tensors& tensors, const Part& part) const {
+  Tail tail = tail_;
   tail.pixels = part.pixels;
   tail.channels = part.channels;
-  const auto array = [&](int step, size_t index, const std::vector<float>& otherwise) {
-    return (step < 0 ? otherwise.data() : steps_[step].info.arrays[index].template as<float>()) +
-           part.channel;
-  };
-  tail.a = array(affine_, 0, ones_);
-  tail.b = array(affine_, 1, zeros_);
-  tail.g = array(norm_, 0, ones_);
-  tail.h = array(norm_, 1, zeros_);
-  if (add_ >= 0) {
-    const Tile<float> shortcut =
-        PartOf(tensors.real(steps_[add_].info.tensor), steps_[add_].tensor_channels, 0, part);
+  for (const float** array : {&tail.a, &tail.b, &tail.g, &tail.h}) *array += part.channel;
+  if (add_) {
+    const Tile<float> shortcut = PartOf(tensors.real(add_->info.tensor), add_->tensor_channels, 0, part);
     tail.shortcut = {shortcut.values, shortcut.stride};
   }
-  tail.slope = relu_ < 0 ? 1 : steps_[relu_].info.parameters[0];
-  if (store_ >= 0) {
-    const Step& step = steps_[store_];
-    tail.kept = PartOf(tensors.real(step.info.tensor), step.tensor_channels, step.info.channel, part);
+  if (store_) {
+    tail.kept =
+        PartOf(tensors.real(store_->info.tensor), store_->tensor_channels, store_->info.channel, part);
   }
-  if (quantize_ >= 0) {
-    const Step& step = steps_[quantize_];
-    tail.thresholds = step.info.parameters.data();
-    tail.threshold_count = static_cast<int>(step.info.parameters.size());
-    tail.codes = PartOf(tensors.codes(step.info.tensor), step.tensor_channels, step.info.channel, part);
-  }
-  lowbit::RunTail(tail, values);
+  if (quantize_) tail.codes = CodesOf(*quantize_, tensors, part);
+  return tail;
 }
 
 void Steps::RunStep(const Step& step, const Tensors& tensors, const Part& part, Tile<float> y) const {
@@ -266,7 +228,7 @@ void Steps::RunStep(const Step& step, const Tensors& tensors, const Part& part, 
     }
     case StepKind::kQuantize:
       return Quantize(y, part.pixels, part.channels, k.data(), static_cast<int>(k.size()),
-                      PartOf(tensors.codes(step.info.tensor), step.tensor_channels, step.info.channel, part));
+                      CodesOf(step, tensors, part));
     case StepKind::kLevels: {
       const size_t thresholds = k.size() / 2;
       const float* values = k.data() + thresholds;
@@ -280,43 +242,47 @@ void Steps::RunStep(const Step& step, const Tensors& tensors, const Part& part, 
 }
 
 void Steps::Run(const Tensors& tensors, const Part& part, Tile<float> values) const {
-  if (is_tail_) return RunTail(tensors, part, Tile<const float>{values.values, values.stride});
-  for (const Step& step : steps_) RunStep(step, tensors, part, values);
+  if (is_tail_) return kernel_.tail(TailOf(tensors, part), {values.values, values.stride});
+  RunRealSteps(tensors, part, values);
 }
 
-template <typename Sum>
-void Steps::RunOnSums(const Tensors& tensors, const Part& part, Tile<const Sum> sums,
-                      Tile<float> real) const {
+void Steps::RunRealSteps(const Tensors& tensors, const Part& part, Tile<float> values) const {
+  for (size_t i = real_from_; i < steps_.size(); ++i) RunStep(steps_[i], tensors, part, values);
+}
+
+int Steps::ThresholdsOf(const Step& step) const {
+  return static_cast<int>(step.info.arrays[0].count / outputs_);
+}
+
+Tile<uint8_t> Steps::CodesOf(const Step& step, const Tensors& tensors, const Part& part) {
+  return PartOf(tensors.codes(step.info.tensor), step.tensor_channels, step.info.channel, part);
+}
+
+void Steps::Run(const Tensors& tensors, const Part& part, const Sums16& sums, Tile<float> real) const {
   for (size_t i = 0; i < real_from_; ++i) {
-    const Step& step = steps_[i];
-    const Sum* t;
-    if constexpr (sizeof(Sum) == 2) {
-      t = step.thresholds16.data();
-    } else {
-      t = step.thresholds32.data();
-    }
-    Thresholds(sums, part.pixels, part.channels, t + part.channel,
-               static_cast<int>(step.info.arrays[0].count / outputs_), outputs_,
-               PartOf(tensors.codes(step.info.tensor), step.tensor_channels, step.info.channel, part));
+    kernel_.thresholds(sums, part.pixels, part.channels, steps_[i].thresholds16.data() + part.channel,
+                       ThresholdsOf(steps_[i]), outputs_, CodesOf(steps_[i], tensors, part));
   }
   if (real_from_ == steps_.size()) return;
-  if (is_tail_) return RunTail(tensors, part, sums);
+  if (is_tail_) return kernel_.tail_of_sums(TailOf(tensors, part), sums);
   ToReal(sums, part.pixels, part.channels, real);
-  for (size_t i = real_from_; i < steps_.size(); ++i) RunStep(steps_[i], tensors, part, real);
-}
-
-void Steps::Run(const Tensors& tensors, const Part& part, Tile<const int16_t> sums, Tile<float> real) const {
-  RunOnSums(tensors, part, sums, real);
+  RunRealSteps(tensors, part, real);
 }
 
 void Steps::Run(const Tensors& tensors, const Part& part, Tile<const int32_t> sums, Tile<float> real) const {
-  RunOnSums(tensors, part, sums, real);
+  for (size_t i = 0; i < real_from_; ++i) {
+    Thresholds32(sums, part.pixels, part.channels, steps_[i].thresholds32.data() + part.channel,
+                 ThresholdsOf(steps_[i]), outputs_, CodesOf(steps_[i], tensors, part));
+  }
+  if (real_from_ == steps_.size()) return;
+  if (is_tail_) return Tail32(TailOf(tensors, part), sums);
+  ToReal(sums, part.pixels, part.channels, real);
+  RunRealSteps(tensors, part, real);
 }
 
 void Steps::Store(const Tensors& tensors, const Part& part, Tile<const uint8_t> codes) const {
   for (const Step& step : steps_) {
-    const Tile<uint8_t> out =
-        PartOf(tensors.codes(step.info.tensor), step.tensor_channels, step.info.channel, part);
+    const Tile<uint8_t> out = CodesOf(step, tensors, part);
     for (int p = 0; p < part.pixels; ++p) std::copy_n(codes.row(p), part.channels, out.row(p));
   }
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "caffe/lowbit/plan.hpp"
+#include "caffe/lowbit/step_kernel.hpp"
 #include "caffe/lowbit/tail.hpp"
 
 namespace caffe {
@@ -31,6 +32,8 @@ struct Part {
 class Steps {
  public:
   Steps(const Plan& plan, const StageInfo& stage);
+  Steps(const Steps&) = delete;
+  Steps& operator=(const Steps&) = delete;
 
   /// Runs the steps on real values; they are changed.
   void Run(const Tensors& tensors, const Part& part, Tile<float> values) const;
@@ -40,7 +43,7 @@ class Steps {
    *
    * @param real room for as many real values, used where some step computes with them.
    */
-  void Run(const Tensors& tensors, const Part& part, Tile<const int16_t> sums, Tile<float> real) const;
+  void Run(const Tensors& tensors, const Part& part, const Sums16& sums, Tile<float> real) const;
   void Run(const Tensors& tensors, const Part& part, Tile<const int32_t> sums, Tile<float> real) const;
 
   /// Stores codes, where they are codes: a pooling's or a map's.
@@ -57,20 +60,23 @@ class Steps {
   };
 
   void MatchTail();
-  template <typename Value>
-  void RunTail(const Tensors& tensors, const Part& part, Tile<const Value> values) const;
-  template <typename Sum>
-  void RunOnSums(const Tensors& tensors, const Part& part, Tile<const Sum> sums, Tile<float> real) const;
+  Tail TailOf(const Tensors& tensors, const Part& part) const;
+  int ThresholdsOf(const Step& step) const;
+  static Tile<uint8_t> CodesOf(const Step& step, const Tensors& tensors, const Part& part);
+  void RunRealSteps(const Tensors& tensors, const Part& part, Tile<float> values) const;
   void RunStep(const Step& step, const Tensors& tensors, const Part& part, Tile<float> values) const;
 
+  const StepKernel& kernel_;
   /// Of a binary convolution.
   int outputs_;
   std::vector<Step> steps_;
   /// The first step that is not a comparison of integers with thresholds.
   size_t real_from_;
-  /// The steps of a tail, -1 for those that it lacks, where all steps from real_from_ on are one.
+  /// Whether all steps from real_from_ on are a tail, and that of all channels, without its tensors; those of
+  /// its steps that have tensors, null where it lacks them.
   bool is_tail_ = false;
-  int affine_ = -1, add_ = -1, relu_ = -1, store_ = -1, norm_ = -1, quantize_ = -1;
+  Tail tail_ = {};
+  const Step *add_ = nullptr, *store_ = nullptr, *quantize_ = nullptr;
   /// An affine step that changes nothing, for tails without one.
   std::vector<float> ones_, zeros_;
 };

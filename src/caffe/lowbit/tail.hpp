@@ -15,6 +15,27 @@ struct Tile {
   T* row(int pixel) const { return values + static_cast<int64_t>(pixel) * stride; }
 };
 
+/**
+ * @brief A binary convolution's values of 16 bits, as its kernel leaves them.
+ *
+ * Output o of pixel p has the value 2 sums[p * kOutputs + o] - digit_sums[p] - constants[o], which is neither
+ * -32768 nor 32767.
+ */
+struct Sums16 {
+  /// All of these are there, whatever part of them counts.
+  static constexpr int kOutputs = 64;
+
+  const uint16_t* sums;
+  const int32_t* digit_sums;
+  const int16_t* constants;
+
+  void Expand(int pixel, int16_t* values) const {
+    const int32_t all = digit_sums[pixel];
+    const uint16_t* s = sums + pixel * kOutputs;
+    for (int o = 0; o < kOutputs; ++o) values[o] = static_cast<int16_t>(2 * s[o] - all - constants[o]);
+  }
+};
+
 /// y > 0 ? y : slope y, without a branch, so that loops vectorize.
 inline float Rectified(float y, float slope) {
   const float above = y > 0 ? y : 0, below = y > 0 ? 0 : y;
@@ -40,10 +61,6 @@ struct Tail {
   int threshold_count;
   Tile<uint8_t> codes;
 };
-
-void RunTail(const Tail& tail, Tile<const float> x);
-void RunTail(const Tail& tail, Tile<const int16_t> x);
-void RunTail(const Tail& tail, Tile<const int32_t> x);
 
 }  // namespace lowbit
 }  // namespace caffe

@@ -32,6 +32,8 @@ struct __m512i : Register<64> {};
 struct __m512 : Register<64> {};
 using __mmask8 = uint8_t;
 using __mmask16 = uint16_t;
+using __mmask32 = uint32_t;
+using __mmask64 = uint64_t;
 
 // A register each of whose lanes is what `lane` says of its number.
 template <typename Lane, typename Result = __m512i, typename Function>
@@ -108,6 +110,11 @@ inline __m512i _mm512_sub_epi16(const __m512i& a, const __m512i& b) {
 inline __m512i _mm512_add_epi16(const __m512i& a, const __m512i& b) {
   return MakeLanes<uint16_t>([&](int i) { return a.Get<uint16_t>(i) + b.Get<uint16_t>(i); });
 }
+inline __m512i _mm512_mask_add_epi8(const __m512i& otherwise, __mmask64 mask, const __m512i& a,
+                                    const __m512i& b) {
+  return MakeLanes<uint8_t>(
+      [&](int i) { return mask >> i & 1 ? a.bytes[i] + b.bytes[i] : otherwise.bytes[i]; });
+}
 inline __m512i _mm512_add_epi32(const __m512i& a, const __m512i& b) {
   return MakeLanes<uint32_t>([&](int i) { return a.Get<uint32_t>(i) + b.Get<uint32_t>(i); });
 }
@@ -151,12 +158,22 @@ inline __m512i _mm512_maskz_mov_epi8(uint64_t mask, const __m512i& a) {
 }
 
 // A mask of the lanes of which `is_set` is true.
-template <typename Function>
-__mmask16 MakeMask(Function is_set) {
-  unsigned mask = 0;
-  for (int i = 0; i < 16; ++i) mask |= (is_set(i) ? 1u : 0u) << i;
-  return static_cast<__mmask16>(mask);
+template <typename Mask = __mmask16, typename Function>
+Mask MakeMask(Function is_set) {
+  Mask mask = 0;
+  for (int i = 0; i < static_cast<int>(8 * sizeof(Mask)); ++i) {
+    mask = static_cast<Mask>(mask | Mask{is_set(i)} << i);
+  }
+  return mask;
 }
+inline __mmask32 _mm512_cmple_epi16_mask(const __m512i& a, const __m512i& b) {
+  return MakeMask<__mmask32>([&](int i) { return a.Get<int16_t>(i) <= b.Get<int16_t>(i); });
+}
+inline __mmask16 _mm512_cmplt_ps_mask(const __m512& a, const __m512& b) {
+  return MakeMask([&](int i) { return a.Get<float>(i) < b.Get<float>(i); });
+}
+inline __mmask32 _mm512_kunpackw(__mmask32 high, __mmask32 low) { return high << 16 | (low & 0xffff); }
+inline __mmask64 _mm512_kunpackd(__mmask64 high, __mmask64 low) { return high << 32 | (low & 0xffffffff); }
 inline __mmask16 _mm512_cmplt_epu32_mask(const __m512i& a, const __m512i& b) {
   return MakeMask([&](int i) { return a.Get<uint32_t>(i) < b.Get<uint32_t>(i); });
 }
@@ -165,33 +182,75 @@ inline __mmask16 _mm512_test_epi32_mask(const __m512i& a, const __m512i& b) {
 }
 
 // Lanes that are masked out are not touched, as the processor does not.
-inline __m512i _mm512_maskz_loadu_epi32(__mmask16 mask, const void* at) {
-  return MakeLanes<uint32_t>([&](int i) {
-    uint32_t lane = 0;
-    if (mask >> i & 1) std::memcpy(&lane, static_cast<const uint8_t*>(at) + 4 * i, sizeof(lane));
+template <typename Lane, typename Result = __m512i>
+Result LoadLanes(uint64_t mask, const void* at) {
+  return MakeLanes<Lane, Result>([&](int i) {
+    Lane lane = 0;
+    if (mask >> i & 1) std::memcpy(&lane, static_cast<const uint8_t*>(at) + sizeof(lane) * i, sizeof(lane));
     return lane;
   });
 }
-inline __m512i _mm512_maskz_loadu_epi8(uint64_t mask, const void* at) {
-  return MakeLanes<uint8_t>([&](int i) { return mask >> i & 1 ? static_cast<const uint8_t*>(at)[i] : 0; });
+template <typename Lane, typename From>
+void StoreLanes(void* at, uint64_t mask, const From& a) {
+  for (int i = 0; i < static_cast<int>(sizeof(From) / sizeof(Lane)); ++i) {
+    const size_t place = sizeof(Lane) * i;
+    if (mask >> i & 1) std::memcpy(static_cast<uint8_t*>(at) + place, a.bytes + place, sizeof(Lane));
+  }
+}
+inline __m512i _mm512_maskz_loadu_epi8(__mmask64 mask, const void* at) {
+  return LoadLanes<uint8_t>(mask, at);
+}
+inline __m512i _mm512_maskz_loadu_epi16(__mmask32 mask, const void* at) {
+  return LoadLanes<uint16_t>(mask, at);
+}
+inline __m512i _mm512_maskz_loadu_epi32(__mmask16 mask, const void* at) {
+  return LoadLanes<uint32_t>(mask, at);
+}
+inline __m512 _mm512_maskz_loadu_ps(__mmask16 mask, const void* at) {
+  return LoadLanes<uint32_t, __m512>(mask, at);
 }
 inline void _mm256_mask_storeu_epi32(void* at, __mmask8 mask, const __m256i& a) {
-  for (int i = 0; i < 8; ++i) {
-    if (mask >> i & 1) std::memcpy(static_cast<uint8_t*>(at) + 4 * i, a.bytes + 4 * i, 4);
-  }
+  StoreLanes<uint32_t>(at, mask, a);
 }
 inline void _mm256_mask_storeu_epi16(void* at, __mmask16 mask, const __m256i& a) {
-  for (int i = 0; i < 16; ++i) {
-    if (mask >> i & 1) std::memcpy(static_cast<uint8_t*>(at) + 2 * i, a.bytes + 2 * i, 2);
-  }
+  StoreLanes<uint16_t>(at, mask, a);
+}
+inline void _mm512_mask_storeu_epi8(void* at, __mmask64 mask, const __m512i& a) {
+  StoreLanes<uint8_t>(at, mask, a);
+}
+inline void _mm512_mask_storeu_ps(void* at, __mmask16 mask, const __m512& a) {
+  StoreLanes<uint32_t>(at, mask, a);
 }
 
 inline __m512 _mm512_castsi512_ps(const __m512i& a) { return LoadBytes<__m512>(a.bytes); }
 inline __m512i _mm512_castps_si512(const __m512& a) { return LoadBytes<__m512i>(a.bytes); }
+inline __m512 _mm512_set1_ps(float a) {
+  return MakeLanes<float, __m512>([&](int) { return a; });
+}
+inline __m512 _mm512_add_ps(const __m512& a, const __m512& b) {
+  return MakeLanes<float, __m512>([&](int i) { return a.Get<float>(i) + b.Get<float>(i); });
+}
 inline __m512 _mm512_sub_ps(const __m512& a, const __m512& b) {
-  __m512 result;
-  for (int i = 0; i < 16; ++i) result.Set<float>(i, a.Get<float>(i) - b.Get<float>(i));
-  return result;
+  return MakeLanes<float, __m512>([&](int i) { return a.Get<float>(i) - b.Get<float>(i); });
+}
+inline __m512 _mm512_mul_ps(const __m512& a, const __m512& b) {
+  return MakeLanes<float, __m512>([&](int i) { return a.Get<float>(i) * b.Get<float>(i); });
+}
+inline __m512 _mm512_fmsub_ps(const __m512& a, const __m512& b, const __m512& c) {
+  return MakeLanes<float, __m512>(
+      [&](int i) { return std::fma(a.Get<float>(i), b.Get<float>(i), -c.Get<float>(i)); });
+}
+// The second operand where both are 0, or one is no number.
+inline __m512 _mm512_max_ps(const __m512& a, const __m512& b) {
+  return MakeLanes<float, __m512>(
+      [&](int i) { return a.Get<float>(i) > b.Get<float>(i) ? a.Get<float>(i) : b.Get<float>(i); });
+}
+inline __m512 _mm512_min_ps(const __m512& a, const __m512& b) {
+  return MakeLanes<float, __m512>(
+      [&](int i) { return a.Get<float>(i) < b.Get<float>(i) ? a.Get<float>(i) : b.Get<float>(i); });
+}
+inline __m512 _mm512_cvtepi32_ps(const __m512i& a) {
+  return MakeLanes<float, __m512>([&](int i) { return static_cast<float>(a.Get<int32_t>(i)); });
 }
 
 // Four products of an unsigned by a signed byte.
@@ -235,6 +294,12 @@ inline int64_t _mm512_reduce_add_epi64(const __m512i& a) {
 inline __m256i _mm512_cvtepi32_epi16(const __m512i& a) {
   return MakeLanes<uint16_t, __m256i>([&](int i) { return a.Get<uint32_t>(i); });
 }
+inline __m512i _mm512_cvtepi16_epi32(const __m256i& a) {
+  return MakeLanes<int32_t>([&](int i) { return a.Get<int16_t>(i); });
+}
+inline __m512i _mm512_cvtepu16_epi32(const __m256i& a) {
+  return MakeLanes<int32_t>([&](int i) { return a.Get<uint16_t>(i); });
+}
 inline __m256i _mm512_cvtepi64_epi32(const __m512i& a) {
   return MakeLanes<uint32_t, __m256i>([&](int i) { return a.Get<uint64_t>(i); });
 }
@@ -242,7 +307,7 @@ inline __m128i _mm512_cvtepi64_epi16(const __m512i& a) {
   return MakeLanes<uint16_t, __m128i>([&](int i) { return a.Get<uint64_t>(i); });
 }
 
-struct Tile {
+struct TileRegister {
   int rows, row_bytes;
   uint8_t bytes[16][64];
 
@@ -250,8 +315,8 @@ struct Tile {
 };
 
 // Of this thread.
-inline Tile* Tiles() {
-  thread_local Tile tiles[8];
+inline TileRegister* Tiles() {
+  thread_local TileRegister tiles[8];
   return tiles;
 }
 
@@ -268,26 +333,26 @@ inline void _tile_release() {
 }
 inline void _tile_zero(int tile) { Tiles()[tile].Clear(); }
 inline void _tile_loadd(int tile, const void* at, ptrdiff_t stride) {
-  Tile& to = Tiles()[tile];
+  TileRegister& to = Tiles()[tile];
   to.Clear();
   for (int row = 0; row < to.rows; ++row) {
     std::memcpy(to.bytes[row], static_cast<const uint8_t*>(at) + row * stride, to.row_bytes);
   }
 }
 inline void _tile_stored(int tile, void* at, ptrdiff_t stride) {
-  const Tile& from = Tiles()[tile];
+  const TileRegister& from = Tiles()[tile];
   for (int row = 0; row < from.rows; ++row) {
     std::memcpy(static_cast<uint8_t*>(at) + row * stride, from.bytes[row], from.row_bytes);
   }
 }
-inline void CheckProduct(const Tile& to, const Tile& left, const Tile& right) {
+inline void CheckProduct(const TileRegister& to, const TileRegister& left, const TileRegister& right) {
   if (to.rows != left.rows || to.row_bytes != right.row_bytes || left.row_bytes != 4 * right.rows) {
     throw std::logic_error("these tiles cannot be multiplied");
   }
 }
 inline void _tile_dpbusd(int sums, int a, int b) {
-  Tile& to = Tiles()[sums];
-  const Tile &left = Tiles()[a], &right = Tiles()[b];
+  TileRegister& to = Tiles()[sums];
+  const TileRegister &left = Tiles()[a], &right = Tiles()[b];
   CheckProduct(to, left, right);
   for (int row = 0; row < to.rows; ++row) {
     for (int k = 0; k < left.row_bytes / 4; ++k) {
@@ -316,8 +381,8 @@ inline float BfloatAt(const uint8_t* at) {
 
 // Even and odd products are summed apart, each rounded as it is added; then both, and what was there before.
 inline void _tile_dpbf16ps(int sums, int a, int b) {
-  Tile& to = Tiles()[sums];
-  const Tile &left = Tiles()[a], &right = Tiles()[b];
+  TileRegister& to = Tiles()[sums];
+  const TileRegister &left = Tiles()[a], &right = Tiles()[b];
   CheckProduct(to, left, right);
   for (int row = 0; row < to.rows; ++row) {
     for (int column = 0; column < to.row_bytes / 4; ++column) {

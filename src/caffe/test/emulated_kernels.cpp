@@ -16,6 +16,7 @@
 #include "caffe/lowbit/digit_tables.hpp"
 #include "caffe/lowbit/float_kernel.hpp"
 #include "caffe/lowbit/float_tiles.hpp"
+#include "caffe/lowbit/step_kernel.hpp"
 
 // Every kernel in a namespace of its own, since they give their parts the same names; the intrinsics in one
 // around them, so that they come before those of the compiler where some other header includes these.
@@ -72,6 +73,13 @@ using namespace ::caffe::lowbit;
 #include "caffe/lowbit/float_amx.cpp"
 }  // namespace amx_bf16
 
+namespace steps {
+namespace caffe::lowbit {
+using namespace ::caffe::lowbit;
+}
+#include "caffe/lowbit/step_avx512.cpp"
+}  // namespace steps
+
 }  // namespace emulated
 
 namespace caffe {
@@ -89,6 +97,10 @@ int32_t EmulatedPackSixes(const uint8_t* digits, int channels, uint8_t* packed) 
 
 std::vector<const FloatKernel*> EmulatedFloatKernels() {
   return {&emulated::amx_bf16::caffe::lowbit::kFloatAmx};
+}
+
+std::vector<const StepKernel*> EmulatedStepKernels() {
+  return {&emulated::steps::caffe::lowbit::kStepAvx512};
 }
 
 }  // namespace lowbit

@@ -5,6 +5,7 @@
 
 #include "caffe/lowbit/binary_kernel.hpp"
 #include "caffe/lowbit/float_kernel.hpp"
+#include "caffe/lowbit/step_kernel.hpp"
 
 namespace caffe {
 namespace lowbit {
@@ -12,6 +13,7 @@ namespace lowbit {
 /// The kernels for AVX-512 and AMX, made to run on every processor, whatever their available() says.
 std::vector<const BinaryKernel*> EmulatedKernels();
 std::vector<const FloatKernel*> EmulatedFloatKernels();
+std::vector<const StepKernel*> EmulatedStepKernels();
 
 /// Likewise PackSixesAvx512.
 int32_t EmulatedPackSixes(const uint8_t* digits, int channels, uint8_t* packed);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "caffe/lowbit/binary_kernel.hpp"
+#include "caffe/lowbit/step_kernel.hpp"
 #include "caffe/test/counted_allocations.hpp"
 #include "caffe/test/packed_interpreter.hpp"
 #include "caffe/test/packed_model_writer.hpp"
@@ -276,6 +277,53 @@ TEST(PackedNetTest, UnknownKernelIsAnError) {
   const RandomCase random(1001);
   const Environment named("HWGQ_KERNEL", "abacus");
   EXPECT_NE(MessageOf([&] { Load(random.model.plan()); }).find("HWGQ_KERNEL: abacus"), std::string::npos);
+}
+
+TEST(PackedNetTest, EveryStepKernelGivesTheSame) {
+  for (unsigned seed = 4000; seed < 4200; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    const RandomCase random(seed);
+    Arrays expected;
+    for (const StepKernel* kernel : StepKernels()) {
+      if (!kernel->available()) continue;
+      SCOPED_TRACE(kernel->name);
+      const Environment named("HWGQ_STEP_KERNEL", kernel->name);
+      const Arrays results = Forward(*Load(random.model.plan()), random.images, random.inputs);
+      if (expected.empty()) expected = results;
+      ExpectSame(results, expected);
+      if (HasFailure()) return;
+    }
+  }
+}
+
+TEST(PackedNetTest, UnknownStepKernelIsAnError) {
+  const RandomCase random(1001);
+  const Environment named("HWGQ_STEP_KERNEL", "abacus");
+  EXPECT_NE(MessageOf([&] { Load(random.model.plan()); }).find("HWGQ_STEP_KERNEL: there is no abacus"),
+            std::string::npos);
+}
+
+// So that they give the same on every processor, and whether or not they are run in one pass.
+TEST(PackedNetTest, StepsRoundProducts) {
+  constexpr int kChannels = 35;
+  const float x = 1 + std::ldexp(1.f, -12), rounded = 1 + std::ldexp(1.f, -11);
+  for (const int affine_steps : {1, 2}) {  // Two are not a tail.
+    PlanMaker maker;
+    const int input = maker.Input(kChannels, 1, 1);
+    const int output = maker.Tensor(TensorKind::kReal, kChannels, 1, 1);
+    const auto affine = [&](float a, float b) {
+      return MakeStep(
+          StepKind::kAffine, -1, {},
+          {maker.Floats(std::vector<float>(kChannels, a)), maker.Floats(std::vector<float>(kChannels, b))});
+    };
+    std::vector<StepInfo> steps = {affine(x, -rounded)};
+    if (affine_steps == 2) steps.push_back(affine(1, 0));
+    steps.push_back(MakeStep(StepKind::kStore, output));
+    maker.Stage(StageKind::kMap, {input}).steps = steps;
+    maker.Output(output);
+    const Arrays results = Forward(*Load(maker.plan), 1, {std::vector<float>(kChannels, x)});
+    EXPECT_EQ(results[0], std::vector<float>(kChannels, 0.f)) << affine_steps << " affine steps";
+  }
 }
 
 TEST(PackedNetTest, EveryFloatKernelGivesTheSameToRounding) {
