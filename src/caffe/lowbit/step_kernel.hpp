@@ -30,6 +30,7 @@ struct StepKernel {
 // such files holds for these.
 extern const StepKernel kStepPlain;
 #ifdef __x86_64__
+extern const StepKernel kStepAvx2;
 extern const StepKernel kStepAvx512;
 #endif
 

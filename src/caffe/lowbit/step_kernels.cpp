@@ -10,7 +10,7 @@ namespace lowbit {
 const std::vector<const StepKernel*>& StepKernels() {
   static const std::vector<const StepKernel*> kernels = {
 #ifdef __x86_64__
-      &kStepAvx512,
+      &kStepAvx512, &kStepAvx2,
 #endif
       &kStepPlain};
   return kernels;
