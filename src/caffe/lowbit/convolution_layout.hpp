@@ -45,6 +45,32 @@ class ConvolutionLayout {
   int total_units_;
 };
 
+/// Where a pixel of a result lies, and then those that follow it: a division for each takes longer than the
+/// sums of a small window.
+class PixelPlace {
+ public:
+  /// @param pixel counted through all images.
+  PixelPlace(const Shape& result, int64_t pixel)
+      : image(static_cast<int>(pixel / (int64_t{result.height} * result.width))),
+        y(static_cast<int>(pixel / result.width % result.height)),
+        x(static_cast<int>(pixel % result.width)),
+        height_(result.height),
+        width_(result.width) {}
+
+  void Next() {
+    if (++x < width_) return;
+    x = 0;
+    if (++y < height_) return;
+    y = 0;
+    ++image;
+  }
+
+  int image, y, x;
+
+ private:
+  int height_, width_;
+};
+
 }  // namespace lowbit
 }  // namespace caffe
 

@@ -4,7 +4,7 @@
 namespace caffe {
 namespace lowbit {
 
-const FloatKernel kFloatAvx2 = {"avx2", HasAvx2, 16, FloatSums<8, 2, 6>};
+const FloatKernel kFloatAvx2 = {"avx2", HasAvx2, 16, FloatSums<8, 2, 1, 6>};
 
 }  // namespace lowbit
 }  // namespace caffe

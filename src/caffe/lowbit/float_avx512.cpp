@@ -4,7 +4,7 @@
 namespace caffe {
 namespace lowbit {
 
-const FloatKernel kFloatAvx512 = {"avx512", HasAvx512, 32, FloatSums<16, 2, 12>};
+const FloatKernel kFloatAvx512 = {"avx512", HasAvx512, 32, FloatSums<16, 2, 2, 6>};
 
 }  // namespace lowbit
 }  // namespace caffe

@@ -114,12 +114,10 @@ class FloatConvolution : public Stage {
                int end) const {
     alignas(64) float sums[kTilePixels * kOutputs];
     const float* windows[kTilePixels];
-    const int64_t width = info_.result.width, image_pixels = info_.result.height * width;
-    for (int p = 0; p < count; ++p) {
-      const int64_t image = (first + p) / image_pixels, pixel = (first + p) % image_pixels;
-      windows[p] = reinterpret_cast<const float*>(
-          images + image * layout_.image_bytes() +
-          layout_.WindowOffset(static_cast<int>(pixel / width), static_cast<int>(pixel % width)));
+    PixelPlace place(info_.result, first);
+    for (int p = 0; p < count; ++p, place.Next()) {
+      windows[p] = reinterpret_cast<const float*>(images + place.image * layout_.image_bytes() +
+                                                  layout_.WindowOffset(place.y, place.x));
     }
     for (int block = begin; block < end; ++block) {
       const int group = block / group_blocks_, output = block % group_blocks_ * kOutputs;

@@ -10,7 +10,7 @@ bool AlwaysAvailable() { return true; }
 
 }  // namespace
 
-const FloatKernel kFloatPlain = {"plain", AlwaysAvailable, 8, FloatSums<4, 2, 4>};
+const FloatKernel kFloatPlain = {"plain", AlwaysAvailable, 8, FloatSums<4, 2, 1, 4>};
 
 }  // namespace lowbit
 }  // namespace caffe

@@ -43,31 +43,47 @@ inline void SumBlock(const float* const* pixels, const Window& window, const flo
   }
 }
 
-template <int kLanes, int kVectors, int kPixels>
+// For 1 to kMost pixels.
+template <int kLanes, int kMost, int kVectors, int kStrips>
+void SumFewPixels(const float* const* pixels, int count, const Window& window, const float* weights,
+                  float* sums) {
+  if constexpr (kMost > 1) {
+    if (count < kMost) {
+      return SumFewPixels<kLanes, kMost - 1, kVectors, kStrips>(pixels, count, window, weights, sums);
+    }
+  }
+  SumBlock<kLanes, kMost, kVectors, kStrips>(pixels, window, weights, sums);
+}
+
+// kStrips strips of kPixels pixels at a time.
+template <int kLanes, int kVectors, int kStrips, int kPixels>
 void FloatSums(const float* const* pixels, int count, const Window& window, const float* weights, int strips,
                float* sums) {
   constexpr int kStrip = kLanes * kVectors;
+  // One pixel is too little to hide the latency of an addition: more outputs do.
+  constexpr int kWide = FloatKernel::kOutputs / kStrip < 4 ? FloatKernel::kOutputs / kStrip : 4;
   const int64_t strip_weights = static_cast<int64_t>(window.total_units) * kStrip;
-  int p = 0;
-  for (; p + kPixels <= count; p += kPixels) {
-    for (int strip = 0; strip < strips; ++strip) {
-      SumBlock<kLanes, kPixels, kVectors, 1>(pixels + p, window, weights + strip * strip_weights,
-                                             sums + p * FloatKernel::kOutputs + strip * kStrip);
-    }
-  }
-  for (; p < count; ++p) {
-    float* out = sums + p * FloatKernel::kOutputs;
+  while (count > 0) {
+    // Turns that are about equal: few pixels leave the multipliers waiting for additions.
+    const int turns = (count + kPixels - 1) / kPixels, turn = (count + turns - 1) / turns;
+    const int together = turn == 1 ? kWide : kStrips;
     int strip = 0;
-    // One pixel is too little to hide the latency of an addition: more outputs do.
-    constexpr int kWide = FloatKernel::kOutputs / kStrip < 4 ? FloatKernel::kOutputs / kStrip : 4;
-    for (; strip + kWide <= strips; strip += kWide) {
-      SumBlock<kLanes, 1, kVectors, kWide>(pixels + p, window, weights + strip * strip_weights,
-                                           out + strip * kStrip);
+    for (; strip + together <= strips; strip += together) {
+      const float* const of_strips = weights + strip * strip_weights;
+      if (turn == 1) {
+        SumBlock<kLanes, 1, kVectors, kWide>(pixels, window, of_strips, sums + strip * kStrip);
+      } else {
+        SumFewPixels<kLanes, kPixels, kVectors, kStrips>(pixels, turn, window, of_strips,
+                                                         sums + strip * kStrip);
+      }
     }
     for (; strip < strips; ++strip) {
-      SumBlock<kLanes, 1, kVectors, 1>(pixels + p, window, weights + strip * strip_weights,
-                                       out + strip * kStrip);
+      SumFewPixels<kLanes, kPixels, kVectors, 1>(pixels, turn, window, weights + strip * strip_weights,
+                                                 sums + strip * kStrip);
     }
+    pixels += turn;
+    count -= turn;
+    sums += turn * FloatKernel::kOutputs;
   }
 }
 

@@ -115,14 +115,12 @@ class FloatTileConvolution : public Stage {
   // Collects a group's windows for a tile's pixels; returns how many parts they need.
   int Gather(uint8_t* room, int group, int64_t first, int count, uint8_t* rows) const {
     const uint8_t* windows[kPixels];
-    const int64_t width = info_.result.width, image_pixels = info_.result.height * width;
+    PixelPlace place(info_.result, first);
     int parts = 1;
-    for (int p = 0; p < count; ++p) {
-      const int image = static_cast<int>((first + p) / image_pixels);
-      const int pixel = static_cast<int>((first + p) % image_pixels);
-      windows[p] = Image(room, image) + group * layout_.group_bytes +
-                   layout_.WindowOffset(static_cast<int>(pixel / width), static_cast<int>(pixel % width));
-      parts = std::max<int>(parts, *PartsOfImage(room, image));
+    for (int p = 0; p < count; ++p, place.Next()) {
+      windows[p] =
+          Image(room, place.image) + group * layout_.group_bytes + layout_.WindowOffset(place.y, place.x);
+      parts = std::max<int>(parts, *PartsOfImage(room, place.image));
     }
     tiles_.gather(windows, count, layout_.window(), PartBytes(), parts, rows);
     return parts;

@@ -269,7 +269,9 @@ TEST(FloatKernelsTest, SumFirstConvolutions) {
 }
 
 TEST(FloatKernelsTest, SumEveryCountOfPixels) {
-  for (int pixels = 1; pixels <= 112; ++pixels) CheckAll({pixels, {5, 3}, 3}, pixels);
+  for (int pixels = 1; pixels <= 112; ++pixels) {
+    for (const int outputs : {3, 33, kOutputs}) CheckAll({pixels, {5, 3}, outputs}, pixels);
+  }
 }
 
 TEST(FloatKernelsTest, SumEveryCountOfOutputs) {
