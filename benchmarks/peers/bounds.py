@@ -38,7 +38,9 @@ class Bound(NamedTuple):
 
 def kernel_of(stage: Stage) -> str:
     """What Peaks calls the stage's kernel."""
-    return "float32" if stage.kind == "convolution" else stage.kernel
+    if stage.kind == "convolution" and not stage.kernel.startswith("int8"):
+        return "float32"
+    return stage.kernel
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@
 #include "caffe/lowbit/convolution_layout.hpp"
 #include "caffe/lowbit/float_kernel.hpp"
 #include "caffe/lowbit/float_weights.hpp"
+#include "caffe/lowbit/int8_kernel.hpp"
 #include "caffe/lowbit/result_parts.hpp"
 #include "caffe/lowbit/scratch.hpp"
 #include "caffe/lowbit/stage.hpp"
@@ -147,9 +148,14 @@ class FloatConvolution : public Stage {
 
 std::unique_ptr<Stage> MakeFloatConvolution(const Plan& plan, const StageInfo& stage) {
   const ConvolutionInfo info = ReadConvolution(plan, stage);
-  const bool tiles_pay = int64_t{info.result.height} * info.result.width >= kLeastPixelsForTiles &&
-                         info.weights >= kLeastWeightsForTiles;
-  const FloatKernel& kernel = ChooseFloatKernel(tiles_pay);
+  const int64_t pixels = int64_t{info.result.height} * info.result.width;
+  const FloatKernel& kernel =
+      ChooseFloatKernel(pixels >= kLeastPixelsForTiles && info.weights >= kLeastWeightsForTiles);
+  const Int8Kernel* const int8_kernel =
+      HasInt8Weights(stage) ? ChooseInt8Kernel(kernel, pixels == 1) : nullptr;
+  if (int8_kernel) {
+    if (std::unique_ptr<Stage> made = MakeInt8Convolution(plan, stage, *int8_kernel)) return made;
+  }
   if (kernel.tiles) return MakeFloatTileConvolution(plan, stage, kernel);
   return std::make_unique<FloatConvolution>(plan, stage, kernel);
 }

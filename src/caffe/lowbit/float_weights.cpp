@@ -11,6 +11,8 @@ enum Encoding { kFloats = 0, kBytes = 1, kBits = 2 };
 
 }  // namespace
 
+bool HasInt8Weights(const StageInfo& stage) { return stage.attributes[10] == kBytes; }
+
 void ReadFloatWeights(const StageInfo& stage, int output, int64_t count, float* row) {
   const int encoding = stage.attributes[10];
   if (encoding == kFloats) {

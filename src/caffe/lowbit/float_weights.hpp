@@ -6,6 +6,9 @@
 namespace caffe {
 namespace lowbit {
 
+/// Whether a convolution's weights are 8-bit integers times a scale an output.
+bool HasInt8Weights(const StageInfo& stage);
+
 /// The weights of one output of a convolution of real numbers, however the file encodes them.
 /// @param row so many weights as an output has: `count`.
 void ReadFloatWeights(const StageInfo& stage, int output, int64_t count, float* row);

@@ -12,6 +12,7 @@ namespace caffe {
 namespace lowbit {
 
 struct FloatKernel;
+struct Int8Kernel;
 
 /// A stage of a plan, ready to run: its weights are laid out for the kernel that was chosen. Immutable.
 class Stage {
@@ -37,6 +38,9 @@ std::unique_ptr<Stage> MakeFloatConvolution(const Plan& plan, const StageInfo& s
 /// With a kernel that has tiles.
 std::unique_ptr<Stage> MakeFloatTileConvolution(const Plan& plan, const StageInfo& stage,
                                                 const FloatKernel& kernel);
+/// Of 8-bit weights; null where sums of so many products leave 32 bits.
+std::unique_ptr<Stage> MakeInt8Convolution(const Plan& plan, const StageInfo& stage,
+                                           const Int8Kernel& kernel);
 std::unique_ptr<Stage> MakePooling(const Plan& plan, const StageInfo& stage);
 /// Maps, softmax and local response normalization.
 std::unique_ptr<Stage> MakeElementwise(const Plan& plan, const StageInfo& stage);

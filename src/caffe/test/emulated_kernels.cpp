@@ -16,6 +16,8 @@
 #include "caffe/lowbit/digit_tables.hpp"
 #include "caffe/lowbit/float_kernel.hpp"
 #include "caffe/lowbit/float_tiles.hpp"
+#include "caffe/lowbit/int8_kernel.hpp"
+#include "caffe/lowbit/int8_sums.hpp"
 #include "caffe/lowbit/step_kernel.hpp"
 
 // Every kernel in a namespace of its own, since they give their parts the same names; the intrinsics in one
@@ -80,6 +82,13 @@ using namespace ::caffe::lowbit;
 #include "caffe/lowbit/step_avx512.cpp"
 }  // namespace steps
 
+namespace int8_vnni {
+namespace caffe::lowbit {
+using namespace ::caffe::lowbit;
+}
+#include "caffe/lowbit/int8_avx512_vnni.cpp"
+}  // namespace int8_vnni
+
 }  // namespace emulated
 
 namespace caffe {
@@ -101,6 +110,10 @@ std::vector<const FloatKernel*> EmulatedFloatKernels() {
 
 std::vector<const StepKernel*> EmulatedStepKernels() {
   return {&emulated::steps::caffe::lowbit::kStepAvx512};
+}
+
+std::vector<const Int8Kernel*> EmulatedInt8Kernels() {
+  return {&emulated::int8_vnni::caffe::lowbit::kInt8Vnni};
 }
 
 }  // namespace lowbit

@@ -6,6 +6,7 @@
 #include "caffe/lowbit/binary_kernel.hpp"
 #include "caffe/lowbit/float_kernel.hpp"
 #include "caffe/lowbit/step_kernel.hpp"
+#include "caffe/lowbit/int8_kernel.hpp"
 
 namespace caffe {
 namespace lowbit {
@@ -14,6 +15,7 @@ namespace lowbit {
 std::vector<const BinaryKernel*> EmulatedKernels();
 std::vector<const FloatKernel*> EmulatedFloatKernels();
 std::vector<const StepKernel*> EmulatedStepKernels();
+std::vector<const Int8Kernel*> EmulatedInt8Kernels();
 
 /// Likewise PackSixesAvx512.
 int32_t EmulatedPackSixes(const uint8_t* digits, int channels, uint8_t* packed);

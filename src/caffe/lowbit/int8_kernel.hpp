@@ -1,0 +1,55 @@
+#ifndef CAFFE_LOWBIT_INT8_KERNEL_HPP_
+#define CAFFE_LOWBIT_INT8_KERNEL_HPP_
+
+#include <cstdint>
+
+#include "caffe/lowbit/binary_kernel.hpp"
+
+namespace caffe {
+namespace lowbit {
+
+struct FloatKernel;
+
+/**
+ * @brief One way of a processor to convolve 16-bit integers with weights of 8 bits.
+ *
+ * Computes, for some pixels and a block of up to kOutputs outputs, unit * S * scale in floats, from left to
+ * right, where S is the sum of w x over a pixel's window: an integer, which has to fit into 32 bits wherever
+ * the sum is cut off. The plain kernel is the definition; all others equal it bit for bit.
+ */
+struct Int8Kernel {
+  static constexpr int kOutputs = BinaryKernel::kOutputs;
+
+  const char* name;
+  bool (*available)();
+  /// Outputs of a strip; it divides kOutputs. A block's weights are strip by strip; in each by unit of the
+  /// window, which is two values; in each by output; then those of the two values.
+  int strip;
+  /**
+   * @param pixels where each pixel's window begins. Pieces of an odd number of values are read one value
+   *        farther, which has to meet a weight of 0.
+   * @param strips how many strips are wanted.
+   * @param units one a pixel.
+   * @param scales one for each output of the strips.
+   * @param sums count x kOutputs; outputs of other strips are left as they are.
+   */
+  void (*sums)(const int16_t* const* pixels, int count, const Window& window, const int8_t* weights,
+               int strips, const float* units, const float* scales, float* sums);
+};
+
+/// The fastest that this processor has, or the one that the environment variable HWGQ_INT8_KERNEL names; null
+/// where the float kernel `otherwise` is faster for one pixel or for many, and where HWGQ_FLOAT_KERNEL asks
+/// for it. @throws std::runtime_error, listing the names, where the one that is named is unknown or not
+/// available.
+const Int8Kernel* ChooseInt8Kernel(const FloatKernel& otherwise, bool one_pixel);
+
+extern const Int8Kernel kInt8Plain;
+#ifdef __x86_64__
+extern const Int8Kernel kInt8Avx2;
+extern const Int8Kernel kInt8Vnni;
+#endif
+
+}  // namespace lowbit
+}  // namespace caffe
+
+#endif  // CAFFE_LOWBIT_INT8_KERNEL_HPP_
