@@ -22,40 +22,64 @@ struct Window {
   int channels;
 };
 
-template <typename T, typename Take>
-inline void EachPixel(const Window<T>& window, Take take) {
+// 32 bytes of values, which may begin anywhere.
+template <typename T>
+struct Vector {
+  typedef T Type __attribute__((vector_size(32), aligned(sizeof(T)), may_alias));
+};
+
+// Takes the values of all of a window's pixels into those at y, for as many channels as `Values` holds. What
+// becomes of them stays in registers until the last pixel.
+template <int kCount, typename Values, typename T, typename Take>
+[[gnu::always_inline]] inline void TakeChannels(const Window<T>& window, int channel, Take take, T* y) {
+  constexpr int kStep = sizeof(Values) / sizeof(T);
+  Values taken[kCount];
+  for (int i = 0; i < kCount; ++i) taken[i] = *reinterpret_cast<const Values*>(y + channel + i * kStep);
   for (int row = 0; row < window.rows; ++row) {
-    const T* pixel = window.first + row * window.row_stride;
-    for (int column = 0; column < window.columns; ++column, pixel += window.channels) take(pixel);
+    const T* x = window.first + row * window.row_stride + channel;
+    for (int column = 0; column < window.columns; ++column, x += window.channels) {
+      for (int i = 0; i < kCount; ++i) {
+        take(&taken[i], *reinterpret_cast<const Values*>(x + i * kStep), channel + i * kStep);
+      }
+    }
   }
+  for (int i = 0; i < kCount; ++i) *reinterpret_cast<Values*>(y + channel + i * kStep) = taken[i];
+}
+
+template <typename T, typename Take>
+[[gnu::always_inline]] inline void EachPixel(const Window<T>& window, Take take, T* y) {
+  using Values = typename Vector<T>::Type;
+  constexpr int kLanes = sizeof(Values) / sizeof(T);
+  int c = 0;
+  for (; c + 8 * kLanes <= window.channels; c += 8 * kLanes) TakeChannels<8, Values>(window, c, take, y);
+  for (; c + kLanes <= window.channels; c += kLanes) TakeChannels<1, Values>(window, c, take, y);
+  for (; c < window.channels; ++c) TakeChannels<1, T>(window, c, take, y);
 }
 
 CAFFE_TARGET_CLONES void Maximum(const Window<uint8_t>& window, const uint8_t* flip, uint8_t* y) {
   const int channels = window.channels;
   std::memset(y, 0, channels);
-  EachPixel(window, [=](const uint8_t* x) {
-    for (int c = 0; c < channels; ++c) {
-      const uint8_t flipped = x[c] ^ flip[c];
-      y[c] = y[c] > flipped ? y[c] : flipped;
-    }
-  });
+  EachPixel(
+      window,
+      [flip](auto* most, const auto& x, int channel) {
+        auto flipped = x;
+        std::memcpy(&flipped, flip + channel, sizeof(flipped));
+        flipped ^= x;
+        *most = *most > flipped ? *most : flipped;
+      },
+      y);
   for (int c = 0; c < channels; ++c) y[c] ^= flip[c];
 }
 
 CAFFE_TARGET_CLONES void Maximum(const Window<float>& window, float* y) {
-  const int channels = window.channels;
-  std::copy_n(window.first, channels, y);
-  EachPixel(window, [=](const float* x) {
-    for (int c = 0; c < channels; ++c) y[c] = y[c] > x[c] ? y[c] : x[c];
-  });
+  std::copy_n(window.first, window.channels, y);
+  EachPixel(window, [](auto* most, const auto& x, int) { *most = *most > x ? *most : x; }, y);
 }
 
 CAFFE_TARGET_CLONES void Mean(const Window<float>& window, float count, float* y) {
   const int channels = window.channels;
   std::fill_n(y, channels, 0.f);
-  EachPixel(window, [=](const float* x) {
-    for (int c = 0; c < channels; ++c) y[c] += x[c];
-  });
+  EachPixel(window, [](auto* sum, const auto& x, int) { *sum += x; }, y);
   for (int c = 0; c < channels; ++c) y[c] /= count;
 }
 
@@ -107,13 +131,14 @@ class Pooling : public Stage {
     const int channels = input_.channels;
     const Part part = {row * info_.result.width + column, count, 0, channels};
     uint8_t* const room = ThreadScratch(sizeof(float) * channels * count);
+    const Rows rows = RowsAt(row);
     for (int p = 0; p < count; ++p) {
       if (input_.kind == TensorKind::kCodes) {
-        Maximum(WindowAt(tensors.codes(tensor_), row, column + p).first, flip_.data(), room + p * channels);
+        Maximum(WindowAt(tensors.codes(tensor_), rows, column + p).first, flip_.data(), room + p * channels);
         continue;
       }
       float* const values = reinterpret_cast<float*>(room) + p * channels;
-      const auto [window, counted] = WindowAt(tensors.real(tensor_), row, column + p);
+      const auto [window, counted] = WindowAt(tensors.real(tensor_), rows, column + p);
       if (info_.mean) {
         Mean(window, counted, values);
       } else {
@@ -124,16 +149,27 @@ class Pooling : public Stage {
     steps_.Run(tensors, part, {reinterpret_cast<float*>(room), channels});
   }
 
+  // Of the windows of a row of the result: where they lie in their image, and the image's first row.
+  struct Rows {
+    Range y;
+    int64_t image_row;
+  };
+
+  Rows RowsAt(int64_t row) const {
+    const Geometry& g = info_.geometry;
+    const int64_t image = row / info_.result.height;
+    const int y = static_cast<int>(row - image * info_.result.height);
+    return {RangeAt(y, g.kernel_h, g.stride_h, g.pad_h, input_.height), image * input_.height};
+  }
+
   // The window of a pixel of the result, and the number of elements that its mean is over.
   template <typename T>
-  std::pair<Window<T>, float> WindowAt(const T* images, int64_t row, int column) const {
+  std::pair<Window<T>, float> WindowAt(const T* images, const Rows& rows, int column) const {
     const Geometry& g = info_.geometry;
-    const int height = info_.result.height;
-    const Range y = RangeAt(static_cast<int>(row % height), g.kernel_h, g.stride_h, g.pad_h, input_.height);
+    const Range& y = rows.y;
     const Range x = RangeAt(column, g.kernel_w, g.stride_w, g.pad_w, input_.width);
     const int64_t row_stride = int64_t{input_.width} * input_.channels;
-    const T* first =
-        images + (row / height * input_.height + y.begin) * row_stride + int64_t{x.begin} * input_.channels;
+    const T* first = images + (rows.image_row + y.begin) * row_stride + int64_t{x.begin} * input_.channels;
     return {{first, y.end - y.begin, x.end - x.begin, row_stride, input_.channels},
             static_cast<float>(y.counted) * x.counted};
   }

@@ -185,6 +185,35 @@ PlanMaker BinaryConvolution(int channels, int kernel, const std::vector<int32_t>
   return maker;
 }
 
+// A pooling of an input's values, or of its codes, half of whose channels take the minimum then.
+PlanMaker PoolingOf(bool codes, bool mean, int channels) {
+  PlanMaker maker;
+  int pooled = maker.Input(channels, 5, 6);
+  std::vector<ArrayView> flips;
+  if (codes) {
+    const int input = pooled;
+    pooled = maker.Tensor(TensorKind::kCodes, channels, 5, 6);
+    maker.Stage(StageKind::kMap, {input}).steps = {MakeStep(StepKind::kQuantize, pooled, {-1, 0, 1})};
+    std::vector<uint8_t> bytes(channels);
+    for (int c = 0; c < channels; ++c) bytes[c] = c % 2 ? 255 : 0;
+    flips = {maker.Bytes(bytes)};
+  }
+  int result = maker.Tensor(codes ? TensorKind::kCodes : TensorKind::kReal, channels, 3, 3);
+  maker.Stage(StageKind::kPooling, {pooled}, {mean, 3, 3, 2, 2, 1, 1, 3, 3}, flips).steps = {
+      MakeStep(StepKind::kStore, result)};
+  if (codes) {
+    const int real = maker.Tensor(TensorKind::kReal, channels, 3, 3);
+    // Shows the codes: an output a channel, whose weight is +1.
+    maker
+        .Stage(StageKind::kBinaryConvolution, {result}, {channels, 1, 1, 1, 1, 0, 0, 1, 1, channels},
+               {maker.Bytes(PackBits(std::vector<bool>(channels, true), channels)), maker.Ints({0, 1, 2, 3})})
+        .steps = {MakeStep(StepKind::kStore, real)};
+    result = real;
+  }
+  maker.Output(result);
+  return maker;
+}
+
 // Names of the float kernels that this processor runs, as the error about another one lists them.
 std::vector<std::string> FloatKernelNames(const Plan& plan) {
   const Environment named("HWGQ_FLOAT_KERNEL", "abacus");
@@ -369,6 +398,21 @@ TEST(PackedNetTest, EveryFloatKernelRunsAllPlans) {
       CheckPlan(random.model.plan(), random.images, random.inputs, 1e-5);
       if (HasFatalFailure()) return;
     }
+  }
+}
+
+// In registers by eights, one by one, and by single channels.
+TEST(PackedNetTest, PoolsAnyNumberOfChannels) {
+  std::mt19937 random(9);
+  std::normal_distribution<float> normal;
+  for (const int channels : {1, 7, 8, 31, 33, 64, 71, 137, 255, 256, 289, 300}) {
+    SCOPED_TRACE(std::to_string(channels) + " channels");
+    Arrays inputs = {std::vector<float>(2 * channels * 30)};
+    for (float& value : inputs[0]) value = normal(random);
+    CheckPlan(PoolingOf(false, false, channels).plan, 2, inputs, 0);
+    CheckPlan(PoolingOf(false, true, channels).plan, 2, inputs, 1e-6);
+    CheckPlan(PoolingOf(true, false, channels).plan, 2, inputs, 0);
+    if (HasFatalFailure()) return;
   }
 }
 
