@@ -14,6 +14,9 @@ struct VectorOf {
   typedef float Type __attribute__((vector_size(kLanes * 4), aligned(4)));
 };
 
+// One pixel takes each weight once, from memory, which the processor by itself does not ask early enough.
+constexpr int kPrefetchedWeights = 1024;
+
 // kPixels pixels and kStrips strips of kVectors vectors: as many accumulators as registers hold.
 template <int kLanes, int kPixels, int kVectors, int kStrips>
 inline void SumBlock(const float* const* pixels, const Window& window, const float* weights, float* sums) {
@@ -28,8 +31,9 @@ inline void SumBlock(const float* const* pixels, const Window& window, const flo
     for (int unit = 0; unit < window.units[piece]; ++unit, weights += kStrip) {
       Vector w[kStrips * kVectors];
       for (int v = 0; v < kStrips * kVectors; ++v) {
-        w[v] =
-            *reinterpret_cast<const Vector*>(weights + v / kVectors * strip_weights + v % kVectors * kLanes);
+        const float* const at = weights + v / kVectors * strip_weights + v % kVectors * kLanes;
+        if (kPixels == 1) __builtin_prefetch(at + kPrefetchedWeights);
+        w[v] = *reinterpret_cast<const Vector*>(at);
       }
       for (int p = 0; p < kPixels; ++p) {
         for (int v = 0; v < kStrips * kVectors; ++v) total[p][v] += x[p][unit] * w[v];

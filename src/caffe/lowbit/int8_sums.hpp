@@ -10,6 +10,9 @@ namespace caffe {
 namespace lowbit {
 namespace {
 
+// One pixel takes each weight once, from memory, which the processor by itself does not ask early enough.
+constexpr int kPrefetchedBytes = 2048;
+
 // kPixels pixels and kStrips strips of two vectors: as many sums as registers hold.
 template <typename Simd, int kPixels, int kStrips>
 inline void SumInt8Block(const int16_t* const* pixels, const Window& window, const int8_t* weights,
@@ -27,7 +30,9 @@ inline void SumInt8Block(const int16_t* const* pixels, const Window& window, con
     for (int unit = 0; unit < window.units[piece]; ++unit, weights += kStripBytes) {
       typename Simd::Vector w[kVectors];
       for (int v = 0; v < kVectors; ++v) {
-        w[v] = Simd::Weights(weights + v / 2 * strip_weights + v % 2 * 2 * Simd::kLanes);
+        const int8_t* const at = weights + v / 2 * strip_weights + v % 2 * 2 * Simd::kLanes;
+        if (kPixels == 1 && v % 2 == 0) __builtin_prefetch(at + kPrefetchedBytes);
+        w[v] = Simd::Weights(at);
       }
       for (int p = 0; p < kPixels; ++p) {
         const typename Simd::Vector two = Simd::Two(x[p] + 2 * unit);
