@@ -13,8 +13,9 @@ done
 build=${BUILD_DIR:-build/neon}
 tests=src/caffe/test
 sources=("$googletest"/src/{gtest-all,gtest_main}.cc "$tests"/{counted_allocations,emulated_kernels}.cpp
-  "$tests"/test_{binary_kernels,c_interface,digits,float_kernels,float_tile_convolution}.cpp
-  "$tests"/test_{int8_convolution,memory_plan,packed_corpus,packed_net,plan_reader,step_kernels,thread_pool}.cpp)
+  "$tests"/test_{band_pair,binary_kernels,c_interface,digits,float_kernels,float_tile_convolution}.cpp
+  "$tests"/test_{int8_convolution,memory_plan,packed_corpus,packed_net,plan_reader,step_kernels}.cpp
+  "$tests"/test_thread_pool.cpp)
 for source in src/caffe/lowbit/*.cpp; do
   case $source in
     *avx* | *amx*) ;;

@@ -21,7 +21,7 @@ constexpr int kTilePixels = 24;
 // Fewer pixels, or weights, leave tiles mostly empty.
 constexpr int kLeastPixelsForTiles = 16, kLeastWeightsForTiles = 32;
 
-class FloatConvolution : public Stage {
+class FloatConvolution : public RowStage {
  public:
   FloatConvolution(const Plan& plan, const StageInfo& stage, const FloatKernel& kernel)
       : input_(plan.tensors[stage.inputs[0]]),
@@ -41,7 +41,9 @@ class FloatConvolution : public Stage {
 
   const char* Kernel() const override { return kernel_.name; }
 
-  void Run(const Tensors& tensors, uint8_t* room, int threads) const override {
+  int ResultHeight() const override { return info_.result.height; }
+
+  void Prepare(const Tensors& tensors, uint8_t* room, int threads) const override {
     if (padded()) {
       const int64_t rows = int64_t{tensors.images} * layout_.padded_height;
       const int64_t tasks = std::min<int64_t>(rows, threads > 1 ? 4 * threads : 1);
@@ -52,12 +54,17 @@ class FloatConvolution : public Stage {
         }
       });
     }
+  }
+
+  void RunRows(const Tensors& tensors, uint8_t* room, int64_t begin_row, int64_t end_row,
+               int threads) const override {
     const uint8_t* images = padded() ? room : tensors.codes(tensor_);
-    const int64_t pixels = tensors.images * int64_t{info_.result.height} * info_.result.width;
-    RunParts(pixels, group_blocks_ * info_.groups, threads,
+    const int64_t first_pixel = begin_row * info_.result.width;
+    RunParts((end_row - begin_row) * info_.result.width, group_blocks_ * info_.groups, threads,
              [&](int64_t first, int count, int begin, int end) {
                for (int p = 0; p < count; p += kTilePixels) {
-                 RunTile(tensors, images, first + p, std::min(kTilePixels, count - p), begin, end);
+                 RunTile(tensors, images, first_pixel + first + p, std::min(kTilePixels, count - p), begin,
+                         end);
                }
              });
   }

@@ -61,7 +61,7 @@ CAFFE_TARGET_CLONES void ToIntegers(const float* values, int64_t count, float fa
  * rounded by at most the largest magnitude divided by the bound, which is 2^15 - 1 for windows of up to 516
  * weights. Sums of integers are exact. An image with a value that is not finite is summed in floats.
  */
-class Int8Convolution : public Stage {
+class Int8Convolution : public RowStage {
  public:
   Int8Convolution(const Plan& plan, const StageInfo& stage, const Int8Kernel& kernel, int most)
       : input_(plan.tensors[stage.inputs[0]]),
@@ -87,7 +87,9 @@ class Int8Convolution : public Stage {
 
   const char* Kernel() const override { return kernel_.name; }
 
-  void Run(const Tensors& tensors, uint8_t* room, int threads) const override {
+  int ResultHeight() const override { return info_.result.height; }
+
+  void Prepare(const Tensors& tensors, uint8_t* room, int threads) const override {
     EachRow(tensors.images, input_.height, threads, [&](int image, int row) {
       LargestOfRows(room, image)[row] = LargestBits(Row(tensors, image, row), RowElements());
     });
@@ -97,11 +99,16 @@ class Int8Convolution : public Stage {
     }
     EachRow(tensors.images, layout_.padded_height, threads,
             [&](int image, int row) { ConvertRow(tensors, image, row, room); });
-    const int64_t pixels = tensors.images * int64_t{info_.result.height} * info_.result.width;
-    RunParts(pixels, group_blocks_ * info_.groups, threads,
+  }
+
+  void RunRows(const Tensors& tensors, uint8_t* room, int64_t begin_row, int64_t end_row,
+               int threads) const override {
+    const int64_t first_pixel = begin_row * info_.result.width;
+    RunParts((end_row - begin_row) * info_.result.width, group_blocks_ * info_.groups, threads,
              [&](int64_t first, int count, int begin, int end) {
                for (int p = 0; p < count; p += kTilePixels) {
-                 RunTile(tensors, room, first + p, std::min(kTilePixels, count - p), begin, end);
+                 RunTile(tensors, room, first_pixel + first + p, std::min(kTilePixels, count - p), begin,
+                         end);
                }
              });
   }

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <mutex>
 
+#include "caffe/lowbit/band_pair.hpp"
 #include "caffe/lowbit/caffe_order.hpp"
 #include "caffe/lowbit/memory_plan.hpp"
 #include "caffe/lowbit/model_file.hpp"
@@ -67,6 +68,10 @@ class PackedNet::Engine {
         threads_(threads > 0 ? std::min(threads, ThreadPool::kMaxThreads) : ThreadPool::DefaultThreads()),
         plan_(ReadPlan(file_->data(), file_->size())) {
     for (const StageInfo& stage : plan_.stages) stages_.push_back(MakeStage(plan_, stage));
+    pairs_.resize(stages_.size());
+    for (size_t s = 0; s + 1 < stages_.size(); ++s) {
+      pairs_[s] = BandPair::Make(plan_, static_cast<int>(s), *stages_[s], *stages_[s + 1]);
+    }
     for (const BlobInfo& blob : plan_.inputs) inputs_.push_back(Interface(blob));
     for (const BlobInfo& blob : plan_.outputs) outputs_.push_back(Interface(blob));
     const size_t bytes = PlanMemory(Lifetimes(1)).bytes;
@@ -156,10 +161,13 @@ class PackedNet::Engine {
     const int end = static_cast<int>(stages_.size());
     std::vector<Lifetime> lifetimes;
     lifetimes.resize(plan_.tensors.size(), {0, end, -1});
+    // A pair's stages run at the same time.
+    const auto first_of = [&](int stage) { return stage > 0 && pairs_[stage - 1] ? stage - 1 : stage; };
+    const auto last_of = [&](int stage) { return stage < end && pairs_[stage] ? stage + 1 : stage; };
     const auto use = [&](int tensor, int stage) {
       lifetimes[tensor].bytes = TensorBytes(plan_.tensors[tensor], images);
-      lifetimes[tensor].first = std::min(lifetimes[tensor].first, stage);
-      lifetimes[tensor].last = std::max(lifetimes[tensor].last, stage);
+      lifetimes[tensor].first = std::min(lifetimes[tensor].first, first_of(stage));
+      lifetimes[tensor].last = std::max(lifetimes[tensor].last, last_of(stage));
     };
     for (const BlobInfo& input : plan_.inputs) use(input.tensor, 0);
     for (const BlobInfo& output : plan_.outputs) use(output.tensor, end);
@@ -168,7 +176,10 @@ class PackedNet::Engine {
       for (const StepInfo& step : plan_.stages[s].steps) {
         if (step.tensor >= 0) use(step.tensor, s);
       }
-      lifetimes.push_back({stages_[s]->RoomBytes(images), s, s});
+      lifetimes.push_back({stages_[s]->RoomBytes(images), first_of(s), last_of(s)});
+    }
+    for (const std::unique_ptr<BandPair>& pair : pairs_) {
+      if (pair) lifetimes[pair->tensor()].bytes = pair->BandBytes();
     }
     return lifetimes;
   }
@@ -188,13 +199,18 @@ class PackedNet::Engine {
 
   void Pass(Workspace* workspace, int64_t first, const float* const* inputs, float* const* outputs,
             int threads, std::vector<double>* seconds) const {
-    const Tensors& tensors = workspace->tensors;
+    Tensors& tensors = workspace->tensors;
     for (size_t i = 0; i < inputs_.size(); ++i) {
       const int tensor = plan_.inputs[i].tensor;
       FromCaffe(plan_.tensors[tensor], inputs[i] + first * inputs_[i].elements, tensors.images,
                 tensors.real(tensor));
     }
     for (size_t s = 0; s < stages_.size(); ++s) {
+      if (pairs_[s]) {
+        pairs_[s]->Run(&tensors, &workspace->rooms[s], threads, seconds ? &(*seconds)[s] : nullptr);
+        ++s;
+        continue;
+      }
       const auto start = std::chrono::steady_clock::now();
       stages_[s]->Run(tensors, workspace->rooms[s], threads);
       if (!seconds) continue;
@@ -212,6 +228,8 @@ class PackedNet::Engine {
   const int threads_;
   const Plan plan_;
   std::vector<std::unique_ptr<Stage>> stages_;
+  /// For each stage: of it and the next one, or null.
+  std::vector<std::unique_ptr<BandPair>> pairs_;
   std::vector<Blob> inputs_, outputs_;
   int max_images_;
   std::mutex mutex_;

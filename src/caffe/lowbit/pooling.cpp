@@ -86,7 +86,7 @@ CAFFE_TARGET_CLONES void Mean(const Window<float>& window, float count, float* y
 // Pixels of the result that are made at a time.
 constexpr int kTilePixels = 8;
 
-class Pooling : public Stage {
+class Pooling : public RowStage {
  public:
   Pooling(const Plan& plan, const StageInfo& stage)
       : input_(plan.tensors[stage.inputs[0]]),
@@ -101,11 +101,14 @@ class Pooling : public Stage {
 
   const char* Kernel() const override { return "plain"; }
 
-  void Run(const Tensors& tensors, uint8_t*, int threads) const override {
-    const int64_t rows = int64_t{tensors.images} * info_.result.height;
-    const int64_t tasks = std::min<int64_t>(rows, threads > 1 ? 4 * threads : 1);
+  int ResultHeight() const override { return info_.result.height; }
+
+  void Prepare(const Tensors&, uint8_t*, int) const override {}
+
+  void RunRows(const Tensors& tensors, uint8_t*, int64_t begin, int64_t end, int threads) const override {
+    const int64_t rows = end - begin, tasks = std::min<int64_t>(rows, threads > 1 ? 4 * threads : 1);
     ThreadPool::Shared().Run(threads, tasks, [&](int64_t task) {
-      for (int64_t row = rows * task / tasks; row < rows * (task + 1) / tasks; ++row) {
+      for (int64_t row = begin + rows * task / tasks; row < begin + rows * (task + 1) / tasks; ++row) {
         for (int column = 0; column < info_.result.width; column += kTilePixels) {
           PoolTile(tensors, row, column, std::min(kTilePixels, info_.result.width - column));
         }

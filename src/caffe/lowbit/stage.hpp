@@ -29,6 +29,25 @@ class Stage {
   virtual const char* Kernel() const = 0;
 };
 
+/// A stage that can compute some rows of its result at a time.
+class RowStage : public Stage {
+ public:
+  /// What all rows need. Those of other images come with it.
+  virtual void Prepare(const Tensors& tensors, uint8_t* room, int threads) const = 0;
+
+  /// Computes the rows [begin, end) of the result, counted through all images.
+  virtual void RunRows(const Tensors& tensors, uint8_t* room, int64_t begin, int64_t end,
+                       int threads) const = 0;
+
+  /// Rows of an image's result.
+  virtual int ResultHeight() const = 0;
+
+  void Run(const Tensors& tensors, uint8_t* room, int threads) const final {
+    Prepare(tensors, room, threads);
+    RunRows(tensors, room, 0, int64_t{tensors.images} * ResultHeight(), threads);
+  }
+};
+
 /// The plan's arrays must outlive the stage.
 std::unique_ptr<Stage> MakeStage(const Plan& plan, const StageInfo& stage);
 
