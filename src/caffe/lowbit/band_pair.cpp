@@ -17,6 +17,11 @@ bool Writes(const StepInfo& step) {
          step.kind == StepKind::kThreshold;
 }
 
+int64_t RowBytes(const TensorInfo& tensor) {
+  const int64_t elements = int64_t{tensor.width} * tensor.channels;
+  return tensor.kind == TensorKind::kReal ? elements * static_cast<int64_t>(sizeof(float)) : elements;
+}
+
 // How many times the plan names a tensor.
 int Uses(const Plan& plan, int tensor) {
   int uses = 0;
@@ -65,7 +70,7 @@ std::unique_ptr<BandPair> BandPair::Make(const Plan& plan, int first, const Stag
                                      [&](const StepInfo& step) { return step.tensor == tensor; });
   if (!writes_it || Uses(plan, tensor) != 2 ||
       std::count_if(before.steps.begin(), before.steps.end(), Writes) != 1 ||
-      info.elements() * static_cast<int64_t>(sizeof(float)) < 2 * kBandBytes) {
+      info.height * RowBytes(info) < 2 * kBandBytes) {
     return nullptr;
   }
   return std::unique_ptr<BandPair>(
@@ -79,7 +84,7 @@ BandPair::BandPair(const Plan& plan, int tensor, const PoolingInfo& info, const 
       convolution_(convolution),
       pooling_(pooling),
       height_(plan.tensors[tensor].height),
-      row_bytes_(sizeof(float) * plan.tensors[tensor].width * plan.tensors[tensor].channels) {
+      row_bytes_(RowBytes(plan.tensors[tensor])) {
   const Geometry& g = info_.geometry;
   const int64_t rows = kBandBytes / static_cast<int64_t>(row_bytes_);
   result_rows_ = static_cast<int>(std::max<int64_t>((rows - g.kernel_h) / g.stride_h + 1, 1));

@@ -26,13 +26,15 @@ struct Pool {
   int kernel, stride, pad;
 };
 
-// A convolution of 3 x 3 and a pooling of its result.
+// A convolution of 3 x 3 and a pooling of its result, or of that result's codes.
 class ConvolutionAndPooling {
  public:
-  ConvolutionAndPooling(const Pool& pool, bool int8, int channels = 64, int height = 75, int width = 71) {
+  ConvolutionAndPooling(const Pool& pool, bool int8, int channels = 64, bool codes = false) {
     std::normal_distribution<float> normal;
+    const int height = 75, width = 71;
+    const TensorKind kind = codes ? TensorKind::kCodes : TensorKind::kReal;
     const int input = maker_.Input(2, height, width);
-    between_ = maker_.Tensor(TensorKind::kReal, channels, height, width);
+    between_ = maker_.Tensor(kind, channels, height, width);
     std::vector<float> weights(static_cast<size_t>(channels) * 18);
     for (float& weight : weights) weight = normal(random_);
     std::vector<ArrayView> arrays = {maker_.Floats(weights)};
@@ -42,10 +44,12 @@ class ConvolutionAndPooling {
       arrays = {maker_.SignedBytes(bytes), maker_.Floats(std::vector<float>(channels, 0.03f))};
     }
     maker_.Stage(StageKind::kConvolution, {input}, {channels, 3, 3, 1, 1, 1, 1, 1, 1, 1, int8}, arrays)
-        .steps = {MakeStep(StepKind::kRelu, -1, {0.25f}), MakeStep(StepKind::kStore, between_)};
+        .steps = {
+        MakeStep(StepKind::kRelu, -1, {0.25f}),
+        codes ? MakeStep(StepKind::kQuantize, between_, {-1, 0, 1}) : MakeStep(StepKind::kStore, between_)};
     const int result[] = {(height - 1 + pool.pad) / pool.stride + 1,
                           (width - 1 + pool.pad) / pool.stride + 1};
-    output_ = maker_.Tensor(TensorKind::kReal, channels, result[0], result[1]);
+    output_ = maker_.Tensor(kind, channels, result[0], result[1]);
     maker_
         .Stage(StageKind::kPooling, {between_},
                {pool.mean, pool.kernel, pool.kernel, pool.stride, pool.stride, pool.pad, pool.pad, result[0],
@@ -73,14 +77,14 @@ class ConvolutionAndPooling {
   }
 
   // The result, by turns or one stage after the other; nothing but a band is written by turns.
-  std::vector<float> Run(const BandPair* pair, std::vector<float> input, int images, int threads) const {
+  std::vector<uint8_t> Run(const BandPair* pair, std::vector<float> input, int images, int threads) const {
     const std::vector<TensorInfo>& tensors = maker_.plan.tensors;
-    const size_t bytes = pair ? pair->BandBytes() : images * tensors[between_].elements() * sizeof(float);
+    const size_t bytes = pair ? pair->BandBytes() : images * Bytes(tensors[between_]);
     constexpr size_t kGuard = 4096;
     const AlignedBytes between(bytes + 2 * kGuard);
     std::memset(between.data(), 0xff, bytes + 2 * kGuard);
-    std::vector<float> result(images * tensors[output_].elements());
-    Tensors at = {{Bytes(&input), between.data() + kGuard, Bytes(&result)}, images};
+    std::vector<uint8_t> result(images * Bytes(tensors[output_]));
+    Tensors at = {{reinterpret_cast<uint8_t*>(input.data()), between.data() + kGuard, result.data()}, images};
     const AlignedBytes rooms[] = {AlignedBytes(convolution_->RoomBytes(images)),
                                   AlignedBytes(pooling_->RoomBytes(images))};
     uint8_t* const room[] = {rooms[0].data(), rooms[1].data()};
@@ -104,7 +108,9 @@ class ConvolutionAndPooling {
   }
 
  private:
-  static uint8_t* Bytes(std::vector<float>* values) { return reinterpret_cast<uint8_t*>(values->data()); }
+  static size_t Bytes(const TensorInfo& tensor) {
+    return tensor.elements() * (tensor.kind == TensorKind::kReal ? sizeof(float) : 1);
+  }
 
   std::mt19937 random_{1};
   PlanMaker maker_;
@@ -127,10 +133,20 @@ TEST(BandPairTest, GivesTheSameAsOneAfterTheOther) {
       const std::unique_ptr<BandPair> pair = stages.Make();
       if (!pair) GTEST_SKIP() << "the convolution's kernel does not compute row by row";
       const std::vector<float> images = stages.DrawImages(3);
-      const std::vector<float> expected = stages.Run(nullptr, images, 3, 1);
+      const std::vector<uint8_t> expected = stages.Run(nullptr, images, 3, 1);
       for (const int threads : {1, 3}) EXPECT_EQ(stages.Run(pair.get(), images, 3, threads), expected);
     }
   }
+}
+
+// Codes are bytes, a quarter of as many floats.
+TEST(BandPairTest, GivesTheSameCodes) {
+  EXPECT_EQ(ConvolutionAndPooling(kOverlapping, false, 64, true).Make(), nullptr);
+  ConvolutionAndPooling stages(kOverlapping, false, 256, true);
+  const std::unique_ptr<BandPair> pair = stages.Make();
+  if (!pair) GTEST_SKIP() << "the convolution's kernel does not compute row by row";
+  const std::vector<float> images = stages.DrawImages(2);
+  EXPECT_EQ(stages.Run(pair.get(), images, 2, 1), stages.Run(nullptr, images, 2, 1));
 }
 
 TEST(BandPairTest, TakesMemoryForABandAlone) {
