@@ -300,15 +300,6 @@ inline __m512i _mm512_dpwssd_epi32(const __m512i& sums, const __m512i& a, const 
            a.Get<int16_t>(2 * i + 1) * b.Get<int16_t>(2 * i + 1);
   });
 }
-inline __m512 _mm512_set1_ps(float a) {
-  return MakeLanes<float, __m512>([&](int) { return a; });
-}
-inline __m512 _mm512_cvtepi32_ps(const __m512i& a) {
-  return MakeLanes<float, __m512>([&](int i) { return a.Get<int32_t>(i); });
-}
-inline __m512 _mm512_mul_ps(const __m512& a, const __m512& b) {
-  return MakeLanes<float, __m512>([&](int i) { return a.Get<float>(i) * b.Get<float>(i); });
-}
 inline __m512 _mm512_loadu_ps(const void* at) { return LoadBytes<__m512>(at); }
 inline void _mm512_storeu_ps(void* at, const __m512& a) { std::memcpy(at, a.bytes, sizeof(a.bytes)); }
 inline __m256i _mm512_cvtepi32_epi16(const __m512i& a) {
