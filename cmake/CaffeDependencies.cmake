@@ -28,6 +28,16 @@ else()
   set(CAFFE_USE_LEVELDB OFF)
 endif()
 
+# Beside a system's own, the one that scripts/setup.sh puts into .venv. The OpenMP flavour only: another would
+# bring threads of its own, of which `-threads` and OMP_NUM_THREADS know nothing.
+set(CAFFE_USE_ONEDNN OFF)
+if(CAFFE_ONEDNN)
+  find_package(dnnl 3 CONFIG QUIET HINTS ${PROJECT_SOURCE_DIR}/.venv)
+  if(dnnl_FOUND AND DNNL_CPU_RUNTIME STREQUAL "OMP")
+    set(CAFFE_USE_ONEDNN ON)
+  endif()
+endif()
+
 if(CAFFE_OPENCV)
   find_package(OpenCV REQUIRED COMPONENTS core)
 endif()

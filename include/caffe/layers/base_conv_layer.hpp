@@ -2,11 +2,13 @@
 #define CAFFE_BASE_CONVOLUTION_LAYER_HPP_
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "caffe/blob.hpp"
 #include "caffe/layer.hpp"
 #include "caffe/proto/caffe.pb.h"
+#include "caffe/util/convolution_engine.hpp"
 
 namespace caffe {
 
@@ -20,7 +22,8 @@ namespace caffe {
  * bias has num_output elements. An image's matrix of columns is described in caffe/util/im2col.hpp.
  *
  * The *_gemm and *_bias functions work on one image, in the layer's own column buffer, for layers that derive
- * from this one. Forward_images and Backward_images work on whole batches, several images at once.
+ * from this one. Forward_images and Backward_images work on whole batches, several images at once, by oneDNN
+ * where `engine` is not CAFFE, values are floats and there is a fast way.
  */
 template <typename Dtype>
 class BaseConvolutionLayer : public Layer<Dtype> {
@@ -56,7 +59,7 @@ class BaseConvolutionLayer : public Layer<Dtype> {
 #endif
 
   /// Forward_cpu with these weights, which have the shape of blobs_[0], and the layer's bias.
-  void Forward_images(const Dtype* weights, const vector<Blob<Dtype>*>& bottom,
+  void Forward_images(const Blob<Dtype>& weights, const vector<Blob<Dtype>*>& bottom,
                       const vector<Blob<Dtype>*>& top);
   /**
    * @brief Backward_cpu with these weights.
@@ -64,7 +67,7 @@ class BaseConvolutionLayer : public Layer<Dtype> {
    * Adds the gradients by the weights and the bias to the diffs of blobs_[0] and blobs_[1]. Sums over the
    * images are in an order that depends on the number of threads only.
    */
-  void Backward_images(const Dtype* weights, const vector<Blob<Dtype>*>& top,
+  void Backward_images(const Blob<Dtype>& weights, const vector<Blob<Dtype>*>& top,
                        const vector<bool>& propagate_down, const vector<Blob<Dtype>*>& bottom);
 
   /// Dimension i of an input image: the channels for 0, then the spatial axes.
@@ -113,6 +116,13 @@ class BaseConvolutionLayer : public Layer<Dtype> {
   int64_t ColumnBufferSize() const { return is_1x1_ ? 0 : group_ * static_cast<int64_t>(col_offset_); }
   Dtype* OwnColumnBuffer();
   int64_t ImageGrain() const;
+  void MakeEngine();
+  ConvolutionImages EngineImages() const;
+  // A whole batch by the library; false where the code here must do it.
+  bool EngineForward(const Blob<Dtype>& weights, const Dtype* bias, const Blob<Dtype>& bottom,
+                     Blob<Dtype>* top);
+  bool EngineWeightGradient(const Blob<Dtype>& bottom, const Blob<Dtype>& top);
+  bool EngineBottomGradient(const Blob<Dtype>& weights, const Blob<Dtype>& top, Blob<Dtype>* bottom);
 
   int conv_out_channels_ = 0;
   int conv_in_channels_ = 0;
@@ -121,6 +131,8 @@ class BaseConvolutionLayer : public Layer<Dtype> {
   int col_offset_ = 0;     // elements of a group's columns
   int output_offset_ = 0;  // elements of a group's output
   Blob<Dtype> col_buffer_;
+  /// Null where the code here computes.
+  std::unique_ptr<ConvolutionEngine> engine_;
 };
 
 }  // namespace caffe

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <memory>
+#include <type_traits>
 #include <vector>
 
 #include "caffe/filler.hpp"
 #include "caffe/util/conv_geometry.hpp"
+#include "caffe/util/engine_choice.hpp"
 #include "caffe/util/im2col.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/parallel_for.hpp"
@@ -95,6 +97,78 @@ void BaseConvolutionLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bottom,
   kernel_dim_ = this->blobs_[0]->count(1);
   weight_offset_ = conv_out_channels_ / group_ * kernel_dim_;
   this->param_propagate_down_.resize(this->blobs_.size(), true);
+  MakeEngine();
+}
+
+template <typename Dtype>
+void BaseConvolutionLayer<Dtype>::MakeEngine() {
+  const ConvolutionParameter& param = this->layer_param_.convolution_param();
+  engine_.reset();
+  if (!MayUseLibraries(param.engine() == ConvolutionParameter_Engine_CAFFE)) return;
+  if constexpr (std::is_same<Dtype, float>::value) {
+    const auto sizes = [this](const Blob<int>& blob) {
+      return vector<int>(blob.cpu_data(), blob.cpu_data() + num_spatial_axes_);
+    };
+    // Weights that are trained are new at each pass, and code for Caffe may keep a pointer to them.
+    engine_ = MakeOneDnnConvolution({conv_in_channels_, conv_out_channels_, group_, sizes(kernel_shape_),
+                                     sizes(stride_), sizes(pad_), sizes(dilation_)},
+                                    this->phase_ == TEST);
+  }
+}
+
+template <typename Dtype>
+ConvolutionImages BaseConvolutionLayer<Dtype>::EngineImages() const {
+  const int* input = conv_input_shape_.cpu_data();
+  ConvolutionImages images;
+  images.num = num_;
+  images.input.assign(input + 1, input + 1 + num_spatial_axes_);
+  images.output.assign(col_buffer_shape_.begin() + 1, col_buffer_shape_.end());
+  return images;
+}
+
+template <typename Dtype>
+bool BaseConvolutionLayer<Dtype>::EngineForward(const Blob<Dtype>& weights, const Dtype* bias,
+                                                const Blob<Dtype>& bottom, Blob<Dtype>* top) {
+  if constexpr (std::is_same<Dtype, float>::value) {
+    if (!engine_ || bottom.count() == 0) return false;
+    if (!reverse_dimensions()) {
+      return engine_->Convolve(EngineImages(), bottom.cpu_data(), weights, bias, top->mutable_cpu_data());
+    }
+    float* top_data = top->mutable_cpu_data();
+    if (!engine_->ConvolveTransposed(EngineImages(), bottom.cpu_data(), weights, top_data)) return false;
+    if (bias) {
+      ParallelFor(num_, kElementGrain / std::max(top_dim_, 1) + 1, [=](int64_t begin, int64_t end) {
+        for (int64_t n = begin; n < end; ++n) forward_cpu_bias(top_data + n * top_dim_, bias);
+      });
+    }
+    return true;
+  }
+  return false;
+}
+
+template <typename Dtype>
+bool BaseConvolutionLayer<Dtype>::EngineWeightGradient(const Blob<Dtype>& bottom, const Blob<Dtype>& top) {
+  if constexpr (std::is_same<Dtype, float>::value) {
+    if (!engine_ || bottom.count() == 0) return false;
+    const bool reverse = reverse_dimensions();
+    return engine_->AddWeightGradient(EngineImages(), reverse ? top.cpu_diff() : bottom.cpu_data(),
+                                      reverse ? bottom.cpu_data() : top.cpu_diff(),
+                                      this->blobs_[0]->mutable_cpu_diff());
+  }
+  return false;
+}
+
+template <typename Dtype>
+bool BaseConvolutionLayer<Dtype>::EngineBottomGradient(const Blob<Dtype>& weights, const Blob<Dtype>& top,
+                                                       Blob<Dtype>* bottom) {
+  if constexpr (std::is_same<Dtype, float>::value) {
+    if (!engine_ || bottom->count() == 0) return false;
+    float* bottom_diff = bottom->mutable_cpu_diff();
+    return reverse_dimensions()
+               ? engine_->Convolve(EngineImages(), top.cpu_diff(), weights, nullptr, bottom_diff)
+               : engine_->ConvolveTransposed(EngineImages(), top.cpu_diff(), weights, bottom_diff);
+  }
+  return false;
 }
 
 template <typename Dtype>
@@ -246,11 +320,14 @@ void BaseConvolutionLayer<Dtype>::backward_cpu_bias(Dtype* bias, const Dtype* in
 }
 
 template <typename Dtype>
-void BaseConvolutionLayer<Dtype>::Forward_images(const Dtype* weights, const vector<Blob<Dtype>*>& bottom,
+void BaseConvolutionLayer<Dtype>::Forward_images(const Blob<Dtype>& weights_blob,
+                                                 const vector<Blob<Dtype>*>& bottom,
                                                  const vector<Blob<Dtype>*>& top) {
+  const Dtype* weights = weights_blob.cpu_data();
   const bool reverse = reverse_dimensions();
   const Dtype* bias = bias_term_ ? this->blobs_[1]->cpu_data() : nullptr;
   for (size_t i = 0; i < bottom.size(); ++i) {
+    if (EngineForward(weights_blob, bias, *bottom[i], top[i])) continue;
     const Dtype* bottom_data = bottom[i]->cpu_data();
     Dtype* top_data = top[i]->mutable_cpu_data();
     ParallelFor(num_, ImageGrain(), [&](int64_t begin, int64_t end) {
@@ -270,20 +347,23 @@ void BaseConvolutionLayer<Dtype>::Forward_images(const Dtype* weights, const vec
 }
 
 template <typename Dtype>
-void BaseConvolutionLayer<Dtype>::Backward_images(const Dtype* weights, const vector<Blob<Dtype>*>& top,
+void BaseConvolutionLayer<Dtype>::Backward_images(const Blob<Dtype>& weights_blob,
+                                                  const vector<Blob<Dtype>*>& top,
                                                   const vector<bool>& propagate_down,
                                                   const vector<Blob<Dtype>*>& bottom) {
+  const Dtype* weights = weights_blob.cpu_data();
   const bool reverse = reverse_dimensions();
-  const bool to_weights = this->param_propagate_down_[0];
   const bool to_bias = bias_term_ && this->param_propagate_down_[1];
   const int64_t grain = ImageGrain();
   const int weight_count = this->blobs_[0]->count();
   for (size_t i = 0; i < top.size(); ++i) {
     const Dtype* top_diff = top[i]->cpu_diff();
     if (to_bias) AddBiasGradient(top_diff, num_, this->blobs_[1]->mutable_cpu_diff());
-    if (!to_weights && !propagate_down[i]) continue;
+    const bool to_weights = this->param_propagate_down_[0] && !EngineWeightGradient(*bottom[i], *top[i]);
+    const bool to_bottom = propagate_down[i] && !EngineBottomGradient(weights_blob, *top[i], bottom[i]);
+    if (!to_weights && !to_bottom) continue;
     const Dtype* bottom_data = to_weights ? bottom[i]->cpu_data() : nullptr;
-    Dtype* bottom_diff = propagate_down[i] ? bottom[i]->mutable_cpu_diff() : nullptr;
+    Dtype* bottom_diff = to_bottom ? bottom[i]->mutable_cpu_diff() : nullptr;
     Dtype* weight_diff = to_weights ? this->blobs_[0]->mutable_cpu_diff() : nullptr;
     // The first chunk of images adds to the diff itself, the others to sums of their own.
     const int others = to_weights ? ParallelChunks(num_, grain) - 1 : 0;

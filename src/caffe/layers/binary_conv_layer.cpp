@@ -46,7 +46,7 @@ void BinaryConvolutionLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bott
     return;
   }
   BinarizeWeights(*this->blobs_[0], param.use_alpha(), &alphas_, &binary_weights_);
-  this->Forward_images(binary_weights_.cpu_data(), bottom, top);
+  this->Forward_images(binary_weights_, bottom, top);
 }
 
 template <typename Dtype>
@@ -57,7 +57,7 @@ void BinaryConvolutionLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top
     return ConvolutionLayer<Dtype>::Backward_cpu(top, propagate_down, bottom);
   }
   integers_.FillBinaryWeights(*this->blobs_[0], &alphas_, &binary_weights_);
-  this->Backward_images(binary_weights_.cpu_data(), top, propagate_down, bottom);
+  this->Backward_images(binary_weights_, top, propagate_down, bottom);
 }
 
 #ifdef CPU_ONLY

@@ -12,14 +12,14 @@ void DeconvolutionLayer<Dtype>::compute_output_shape() {
 template <typename Dtype>
 void DeconvolutionLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom,
                                             const vector<Blob<Dtype>*>& top) {
-  this->Forward_images(this->blobs_[0]->cpu_data(), bottom, top);
+  this->Forward_images(*this->blobs_[0], bottom, top);
 }
 
 template <typename Dtype>
 void DeconvolutionLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top,
                                              const vector<bool>& propagate_down,
                                              const vector<Blob<Dtype>*>& bottom) {
-  this->Backward_images(this->blobs_[0]->cpu_data(), top, propagate_down, bottom);
+  this->Backward_images(*this->blobs_[0], top, propagate_down, bottom);
 }
 
 #ifdef CPU_ONLY

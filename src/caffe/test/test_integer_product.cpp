@@ -23,6 +23,7 @@
 #include "caffe/test/test_caffe_main.hpp"
 #include "caffe/test/test_error_util.hpp"
 #include "caffe/util/sign_bits.hpp"
+#include "environment_for_test.hpp"
 #include "layer_test_util.hpp"
 #include "net_test_util.hpp"
 #include "reference_convolution.hpp"
@@ -30,20 +31,6 @@
 namespace caffe {
 
 namespace {
-
-// Sets an environment variable for as long as it lives.
-class Environment {
- public:
-  Environment(const char* name, const char* value) : name_(name) {
-    if (const char* before = std::getenv(name)) before_ = before;
-    setenv(name, value, 1);
-  }
-  ~Environment() { before_.empty() ? unsetenv(name_) : setenv(name_, before_.c_str(), 1); }
-
- private:
-  const char* const name_;
-  string before_;
-};
 
 const char kUniform[] = "centers: 0.538 centers: 1.076 centers: 1.614";
 
@@ -110,7 +97,7 @@ shared_ptr<Net<Dtype>> TestNet(const string& text) {
 }
 
 shared_ptr<Net<float>> FloatNet(const string& text) {
-  const Environment floats("HWGQ_FLOAT_NET", "1");
+  const EnvironmentForTest floats("HWGQ_FLOAT_NET", "1");
   return TestNet(text);
 }
 
@@ -140,7 +127,7 @@ void ExpectClose(const vector<float>& values, const vector<float>& expected) {
 // Whether a net that has not run yet computes with integers: only they ask for a kernel.
 template <typename Dtype>
 bool UsesIntegers(Net<Dtype>* net) {
-  const Environment kernel("HWGQ_KERNEL", "none");
+  const EnvironmentForTest kernel("HWGQ_KERNEL", "none");
   const string error = ErrorOf([net] { net->Forward(); });
   EXPECT_TRUE(error.empty() || Contains(error, "layer 'product'")) << error;
   return Contains(error, "HWGQ_KERNEL: none is no kernel");
@@ -174,7 +161,7 @@ TEST(IntegerNetTest, EveryKernelAndNumberOfThreadsGivesTheSame) {
   for (const lowbit::BinaryKernel* kernel : lowbit::BinaryKernels()) {
     if (!kernel->available()) continue;
     SCOPED_TRACE(kernel->name);
-    const Environment named("HWGQ_KERNEL", kernel->name);
+    const EnvironmentForTest named("HWGQ_KERNEL", kernel->name);
     for (const int threads : {1, 3}) {
       const ThreadsForTest some(threads);
       const auto net = TestNet(text);
