@@ -47,7 +47,7 @@ class Layer {
   /// The layer's definition with its parameters' values (and gradients, with write_diff).
   virtual void ToProto(LayerParameter* param, bool write_diff = false);
 
-  /// Tells a layer of a net in the TEST phase that its bottoms are made by a quantizer, which has these
+  /// Tells a layer of a net that its bottoms are made by a quantizer, which has these
   /// levels, ascending. What it then finds in them may still be something else.
   virtual void SetInputLevels(const vector<Dtype>&) {}
 

@@ -72,7 +72,7 @@ void Net<Dtype>::Init(const NetParameter& in_param) {
     }
   }
   DecideBackward(param);
-  if (phase_ == TEST) TellInputLevels(param, layers_);
+  TellInputLevels(param, layers_);
   // What nobody reads is an output.
   for (const string& blob_name : available_blobs) {
     LOG_IF(INFO, Caffe::root_solver()) << "This network produces output " << blob_name;

@@ -190,7 +190,7 @@ TEST(IntegerNetTest, InnerProductsEqualThoseOfFloats) {
 TEST(IntegerNetTest, ComputesWithIntegersBehindAQuantizerOnly) {
   EXPECT_TRUE(UsesIntegers(TestNet(SmallNet()).get()));
   EXPECT_FALSE(UsesIntegers(FloatNet(SmallNet()).get()));
-  EXPECT_FALSE(UsesIntegers(MakeNetIn<float>(TRAIN, SmallNet()).get()));
+  EXPECT_TRUE(UsesIntegers(MakeNetIn<float>(TRAIN, SmallNet()).get()));
   EXPECT_FALSE(UsesIntegers(TestNet<double>(SmallNet()).get()));
   const auto with = [](const string& quant) {
     return UsesIntegers(TestNet(Input({2, 6, 5, 7}) + quant + Conv("quant", kConv)).get());
@@ -217,6 +217,11 @@ TEST(IntegerNetTest, LevelsPassThroughLayersThatMoveValues) {
   };
   EXPECT_TRUE(with(LayerText("Pooling", "quant", "x", "pooling_param { kernel_size: 2 stride: 2 }"), "x"));
   EXPECT_TRUE(with(LayerText("Flatten", "quant", "x") + LayerText("Dropout", "x", "y"), "y"));
+  // In training it scales what it lets through.
+  EXPECT_FALSE(UsesIntegers(MakeNetIn<float>(TRAIN, Input({2, 6, 6, 7}) + Quant() +
+                                                        LayerText("Dropout", "quant", "x") +
+                                                        InnerProduct("x", "num_output: 2"))
+                                .get()));
   // Read twice: there is a Split.
   EXPECT_TRUE(with(LayerText("AbsVal", "quant", "x"), "quant"));
   const string other = LayerText("Quant", "data", "other", "quant_param { centers: 0.3 }");

@@ -23,11 +23,10 @@ vector<Dtype> LevelsOf(const QuantParameter& quant) {
   return levels;
 }
 
-// In the TEST phase what such a layer makes is nothing but values of its bottoms.
+// Whether what such a layer makes is nothing but values of its bottoms.
 bool PassesValues(const LayerParameter& layer) {
-  static const std::set<string> kTypes = {"Concat",  "Crop",  "Dropout", "Flatten",
-                                          "Reshape", "Slice", "Split"};
-  return kTypes.count(layer.type()) > 0 ||
+  static const std::set<string> kTypes = {"Concat", "Crop", "Flatten", "Reshape", "Slice", "Split"};
+  return (layer.type() == "Dropout" && layer.phase() == TEST) || kTypes.count(layer.type()) > 0 ||
          (layer.type() == "Pooling" && layer.pooling_param().pool() == PoolingParameter::MAX);
 }
 
@@ -48,7 +47,7 @@ void TellInputLevels(const NetParameter& param, const vector<shared_ptr<Layer<Dt
     if (!common.empty()) layers[i]->SetInputLevels(common);
     if (layer.type() == "Quant") {
       common = LevelsOf<Dtype>(layer.quant_param());
-    } else if (!PassesValues(layer)) {
+    } else if (!PassesValues(layers[i]->layer_param())) {
       common.clear();
     }
     for (const string& top : layer.top()) levels[top] = common;
