@@ -18,15 +18,10 @@ import numpy as np
 
 from .engines import ENGINES
 from .files import Files
+from .training_worker import peak_megabytes
 
 PROFILES = 5
 MOST_PASSES = 1000
-
-
-def peak_megabytes() -> float:
-    """The most memory that this process ever had in RAM."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
 def passes(run: Callable[[], np.ndarray], seconds: float) -> list[float]:

@@ -21,7 +21,7 @@ namespace caffe {
  * binary_convolution_param: `use_alpha` (false: alpha is 1), `use_binarization` (true; false makes this an
  * ordinary convolution). All else is in convolution_param, as for ConvolutionLayer.
  *
- * In a net's TEST phase, and fed by a Quant, Forward sums signs and codes as integers: see IntegerProduct.
+ * In a net, and fed by a Quant, Forward sums signs and codes as integers: see IntegerProduct.
  */
 template <typename Dtype>
 class BinaryConvolutionLayer : public ConvolutionLayer<Dtype> {

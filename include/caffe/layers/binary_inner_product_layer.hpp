@@ -21,7 +21,7 @@ namespace caffe {
  * binary_inner_product_param: `use_alpha` (false: alpha is 1), `use_binarization` (true; false makes this an
  * ordinary inner product). All else is in inner_product_param, of which `transpose` is not supported.
  *
- * In a net's TEST phase, and fed by a Quant, Forward sums signs and codes as integers: see IntegerProduct.
+ * In a net, and fed by a Quant, Forward sums signs and codes as integers: see IntegerProduct.
  */
 template <typename Dtype>
 class BinaryInnerProductLayer : public InnerProductLayer<Dtype> {

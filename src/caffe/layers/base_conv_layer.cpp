@@ -105,6 +105,8 @@ void BaseConvolutionLayer<Dtype>::MakeEngine() {
   const ConvolutionParameter& param = this->layer_param_.convolution_param();
   engine_.reset();
   if (!MayUseLibraries(param.engine() == ConvolutionParameter_Engine_CAFFE)) return;
+  // Products of matrices as they are: nothing to gain.
+  if (is_1x1_ && group_ == 1) return;
   if constexpr (std::is_same<Dtype, float>::value) {
     const auto sizes = [this](const Blob<int>& blob) {
       return vector<int>(blob.cpu_data(), blob.cpu_data() + num_spatial_axes_);
