@@ -19,10 +19,10 @@ RUN_CMAKE = cmake --build $(BUILD) --parallel $(JOBS) --target
 .PHONY: all lib tools pycaffe test headers runtest pytest install wheel lint format clean configure
 
 all: configure
-	@$(RUN_CMAKE) caffe tools pycaffe
+	@$(RUN_CMAKE) lib tools pycaffe
 
 lib: configure
-	@$(RUN_CMAKE) caffe
+	@$(RUN_CMAKE) lib
 
 tools: configure
 	@$(RUN_CMAKE) tools

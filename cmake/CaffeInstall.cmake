@@ -5,6 +5,10 @@ set(caffe_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/Caffe)
 # The library goes on using the BLAS and HDF5 that it was linked with, where they lie outside the usual folders.
 set_target_properties(caffe PROPERTIES INSTALL_RPATH "$ORIGIN" INSTALL_RPATH_USE_LINK_PATH ON)
 install(TARGETS caffe hwgq EXPORT CaffeTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+if(TARGET caffe_onednn)
+  set_target_properties(caffe_onednn PROPERTIES INSTALL_RPATH "$ORIGIN" INSTALL_RPATH_USE_LINK_PATH ON)
+  install(TARGETS caffe_onednn LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/caffe DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(FILES ${PROJECT_BINARY_DIR}/include/caffe/proto/caffe.pb.h
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/caffe/proto)

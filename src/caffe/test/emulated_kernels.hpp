@@ -5,8 +5,8 @@
 
 #include "caffe/lowbit/binary_kernel.hpp"
 #include "caffe/lowbit/float_kernel.hpp"
-#include "caffe/lowbit/step_kernel.hpp"
 #include "caffe/lowbit/int8_kernel.hpp"
+#include "caffe/lowbit/step_kernel.hpp"
 
 namespace caffe {
 namespace lowbit {

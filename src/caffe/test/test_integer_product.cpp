@@ -224,7 +224,7 @@ TEST(IntegerNetTest, TrainsAsFloatsDo) {
       LayerText("Reduction", "product", "loss", "loss_weight: 0.01 reduction_param { operation: SUMSQ }");
   const auto integers = MakeNetIn<float>(TRAIN, text);
   const auto floats = [&] {
-    const Environment wanted("HWGQ_FLOAT_NET", "1");
+    const EnvironmentForTest wanted("HWGQ_FLOAT_NET", "1");
     return MakeNetIn<float>(TRAIN, text);
   }();
   const vector<float> before = DataOf(*integers->learnable_params()[0]);

@@ -1,15 +1,4 @@
-#include "caffe/util/convolution_engine.hpp"
-
-#ifndef USE_ONEDNN
-
-namespace caffe {
-
-std::unique_ptr<ConvolutionEngine> MakeOneDnnConvolution(const ConvolutionGeometry&, bool) { return nullptr; }
-
-}  // namespace caffe
-
-#else
-
+// All of libcaffe_onednn, which MakeOneDnnConvolution loads.
 #include <omp.h>
 
 #include <algorithm>
@@ -20,6 +9,7 @@ std::unique_ptr<ConvolutionEngine> MakeOneDnnConvolution(const ConvolutionGeomet
 #include <tuple>
 #include <unordered_map>
 
+#include "caffe/util/convolution_engine.hpp"
 #include "caffe/util/parallel_for.hpp"
 #include "caffe/util/target_clones.hpp"
 
@@ -494,13 +484,11 @@ class OneDnnConvolution : public ConvolutionEngine {
 
 }  // namespace
 
-std::unique_ptr<ConvolutionEngine> MakeOneDnnConvolution(const ConvolutionGeometry& geometry,
-                                                         bool keeps_weights) {
-  constexpr size_t kMostAxes = 3;
-  if (geometry.kernel.empty() || geometry.kernel.size() > kMostAxes) return nullptr;
-  return std::make_unique<OneDnnConvolution>(geometry, keeps_weights);
-}
-
 }  // namespace caffe
 
-#endif  // USE_ONEDNN
+extern "C" caffe::ConvolutionEngine* caffe_make_onednn_convolution(const caffe::ConvolutionGeometry* geometry,
+                                                                   bool keeps_weights) {
+  constexpr size_t kMostAxes = 3;
+  if (geometry->kernel.empty() || geometry->kernel.size() > kMostAxes) return nullptr;
+  return new caffe::OneDnnConvolution(*geometry, keeps_weights);
+}
