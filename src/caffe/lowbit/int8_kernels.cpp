@@ -17,7 +17,7 @@ const char* Variable(const char* name) {
 
 // Float kernels have vectors everywhere, ones for AVX-512 twice as long as AVX2's; tiles are faster than any.
 // For one pixel what counts is that weights of 8 bits are a quarter of what has to be read.
-bool IsFasterThan(const FloatKernel& floats, const Int8Kernel& kernel, bool one_pixel) {
+bool IsFasterThan(const FloatKernel& floats, const Int8Kernel& kernel, [[maybe_unused]] bool one_pixel) {
   if (&kernel == &kInt8Plain || floats.tiles) return false;
 #ifdef __x86_64__
   if (&kernel == &kInt8Avx2) return one_pixel || &floats != &kFloatAvx512;
