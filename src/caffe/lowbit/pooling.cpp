@@ -22,11 +22,17 @@ struct Window {
   int channels;
 };
 
-// 32 bytes of values, which may begin anywhere.
+// 32 bytes of values.
 template <typename T>
 struct Vector {
-  typedef T Type __attribute__((vector_size(32), aligned(sizeof(T)), may_alias));
+  typedef T Type __attribute__((vector_size(32)));
 };
+
+// From anywhere: a vector's address is not aligned.
+template <typename Values>
+[[gnu::always_inline]] inline void Load(const void* at, Values* values) {
+  std::memcpy(values, at, sizeof(*values));
+}
 
 // Takes the values of all of a window's pixels into those at y, for as many channels as `Values` holds. What
 // becomes of them stays in registers until the last pixel.
@@ -34,16 +40,18 @@ template <int kCount, typename Values, typename T, typename Take>
 [[gnu::always_inline]] inline void TakeChannels(const Window<T>& window, int channel, Take take, T* y) {
   constexpr int kStep = sizeof(Values) / sizeof(T);
   Values taken[kCount];
-  for (int i = 0; i < kCount; ++i) taken[i] = *reinterpret_cast<const Values*>(y + channel + i * kStep);
+  for (int i = 0; i < kCount; ++i) Load(y + channel + i * kStep, &taken[i]);
   for (int row = 0; row < window.rows; ++row) {
     const T* x = window.first + row * window.row_stride + channel;
     for (int column = 0; column < window.columns; ++column, x += window.channels) {
       for (int i = 0; i < kCount; ++i) {
-        take(&taken[i], *reinterpret_cast<const Values*>(x + i * kStep), channel + i * kStep);
+        Values values;
+        Load(x + i * kStep, &values);
+        take(&taken[i], values, channel + i * kStep);
       }
     }
   }
-  for (int i = 0; i < kCount; ++i) *reinterpret_cast<Values*>(y + channel + i * kStep) = taken[i];
+  for (int i = 0; i < kCount; ++i) std::memcpy(y + channel + i * kStep, &taken[i], sizeof(taken[i]));
 }
 
 template <typename T, typename Take>
