@@ -46,6 +46,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from peers import bounds, cpu
+from peers.contestant import Contestant, ContestantFailed, module_environment
 from peers.engines import ENGINES, Engine
 from peers.files import Files
 
@@ -60,10 +61,6 @@ NETS = {
 AGREE = 1e-3
 
 
-class EngineFailed(RuntimeError):
-    """An engine's process ended early; the message says why."""
-
-
 class Configuration(NamedTuple):
     """Images of a batch, and threads."""
 
@@ -74,58 +71,14 @@ class Configuration(NamedTuple):
         return f"b{self.batch} t{self.threads}"
 
 
-class Worker:
-    """An engine's process, with a network loaded."""
+class Worker(Contestant):
+    """An engine's process, with a network loaded; its first answer comes when it is."""
 
     def __init__(self, engine: Engine, python: str, folder: Path, configuration: Configuration) -> None:
         command = [python, "-m", "peers.worker", engine.name, str(folder), *map(str, configuration)]
-        environment = module_environment() | engine.environment
-        for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-            environment[variable] = str(configuration.threads)
-        self.errors = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen(
-            command,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
-            text=True,
-        )
+        super().__init__(command, configuration.threads, engine.environment)
         self.times: list[float] = []
         self.details: dict[str, Any] = {}
-
-    def ask(self, question: str) -> Any:
-        """Sends a line and returns the answer."""
-        assert self.process.stdin
-        try:
-            print(question, file=self.process.stdin, flush=True)
-        except BrokenPipeError:
-            pass
-        return self.answer()
-
-    def answer(self) -> Any:
-        """The next answer; the first comes when the network is loaded."""
-        assert self.process.stdout
-        line = self.process.stdout.readline()
-        if line:
-            return json.loads(line)
-        self.process.wait()
-        self.errors.seek(0)
-        lines = self.errors.read().split("\n")
-        last = next((text for text in reversed(lines) if text.strip()), "no message")
-        raise EngineFailed(f"ended with status {self.process.returncode}: {last.strip()[:200]}")
-
-    def close(self) -> None:
-        """Ends the process, if it still runs."""
-        self.process.kill()
-        self.process.communicate()
-        self.errors.close()
-
-
-def module_environment() -> dict[str, str]:
-    """The environment in which `peers` can be imported."""
-    paths = [str(Path(__file__).resolve().parent), os.environ.get("PYTHONPATH", "")]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "GLOG_minloglevel": "2"}
 
 
 def say(text: str) -> None:
@@ -219,7 +172,7 @@ def measure(
         for name in list(workers):
             try:
                 action(workers[name])
-            except EngineFailed as error:
+            except ContestantFailed as error:
                 results[name] = {"error": str(error)}
                 workers.pop(name).close()
 

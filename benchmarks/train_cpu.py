@@ -24,13 +24,13 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from peers import cpu
+from peers.contestant import Contestant, ContestantFailed
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -114,56 +114,23 @@ def work(name: str, batch: int, seconds: float) -> None:
     training_worker.serve(lambda: solver.step(1), batch, seconds)
 
 
-class Worker:
-    """A contestant's process."""
+class Worker(Contestant):
+    """A contestant's process, and images per second of its rounds."""
 
-    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
-        self.errors = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen(
-            command,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
-            text=True,
-        )
+    def __init__(self, command: list[str], threads: int, environment: dict[str, str]) -> None:
+        super().__init__(command, threads, environment)
         self.rounds: list[float] = []
-
-    def ask(self, question: str) -> float:
-        """Sends a line and returns the number that comes back."""
-        assert self.process.stdin and self.process.stdout
-        try:
-            print(question, file=self.process.stdin, flush=True)
-        except BrokenPipeError:
-            pass
-        line = self.process.stdout.readline()
-        if line:
-            return float(line)
-        self.process.wait()
-        self.errors.seek(0)
-        lines = [text for text in self.errors.read().split("\n") if text.strip()]
-        raise RuntimeError(lines[-1][:200] if lines else f"status {self.process.returncode}")
-
-    def close(self) -> None:
-        """Ends the process, if it still runs."""
-        self.process.kill()
-        self.process.communicate()
-        self.errors.close()
 
 
 def start(contestant: str, name: str, threads: int, plan: Path, arguments: argparse.Namespace) -> Worker:
     """The process of a contestant, on a net."""
     batch = str(arguments.batch or NETS[name].batch)
-    here = str(Path(__file__).resolve().parent)
-    paths = os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH", "")]))
-    environment = os.environ | {"PYTHONPATH": paths, "GLOG_minloglevel": "2"}
-    environment |= {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
     if contestant in OWN:
         command = [sys.executable, __file__, "--work", name]
-        environment |= OWN[contestant]
     else:
         command = [arguments.peers, "-m", "peers.torch_training", str(plan), *PEERS[contestant]]
-    return Worker([*command, "--batch", batch, "--seconds", str(arguments.seconds)], environment)
+    command += ["--batch", batch, "--seconds", str(arguments.seconds)]
+    return Worker(command, threads, OWN.get(contestant, {}))
 
 
 def measure(
@@ -186,7 +153,7 @@ def measure(
                     worker = workers[contestant]
                     try:
                         worker.rounds.append(worker.ask("round"))
-                    except RuntimeError as error:
+                    except ContestantFailed as error:
                         results[contestant]["error"] = str(error)
                         workers.pop(contestant).close()
             for contestant, worker in workers.items():
