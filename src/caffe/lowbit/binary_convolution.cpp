@@ -94,14 +94,8 @@ class BinaryConvolution : public Stage {
   const char* Kernel() const override { return kernel_.name; }
 
   void Run(const Tensors& tensors, uint8_t* room, int threads) const override {
-    const int64_t rows = int64_t{tensors.images} * layout_.padded_height;
-    const int64_t tasks = std::min<int64_t>(rows, threads > 1 ? 4 * threads : 1);
-    ThreadPool::Shared().Run(threads, tasks, [&](int64_t task) {
-      for (int64_t row = rows * task / tasks; row < rows * (task + 1) / tasks; ++row) {
-        PackRow(tensors, static_cast<int>(row / layout_.padded_height),
-                static_cast<int>(row % layout_.padded_height), room);
-      }
-    });
+    EachRow(tensors.images, layout_.padded_height, threads,
+            [&](int image, int row) { PackRow(tensors, image, row, room); });
     const int64_t pixels = tensors.images * int64_t{info_.result.height} * info_.result.width;
     RunParts(pixels, group_blocks_ * info_.groups, threads,
              [&](int64_t first, int count, int begin, int end) {
@@ -235,20 +229,20 @@ class BinaryConvolution : public Stage {
 
   void Locate(uint8_t* room, size_t plane, int group, int64_t first, int count, Pixels* pixels) const {
     const int width = info_.result.width, height = info_.result.height;
-    int image = static_cast<int>(first / (int64_t{height} * width));
-    int y = static_cast<int>(first / width % height), x = static_cast<int>(first % width);
+    PixelPlace place(info_.result, first);
     const int64_t step = info_.geometry.stride_w * layout_.pixel_bytes;
     // Row by row of the result.
-    for (int begin = 0; begin < count; x = 0) {
-      const int end = std::min(begin + width - x, count);
-      const uint8_t* const window =
-          Digits(room, image, plane) + layout_.WindowOffset(y, x) + group * layout_.group_bytes;
+    for (int begin = 0; begin < count; place.x = 0) {
+      const int end = std::min(begin + width - place.x, count);
+      const uint8_t* const window = Digits(room, place.image, plane) +
+                                    layout_.WindowOffset(place.y, place.x) + group * layout_.group_bytes;
       for (int p = begin; p < end; ++p) pixels->windows[p] = window + (p - begin) * step;
-      SumWindows(DigitSums(room, image, plane) + group, y, x, end - begin, pixels->digit_sums + begin);
+      SumWindows(DigitSums(room, place.image, plane) + group, place.y, place.x, end - begin,
+                 pixels->digit_sums + begin);
       begin = end;
-      if (++y < height) continue;
-      y = 0;
-      ++image;
+      if (++place.y < height) continue;
+      place.y = 0;
+      ++place.image;
     }
   }
 

@@ -8,7 +8,6 @@
 #include "caffe/lowbit/result_parts.hpp"
 #include "caffe/lowbit/scratch.hpp"
 #include "caffe/lowbit/stage.hpp"
-#include "caffe/lowbit/thread_pool.hpp"
 
 namespace caffe {
 namespace lowbit {
@@ -45,14 +44,8 @@ class FloatConvolution : public RowStage {
 
   void Prepare(const Tensors& tensors, uint8_t* room, int threads) const override {
     if (padded()) {
-      const int64_t rows = int64_t{tensors.images} * layout_.padded_height;
-      const int64_t tasks = std::min<int64_t>(rows, threads > 1 ? 4 * threads : 1);
-      ThreadPool::Shared().Run(threads, tasks, [&](int64_t task) {
-        for (int64_t row = rows * task / tasks; row < rows * (task + 1) / tasks; ++row) {
-          PadRow(tensors, static_cast<int>(row / layout_.padded_height),
-                 static_cast<int>(row % layout_.padded_height), room);
-        }
-      });
+      EachRow(tensors.images, layout_.padded_height, threads,
+              [&](int image, int row) { PadRow(tensors, image, row, room); });
     }
   }
 

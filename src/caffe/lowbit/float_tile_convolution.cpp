@@ -8,7 +8,6 @@
 #include "caffe/lowbit/result_parts.hpp"
 #include "caffe/lowbit/scratch.hpp"
 #include "caffe/lowbit/stage.hpp"
-#include "caffe/lowbit/thread_pool.hpp"
 
 namespace caffe {
 namespace lowbit {
@@ -42,14 +41,8 @@ class FloatTileConvolution : public Stage {
   const char* Kernel() const override { return name_; }
 
   void Run(const Tensors& tensors, uint8_t* room, int threads) const override {
-    const int64_t rows = int64_t{tensors.images} * layout_.padded_height;
-    const int64_t tasks = std::min<int64_t>(rows, threads > 1 ? 4 * threads : 1);
-    ThreadPool::Shared().Run(threads, tasks, [&](int64_t task) {
-      for (int64_t row = rows * task / tasks; row < rows * (task + 1) / tasks; ++row) {
-        SplitRow(tensors, static_cast<int>(row / layout_.padded_height),
-                 static_cast<int>(row % layout_.padded_height), room);
-      }
-    });
+    EachRow(tensors.images, layout_.padded_height, threads,
+            [&](int image, int row) { SplitRow(tensors, image, row, room); });
     for (int image = 0; image < tensors.images; ++image) {
       uint8_t* const of_rows = PartsOfRows(room, image);
       *PartsOfImage(room, image) = *std::max_element(of_rows, of_rows + layout_.padded_height);

@@ -10,7 +10,6 @@
 #include "caffe/lowbit/result_parts.hpp"
 #include "caffe/lowbit/scratch.hpp"
 #include "caffe/lowbit/stage.hpp"
-#include "caffe/lowbit/thread_pool.hpp"
 #include "caffe/util/target_clones.hpp"
 
 namespace caffe {
@@ -132,18 +131,6 @@ class Int8Convolution : public RowStage {
   int64_t RowElements() const { return int64_t{input_.width} * input_.channels; }
   const float* Row(const Tensors& tensors, int image, int row) const {
     return tensors.real(tensor_) + (int64_t{image} * input_.height + row) * RowElements();
-  }
-
-  // Calls `run` for every row of all images.
-  template <typename Function>
-  static void EachRow(int images, int height, int threads, Function run) {
-    const int64_t rows = int64_t{images} * height;
-    const int64_t tasks = std::min<int64_t>(rows, threads > 1 ? 4 * threads : 1);
-    ThreadPool::Shared().Run(threads, tasks, [&](int64_t task) {
-      for (int64_t row = rows * task / tasks; row < rows * (task + 1) / tasks; ++row) {
-        run(static_cast<int>(row / height), static_cast<int>(row % height));
-      }
-    });
   }
 
   // Of an image whose largest magnitude has these bits; a NaN where it is not finite.

@@ -3,9 +3,9 @@
 #include <utility>
 
 #include "caffe/lowbit/plan_check.hpp"
+#include "caffe/lowbit/result_parts.hpp"
 #include "caffe/lowbit/scratch.hpp"
 #include "caffe/lowbit/stage.hpp"
-#include "caffe/lowbit/thread_pool.hpp"
 #include "caffe/util/target_clones.hpp"
 
 namespace caffe {
@@ -114,12 +114,9 @@ class Pooling : public RowStage {
   void Prepare(const Tensors&, uint8_t*, int) const override {}
 
   void RunRows(const Tensors& tensors, uint8_t*, int64_t begin, int64_t end, int threads) const override {
-    const int64_t rows = end - begin, tasks = std::min<int64_t>(rows, threads > 1 ? 4 * threads : 1);
-    ThreadPool::Shared().Run(threads, tasks, [&](int64_t task) {
-      for (int64_t row = begin + rows * task / tasks; row < begin + rows * (task + 1) / tasks; ++row) {
-        for (int column = 0; column < info_.result.width; column += kTilePixels) {
-          PoolTile(tensors, row, column, std::min(kTilePixels, info_.result.width - column));
-        }
+    EachOf(begin, end, threads, [&](int64_t row) {
+      for (int column = 0; column < info_.result.width; column += kTilePixels) {
+        PoolTile(tensors, row, column, std::min(kTilePixels, info_.result.width - column));
       }
     });
   }

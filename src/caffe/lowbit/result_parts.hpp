@@ -23,6 +23,12 @@ void RunParts(int64_t pixels, int blocks, int threads,
               FunctionRef<void(int64_t first, int count, int begin, int end)> run,
               int part_pixels = kPartPixels);
 
+/// Calls `run` for every number from `begin` to `end` - 1, in pieces for threads.
+void EachOf(int64_t begin, int64_t end, int threads, FunctionRef<void(int64_t number)> run);
+
+/// Likewise for every row of all images.
+void EachRow(int images, int height, int threads, FunctionRef<void(int image, int row)> run);
+
 }  // namespace lowbit
 }  // namespace caffe
 
