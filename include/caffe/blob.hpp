@@ -82,7 +82,8 @@ class Blob : public std::enable_shared_from_this<Blob<Dtype>> {
   /// The shape as an array of int on the GPU.
   const int* gpu_shape() const;
   const Dtype* gpu_data() const;
-  void set_gpu_data(Dtype* data);
+  void set_gpu_data(Dtype* data) { set_gpu_data(data, nullptr); }
+  void set_gpu_data(Dtype* data, shared_ptr<void> owner);
   const Dtype* cpu_diff() const;
   const Dtype* gpu_diff() const;
   Dtype* mutable_cpu_data();
@@ -117,7 +118,8 @@ class Blob : public std::enable_shared_from_this<Blob<Dtype>> {
  protected:
   shared_ptr<SyncedMemory> data_;
   shared_ptr<SyncedMemory> diff_;
-  shared_ptr<SyncedMemory> shape_data_;
+  /// Null until gpu_shape asks for it.
+  mutable shared_ptr<SyncedMemory> shape_data_;
   vector<int> shape_;
   int count_ = 0;
   int capacity_ = 0;

@@ -117,16 +117,22 @@ class Caffe {
 
   static RNG& rng_stream();
 #ifndef CPU_ONLY
-  static cublasHandle_t cublas_handle() { return Get().cublas_handle_; }
-  static curandGenerator_t curand_generator() { return Get().curand_generator_; }
+  /// The calling thread's, on its device and its stream (cudaStreamPerThread).
+  static cublasHandle_t cublas_handle();
+  /// Likewise. It starts from a number that the thread's random generator draws, when it is first asked for
+  /// and after each set_random_seed.
+  static curandGenerator_t curand_generator();
 #endif
   static Brew mode() { return Get().mode_; }
   /// In a build without CUDA the GPU mode can be set, and what is then computed raises the error.
   static void set_mode(Brew mode);
   /// Restarts the calling thread's generator: the same seed gives the same numbers.
   static void set_random_seed(const unsigned int seed);
-  /// @throws Error where the device does not exist, or the build has no CUDA.
+  /// Chooses the calling thread's GPU, the first one until then. @throws Error where the device does not
+  /// exist, or the build has no CUDA.
   static void SetDevice(const int device_id);
+  /// The calling thread's GPU; -1 in a build without CUDA. @throws Error where there is none.
+  static int device();
   /// Logs the properties of the current device. @throws Error as SetDevice.
   static void DeviceQuery();
   /// Whether the device exists and can be used.
@@ -145,8 +151,13 @@ class Caffe {
 
  protected:
 #ifndef CPU_ONLY
+  /// Of the device that they were made on; made anew for another one.
   cublasHandle_t cublas_handle_ = nullptr;
   curandGenerator_t curand_generator_ = nullptr;
+  int handles_device_ = -1;
+
+  void ReleaseHandles();
+  void MakeHandlesOf(int device);
 #endif
   shared_ptr<RNG> random_generator_;
   Brew mode_;

@@ -46,11 +46,17 @@ class SyncedMemory {
   /// the caller of set_cpu_data.
   bool is_held_by_others() const { return own_cpu_.use_count() != 1; }
   const void* gpu_data();
-  void set_gpu_data(void* data);
+  /// Uses the caller's memory on the calling thread's GPU from now on, which the caller keeps alive.
+  void set_gpu_data(void* data) { set_gpu_data(data, nullptr); }
+  /// The same for memory that `owner` keeps alive.
+  void set_gpu_data(void* data, std::shared_ptr<void> owner);
+  /// As cpu_owner, for the memory on the GPU.
+  const std::shared_ptr<void>& gpu_owner() const { return own_gpu_; }
   void* mutable_cpu_data();
   void* mutable_gpu_data();
 #ifndef CPU_ONLY
-  /// Starts to copy what is newest on the host to the GPU; the copy is done when the stream is.
+  /// Starts to copy what is newest on the host to the GPU; the copy is done when the stream is, and the
+  /// host's side is not to be written to before.
   void async_gpu_push(const cudaStream_t& stream);
 #endif
 
@@ -61,6 +67,9 @@ class SyncedMemory {
 
  private:
   void to_cpu();
+  void to_gpu();
+  void AllocateCpu();
+  void AllocateGpu();
 
   struct HostDeleter {
     HostDeleter() : use_cuda(false) {}
@@ -69,7 +78,9 @@ class SyncedMemory {
   };
 
   std::shared_ptr<void> own_cpu_;
+  std::shared_ptr<void> own_gpu_;
   void* cpu_ptr_ = nullptr;
+  void* gpu_ptr_ = nullptr;
   size_t size_ = 0;
   uint64_t version_ = 0;
   SyncedHead head_ = UNINITIALIZED;

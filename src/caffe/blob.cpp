@@ -84,29 +84,61 @@ void Unpack(const BlobProto& proto, int count, Dtype* to) {
 }
 
 template <typename Dtype>
-Dtype Asum(int count, const Dtype* x) {
-  return caffe_cpu_asum(count, x);
-}
+struct AsumOf {
+  static Dtype Cpu(int count, const Dtype* x) { return caffe_cpu_asum(count, x); }
+#ifndef CPU_ONLY
+  static Dtype Gpu(int count, const Dtype* x) {
+    Dtype sum = 0;
+    caffe_gpu_asum(count, x, &sum);
+    return sum;
+  }
+#endif
+};
 
 template <typename Dtype>
-Dtype Sumsq(int count, const Dtype* x) {
-  return caffe_cpu_dot(count, x, x);
+struct SumsqOf {
+  static Dtype Cpu(int count, const Dtype* x) { return caffe_cpu_dot(count, x, x); }
+#ifndef CPU_ONLY
+  static Dtype Gpu(int count, const Dtype* x) {
+    Dtype sum = 0;
+    caffe_gpu_dot(count, x, x, &sum);
+    return sum;
+  }
+#endif
+};
+
+#ifndef CPU_ONLY
+// Whether it is best to compute on the GPU, as what is there is up to date.
+bool IsOnGpu(const SyncedMemory& memory) {
+  return Caffe::mode() == Caffe::GPU &&
+         (memory.head() == SyncedMemory::HEAD_AT_GPU || memory.head() == SyncedMemory::SYNCED);
 }
+#endif
 
 // Blobs of integers hold indices and masks; they are never weights.
 template <typename Dtype>
 constexpr bool kIsFloating = std::is_floating_point<Dtype>::value;
 
 // A statistic of memory that may be on no device yet.
-template <typename Dtype, typename Reduce>
-Dtype Statistic(const shared_ptr<SyncedMemory>& memory, int count, Reduce reduce) {
+template <typename Dtype, template <typename> class Reduction>
+Dtype Statistic(const shared_ptr<SyncedMemory>& memory, int count) {
   if (!memory || memory->head() == SyncedMemory::UNINITIALIZED) return 0;
-  return reduce(count, static_cast<const Dtype*>(memory->cpu_data()));
+#ifndef CPU_ONLY
+  if (IsOnGpu(*memory)) {
+    return Reduction<Dtype>::Gpu(count, static_cast<const Dtype*>(memory->gpu_data()));
+  }
+#endif
+  return Reduction<Dtype>::Cpu(count, static_cast<const Dtype*>(memory->cpu_data()));
 }
 
 template <typename Dtype>
 void Scale(const shared_ptr<SyncedMemory>& memory, int count, Dtype factor) {
   if (!memory || memory->head() == SyncedMemory::UNINITIALIZED) return;
+#ifndef CPU_ONLY
+  if (IsOnGpu(*memory)) {
+    return caffe_gpu_scal(count, factor, static_cast<Dtype*>(memory->mutable_gpu_data()));
+  }
+#endif
   caffe_scal(count, factor, static_cast<Dtype*>(memory->mutable_cpu_data()));
 }
 
@@ -304,9 +336,9 @@ void Blob<Dtype>::set_cpu_data(Dtype* data, shared_ptr<void> owner) {
 }
 
 template <typename Dtype>
-void Blob<Dtype>::set_gpu_data(Dtype* data) {
+void Blob<Dtype>::set_gpu_data(Dtype* data, shared_ptr<void> owner) {
   FitMemory();
-  data_->set_gpu_data(data);
+  data_->set_gpu_data(data, std::move(owner));
 }
 
 template <typename Dtype>
@@ -314,6 +346,10 @@ const int* Blob<Dtype>::gpu_shape() const {
 #ifdef CPU_ONLY
   NO_GPU;
 #else
+  if (!shape_data_) {
+    shape_data_ = std::make_shared<SyncedMemory>(shape_.size() * sizeof(int));
+    std::copy(shape_.begin(), shape_.end(), static_cast<int*>(shape_data_->mutable_cpu_data()));
+  }
   return static_cast<const int*>(shape_data_->gpu_data());
 #endif
 }
@@ -321,6 +357,9 @@ const int* Blob<Dtype>::gpu_shape() const {
 template <typename Dtype>
 void Blob<Dtype>::Update() {
   if constexpr (kIsFloating<Dtype>) {
+#ifndef CPU_ONLY
+    if (Caffe::mode() == Caffe::GPU) return caffe_gpu_axpy<Dtype>(count_, -1, gpu_diff(), mutable_gpu_data());
+#endif
     caffe_axpy<Dtype>(count_, Dtype(-1), cpu_diff(), mutable_cpu_data());
   } else {
     NOT_IMPLEMENTED;
@@ -330,7 +369,7 @@ void Blob<Dtype>::Update() {
 template <typename Dtype>
 Dtype Blob<Dtype>::asum_data() const {
   if constexpr (kIsFloating<Dtype>) {
-    return Statistic<Dtype>(data_, count_, Asum<Dtype>);
+    return Statistic<Dtype, AsumOf>(data_, count_);
   } else {
     NOT_IMPLEMENTED;
   }
@@ -339,7 +378,7 @@ Dtype Blob<Dtype>::asum_data() const {
 template <typename Dtype>
 Dtype Blob<Dtype>::asum_diff() const {
   if constexpr (kIsFloating<Dtype>) {
-    return Statistic<Dtype>(diff_, count_, Asum<Dtype>);
+    return Statistic<Dtype, AsumOf>(diff_, count_);
   } else {
     NOT_IMPLEMENTED;
   }
@@ -348,7 +387,7 @@ Dtype Blob<Dtype>::asum_diff() const {
 template <typename Dtype>
 Dtype Blob<Dtype>::sumsq_data() const {
   if constexpr (kIsFloating<Dtype>) {
-    return Statistic<Dtype>(data_, count_, Sumsq<Dtype>);
+    return Statistic<Dtype, SumsqOf>(data_, count_);
   } else {
     NOT_IMPLEMENTED;
   }
@@ -357,7 +396,7 @@ Dtype Blob<Dtype>::sumsq_data() const {
 template <typename Dtype>
 Dtype Blob<Dtype>::sumsq_diff() const {
   if constexpr (kIsFloating<Dtype>) {
-    return Statistic<Dtype>(diff_, count_, Sumsq<Dtype>);
+    return Statistic<Dtype, SumsqOf>(diff_, count_);
   } else {
     NOT_IMPLEMENTED;
   }

@@ -37,7 +37,11 @@ void* Caffe::RNG::generator() { return generator_->rng(); }
 
 Caffe::Caffe() : mode_(last_mode) {}
 
+#ifdef CPU_ONLY
 Caffe::~Caffe() = default;
+#else
+Caffe::~Caffe() { ReleaseHandles(); }
+#endif
 
 Caffe& Caffe::Get() {
   static thread_local Caffe instance;
@@ -60,12 +64,20 @@ void Caffe::set_mode(Brew mode) {
 }
 
 void Caffe::set_random_seed(const unsigned int seed) {
-  Get().random_generator_ = std::make_shared<RNG>(seed);
+  Caffe& instance = Get();
+  instance.random_generator_ = std::make_shared<RNG>(seed);
+#ifndef CPU_ONLY
+  // The next one starts from the new seed.
+  if (instance.curand_generator_) CURAND_CHECK(curandDestroyGenerator(instance.curand_generator_));
+  instance.curand_generator_ = nullptr;
+#endif
 }
 
 #ifdef CPU_ONLY
 
 void Caffe::SetDevice(const int) { NO_GPU; }
+
+int Caffe::device() { return -1; }
 
 void Caffe::DeviceQuery() { NO_GPU; }
 

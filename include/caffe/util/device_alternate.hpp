@@ -51,21 +51,22 @@
 #include <curand.h>
 #include <driver_types.h>
 
-// Each checks what a call of a CUDA library returns. @throws caffe::Error with the library's words.
-#define CUDA_CHECK(condition)                                              \
-  do {                                                                     \
-    const cudaError_t cuda_status = condition;                             \
-    CHECK_EQ(cuda_status, cudaSuccess) << cudaGetErrorString(cuda_status); \
+// Each checks what a call of a CUDA library returns. @throws caffe::Error with the status's name and the
+// library's words.
+#define CUDA_CHECK(condition)                                                         \
+  do {                                                                                \
+    const cudaError_t cuda_status = condition;                                        \
+    if (cuda_status != cudaSuccess) ::caffe::ThrowCudaError(cuda_status, #condition); \
   } while (0)
-#define CUBLAS_CHECK(condition)                                                                     \
-  do {                                                                                              \
-    const cublasStatus_t cublas_status = condition;                                                 \
-    CHECK_EQ(cublas_status, CUBLAS_STATUS_SUCCESS) << ::caffe::cublasGetErrorString(cublas_status); \
+#define CUBLAS_CHECK(condition)                                                                            \
+  do {                                                                                                     \
+    const cublasStatus_t cublas_status = condition;                                                        \
+    CHECK_EQ(cublas_status, CUBLAS_STATUS_SUCCESS) << " " << ::caffe::cublasGetErrorString(cublas_status); \
   } while (0)
-#define CURAND_CHECK(condition)                                                                     \
-  do {                                                                                              \
-    const curandStatus_t curand_status = condition;                                                 \
-    CHECK_EQ(curand_status, CURAND_STATUS_SUCCESS) << ::caffe::curandGetErrorString(curand_status); \
+#define CURAND_CHECK(condition)                                                                            \
+  do {                                                                                                     \
+    const curandStatus_t curand_status = condition;                                                        \
+    CHECK_EQ(curand_status, CURAND_STATUS_SUCCESS) << " " << ::caffe::curandGetErrorString(curand_status); \
   } while (0)
 
 /// Runs a kernel's body for i = 0 ... n - 1, whatever the size of the grid.
@@ -77,6 +78,9 @@
 
 namespace caffe {
 
+/// @throws Error with the status's name and, where the driver or the GPU is missing, with what to do.
+[[noreturn]] void ThrowCudaError(cudaError_t status, const char* call);
+/// The status's name.
 const char* cublasGetErrorString(cublasStatus_t error);
 const char* curandGetErrorString(curandStatus_t error);
 

@@ -27,9 +27,13 @@ void LaunchKernel(void (*kernel)(Params...), dim3 blocks, dim3 threads, size_t s
                                     cudaFuncAttributeMaxDynamicSharedMemorySize,
                                     static_cast<int>(shared_bytes)));
   }
-  kernel<<<blocks, threads, shared_bytes, cudaStreamPerThread> > >(args...);
+  cudaLaunchConfig_t config = {};
+  config.gridDim = blocks;
+  config.blockDim = threads;
+  config.dynamicSmemBytes = shared_bytes;
+  config.stream = cudaStreamPerThread;
+  CUDA_CHECK(cudaLaunchKernelEx(&config, kernel, args...));
 #endif
-  CUDA_POST_KERNEL_CHECK;
 }
 
 /// In a kernel: the shared memory that LaunchKernel was asked for, aligned for every type.

@@ -18,7 +18,20 @@ namespace caffe {
  * @throws Error that tells how much was asked for and how much is free.
  */
 void* GpuAllocate(size_t bytes);
-void GpuRelease(void* memory) noexcept;
+/// `after` is the stream whose work so far may still use the memory; cudaStreamLegacy stands for all threads.
+void GpuRelease(void* memory, cudaStream_t after = cudaStreamPerThread) noexcept;
+
+/// Makes a device the calling thread's for as long as it lives; nothing happens for -1.
+class GpuDeviceGuard {
+ public:
+  explicit GpuDeviceGuard(int device) noexcept;
+  ~GpuDeviceGuard();
+
+ private:
+  int before_ = -1;
+
+  DISABLE_COPY_AND_ASSIGN(GpuDeviceGuard);
+};
 
 /// In bytes, of the calling thread's GPU.
 struct GpuMemoryUse {

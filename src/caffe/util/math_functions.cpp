@@ -70,6 +70,9 @@ template void caffe_cpu_axpby<double>(const int, const double, const double*, co
 template <typename Dtype>
 void caffe_copy(const int N, const Dtype* X, Dtype* Y) {
   if (X == Y || N <= 0) return;
+#ifndef CPU_ONLY
+  if (Caffe::mode() == Caffe::GPU) return caffe_gpu_memcpy(sizeof(Dtype) * static_cast<size_t>(N), X, Y);
+#endif
   std::memcpy(Y, X, sizeof(Dtype) * static_cast<size_t>(N));
 }
 template void caffe_copy<int>(const int, const int*, int*);

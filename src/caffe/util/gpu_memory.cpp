@@ -1,0 +1,79 @@
+#include "caffe/util/gpu_memory.hpp"
+
+#ifndef CPU_ONLY
+
+#include <atomic>
+#include <cstdint>
+
+namespace caffe {
+
+namespace {
+
+// The pool of the calling thread's device, set to keep what is given back to it.
+cudaMemPool_t KeepingPool(int device) {
+  constexpr int kDevices = 64;
+  static std::atomic<bool> is_set[kDevices] = {};
+  cudaMemPool_t pool = nullptr;
+  CUDA_CHECK(cudaDeviceGetDefaultMemPool(&pool, device));
+  if (device >= kDevices || !is_set[device]) {
+    uint64_t everything = UINT64_MAX;
+    CUDA_CHECK(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &everything));
+    if (device < kDevices) is_set[device] = true;
+  }
+  return pool;
+}
+
+uint64_t PoolAttribute(cudaMemPoolAttr attribute) {
+  uint64_t value = 0;
+  CUDA_CHECK(cudaMemPoolGetAttribute(KeepingPool(Caffe::device()), attribute, &value));
+  return value;
+}
+
+}  // namespace
+
+void* GpuAllocate(size_t bytes) {
+  const int device = Caffe::device();
+  KeepingPool(device);
+  void* memory = nullptr;
+  // An empty blob has a valid pointer too.
+  const size_t least = 16;
+  const cudaError_t status = cudaMallocAsync(&memory, bytes < least ? least : bytes, cudaStreamPerThread);
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    size_t free = 0, total = 0;
+    CUDA_CHECK(cudaMemGetInfo(&free, &total));
+    LOG(FATAL) << "GPU " << device << " has not enough memory: " << bytes << " bytes were asked for, " << free
+               << " of " << total << " are free; use a smaller batch_size or input";
+  }
+  CUDA_CHECK(status);
+  return memory;
+}
+
+void GpuRelease(void* memory, cudaStream_t after) noexcept {
+  // Fails at the end of a program, when the driver has freed all.
+  if (cudaFreeAsync(memory, after) != cudaSuccess) cudaGetLastError();
+}
+
+GpuMemoryUse GetGpuMemoryUse() {
+  return {static_cast<size_t>(PoolAttribute(cudaMemPoolAttrUsedMemCurrent)),
+          static_cast<size_t>(PoolAttribute(cudaMemPoolAttrUsedMemHigh))};
+}
+
+void ResetGpuPeakMemory() {
+  uint64_t zero = 0;
+  CUDA_CHECK(cudaMemPoolSetAttribute(KeepingPool(Caffe::device()), cudaMemPoolAttrUsedMemHigh, &zero));
+}
+
+GpuDeviceGuard::GpuDeviceGuard(int device) noexcept {
+  int before = -1;
+  if (device < 0 || cudaGetDevice(&before) != cudaSuccess || before == device) return;
+  if (cudaSetDevice(device) == cudaSuccess) before_ = before;
+}
+
+GpuDeviceGuard::~GpuDeviceGuard() {
+  if (before_ >= 0) cudaSetDevice(before_);
+}
+
+}  // namespace caffe
+
+#endif  // !CPU_ONLY
