@@ -6,6 +6,7 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -69,6 +70,8 @@ class Net {
 
   /// Subtracts each learnable parameter's diff from its data.
   void Update();
+  /// With debug_info, logs the parameters and what was subtracted last.
+  void ShowUpdate();
   /// Lets shared parameters share their owner's memory.
   void ShareWeights();
 
@@ -165,11 +168,17 @@ class Net {
                    set<string>* available_blobs, map<string, int>* blob_name_to_idx);
   void AppendParam(const NetParameter& param, const int layer_id, const int param_id);
 
+  /// On a GPU each thread's work is in order for itself alone: lets what this thread starts now wait for what
+  /// another one has started, if another one ran the net last.
+  void FollowOtherThreads();
+
   void ForwardDebugInfo(const int layer_id);
   void BackwardDebugInfo(const int layer_id);
   void UpdateDebugInfo(const int param_id);
 
   mutable std::recursive_mutex mutex_;
+  /// The one that ran the net last.
+  std::thread::id last_thread_;
   string name_;
   Phase phase_ = TRAIN;
   vector<shared_ptr<Layer<Dtype>>> layers_;

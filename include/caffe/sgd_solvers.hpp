@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "caffe/solver.hpp"
+#include "caffe/util/update_rules.hpp"
 
 namespace caffe {
 
@@ -14,9 +15,10 @@ namespace caffe {
  *        h = m h + r g, w = w - h.
  *
  * In all solvers w are weights, h the state kept for each, g the gradient (clipped, divided by iter_size,
- * with the penalty's added), and r the learning rate of the iteration times the parameter's lr_mult. Derived
- * solvers override ComputeUpdateValue, which puts the update, later subtracted from the weights, in place of
- * g.
+ * with the penalty's added), and r the learning rate of the iteration times the parameter's lr_mult. The
+ * solvers of this header go through the memory of a parameter once for a step. Those derived elsewhere may
+ * override Normalize, Regularize and ComputeUpdateValue, called one after another for each parameter; the
+ * last puts the update, later subtracted from the weights, in place of g.
  */
 template <typename Dtype>
 class SGDSolver : public Solver<Dtype> {
@@ -37,7 +39,7 @@ class SGDSolver : public Solver<Dtype> {
   void PreSolve();
   virtual void Normalize(int param_id);
   virtual void Regularize(int param_id);
-  virtual void ComputeUpdateValue(int param_id, Dtype rate);
+  virtual void ComputeUpdateValue(int param_id, Dtype rate) { ApplyRule(param_id, Rule(param_id, rate)); }
   virtual void ClipGradients();
   void SnapshotSolverState(const string& model_filename) override;
   virtual void SnapshotSolverStateToBinaryProto(const string& model_filename);
@@ -47,6 +49,10 @@ class SGDSolver : public Solver<Dtype> {
 
   /// Adds a row of blobs to history_, one for each learnable parameter.
   void AddHistory();
+  /// What this type of solver does to a parameter at the present iteration.
+  virtual UpdateRule<Dtype> Rule(int param_id, Dtype rate) const;
+  /// Puts the update in place of the parameter's gradient.
+  void ApplyRule(int param_id, const UpdateRule<Dtype>& rule);
   /// The learning rate of one parameter.
   Dtype LocalRate(int param_id, Dtype rate) const { return rate * this->net_->params_lr()[param_id]; }
 
@@ -56,6 +62,16 @@ class SGDSolver : public Solver<Dtype> {
   vector<shared_ptr<Blob<Dtype>>> temp_;
 
  private:
+  /// Whether this is a solver of this header, and not one that may do parts of a step in its own way.
+  bool IsBuiltIn() const;
+  /// What Normalize, Regularize, ComputeUpdateValue and Blob::Update do, at once.
+  void TakeWholeStep(int param_id, Dtype rate);
+  /// Calls action(rule, state blobs...) with the rule's own type.
+  template <typename Action>
+  void WithStates(int param_id, const UpdateRule<Dtype>& rule, Action action);
+  /// The strength of a penalty of this kind, "L1" or "L2", for a parameter.
+  Dtype Decay(int param_id, const char* kind) const;
+
   /// Takes over a saved state, whole or not at all; `read_history` fills history blob i.
   void RestoreState(const SolverState& state, const string& state_file,
                     const std::function<void(int i, Blob<Dtype>* blob)>& read_history);
@@ -72,7 +88,10 @@ class NesterovSolver : public SGDSolver<Dtype> {
   const char* type() const override { return "Nesterov"; }
 
  protected:
-  void ComputeUpdateValue(int param_id, Dtype rate) override;
+  void ComputeUpdateValue(int param_id, Dtype rate) override {
+    this->ApplyRule(param_id, this->Rule(param_id, rate));
+  }
+  UpdateRule<Dtype> Rule(int param_id, Dtype rate) const override;
 
   DISABLE_COPY_AND_ASSIGN(NesterovSolver);
 };
@@ -90,7 +109,10 @@ class AdaGradSolver : public SGDSolver<Dtype> {
   const char* type() const override { return "AdaGrad"; }
 
  protected:
-  void ComputeUpdateValue(int param_id, Dtype rate) override;
+  void ComputeUpdateValue(int param_id, Dtype rate) override {
+    this->ApplyRule(param_id, this->Rule(param_id, rate));
+  }
+  UpdateRule<Dtype> Rule(int param_id, Dtype rate) const override;
   void constructor_sanity_check() {
     CHECK_EQ(this->param_.momentum(), 0) << "Momentum cannot be used with AdaGrad.";
   }
@@ -111,7 +133,10 @@ class RMSPropSolver : public SGDSolver<Dtype> {
   const char* type() const override { return "RMSProp"; }
 
  protected:
-  void ComputeUpdateValue(int param_id, Dtype rate) override;
+  void ComputeUpdateValue(int param_id, Dtype rate) override {
+    this->ApplyRule(param_id, this->Rule(param_id, rate));
+  }
+  UpdateRule<Dtype> Rule(int param_id, Dtype rate) const override;
   void constructor_sanity_check() {
     CHECK_EQ(this->param_.momentum(), 0) << "Momentum cannot be used with RMSProp.";
     CHECK_GE(this->param_.rms_decay(), 0) << "rms_decay should lie between 0 and 1.";
@@ -132,7 +157,10 @@ class AdaDeltaSolver : public SGDSolver<Dtype> {
 
  protected:
   void AdaDeltaPreSolve();
-  void ComputeUpdateValue(int param_id, Dtype rate) override;
+  void ComputeUpdateValue(int param_id, Dtype rate) override {
+    this->ApplyRule(param_id, this->Rule(param_id, rate));
+  }
+  UpdateRule<Dtype> Rule(int param_id, Dtype rate) const override;
 
   DISABLE_COPY_AND_ASSIGN(AdaDeltaSolver);
 };
@@ -149,7 +177,10 @@ class AdamSolver : public SGDSolver<Dtype> {
 
  protected:
   void AdamPreSolve();
-  void ComputeUpdateValue(int param_id, Dtype rate) override;
+  void ComputeUpdateValue(int param_id, Dtype rate) override {
+    this->ApplyRule(param_id, this->Rule(param_id, rate));
+  }
+  UpdateRule<Dtype> Rule(int param_id, Dtype rate) const override;
 
   DISABLE_COPY_AND_ASSIGN(AdamSolver);
 };

@@ -1,5 +1,6 @@
 // Running a Net: forward and backward passes, their callbacks and debug lines.
 #include "caffe/net.hpp"
+#include "caffe/util/gpu_memory.hpp"
 #include "caffe/util/math_functions.hpp"
 
 namespace caffe {
@@ -14,8 +15,19 @@ Dtype MeanMagnitude(Dtype absolute_sum, const Blob<Dtype>& blob) {
 }  // namespace
 
 template <typename Dtype>
+void Net<Dtype>::FollowOtherThreads() {
+#ifndef CPU_ONLY
+  if (Caffe::mode() != Caffe::GPU) return;
+  const std::thread::id here = std::this_thread::get_id();
+  if (last_thread_ != here && last_thread_ != std::thread::id()) GpuFollowAllThreads();
+  last_thread_ = here;
+#endif
+}
+
+template <typename Dtype>
 Dtype Net<Dtype>::ForwardFromTo(int start, int end) {
   const std::lock_guard<std::recursive_mutex> lock(mutex_);
+  FollowOtherThreads();
   CHECK_GE(start, 0) << "there is no layer " << start;
   CHECK_LT(end, static_cast<int>(layers_.size())) << "there is no layer " << end;
   Dtype loss = 0;
@@ -62,6 +74,7 @@ const vector<Blob<Dtype>*>& Net<Dtype>::Forward(const vector<Blob<Dtype>*>& bott
 template <typename Dtype>
 void Net<Dtype>::BackwardFromTo(int start, int end) {
   const std::lock_guard<std::recursive_mutex> lock(mutex_);
+  FollowOtherThreads();
   CHECK_GE(end, 0) << "there is no layer " << end;
   CHECK_LT(start, static_cast<int>(layers_.size())) << "there is no layer " << start;
   for (int i = start; i >= end; --i) {
@@ -124,14 +137,22 @@ void Net<Dtype>::Reshape() {
 template <typename Dtype>
 void Net<Dtype>::Update() {
   const std::lock_guard<std::recursive_mutex> lock(mutex_);
+  FollowOtherThreads();
   for (Blob<Dtype>* param : learnable_params_) param->Update();
+  ShowUpdate();
+}
+
+template <typename Dtype>
+void Net<Dtype>::ShowUpdate() {
   if (!debug_info_) return;
+  const std::lock_guard<std::recursive_mutex> lock(mutex_);
   for (size_t i = 0; i < params_.size(); ++i) UpdateDebugInfo(static_cast<int>(i));
 }
 
 template <typename Dtype>
 void Net<Dtype>::ClearParamDiffs() {
   const std::lock_guard<std::recursive_mutex> lock(mutex_);
+  FollowOtherThreads();
   for (Blob<Dtype>* param : learnable_params_) {
 #ifndef CPU_ONLY
     if (Caffe::mode() == Caffe::GPU) {
@@ -197,6 +218,7 @@ void Net<Dtype>::UpdateDebugInfo(const int param_id) {
 }
 
 #define INSTANTIATE(Dtype)                                                                       \
+  template void Net<Dtype>::FollowOtherThreads();                                                \
   template Dtype Net<Dtype>::ForwardFromTo(int, int);                                            \
   template Dtype Net<Dtype>::ForwardFrom(int);                                                   \
   template Dtype Net<Dtype>::ForwardTo(int);                                                     \
@@ -210,6 +232,7 @@ void Net<Dtype>::UpdateDebugInfo(const int param_id) {
   template Dtype Net<Dtype>::ForwardBackward();                                                  \
   template void Net<Dtype>::Reshape();                                                           \
   template void Net<Dtype>::Update();                                                            \
+  template void Net<Dtype>::ShowUpdate();                                                        \
   template void Net<Dtype>::ClearParamDiffs();                                                   \
   template void Net<Dtype>::ForwardDebugInfo(const int);                                         \
   template void Net<Dtype>::BackwardDebugInfo(const int);                                        \

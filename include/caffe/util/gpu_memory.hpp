@@ -21,6 +21,9 @@ void* GpuAllocate(size_t bytes);
 /// `after` is the stream whose work so far may still use the memory; cudaStreamLegacy stands for all threads.
 void GpuRelease(void* memory, cudaStream_t after = cudaStreamPerThread) noexcept;
 
+/// Lets what the calling thread starts from now on wait for what all threads have started on its GPU.
+void GpuFollowAllThreads();
+
 /// Makes a device the calling thread's for as long as it lives; nothing happens for -1.
 class GpuDeviceGuard {
  public:

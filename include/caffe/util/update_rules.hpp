@@ -2,6 +2,7 @@
 #define CAFFE_UTIL_UPDATE_RULES_HPP_
 
 #include <cmath>
+#include <variant>
 
 #include "caffe/util/device_alternate.hpp"
 
@@ -15,6 +16,7 @@ namespace caffe {
 
 template <typename Dtype>
 struct SgdRule {
+  static constexpr int kStates = 1;
   Dtype rate, momentum;
   CAFFE_HOST_DEVICE Dtype operator()(Dtype gradient, Dtype* history) const {
     *history = momentum * *history + rate * gradient;
@@ -24,6 +26,7 @@ struct SgdRule {
 
 template <typename Dtype>
 struct NesterovRule {
+  static constexpr int kStates = 1;
   Dtype rate, momentum;
   CAFFE_HOST_DEVICE Dtype operator()(Dtype gradient, Dtype* history) const {
     const Dtype before = *history;
@@ -34,6 +37,7 @@ struct NesterovRule {
 
 template <typename Dtype>
 struct AdaGradRule {
+  static constexpr int kStates = 1;
   Dtype rate, delta;
   CAFFE_HOST_DEVICE Dtype operator()(Dtype gradient, Dtype* history) const {
     *history += gradient * gradient;
@@ -43,6 +47,7 @@ struct AdaGradRule {
 
 template <typename Dtype>
 struct RMSPropRule {
+  static constexpr int kStates = 1;
   Dtype rate, decay, delta;
   CAFFE_HOST_DEVICE Dtype operator()(Dtype gradient, Dtype* history) const {
     *history = decay * *history + (1 - decay) * gradient * gradient;
@@ -52,6 +57,7 @@ struct RMSPropRule {
 
 template <typename Dtype>
 struct AdaDeltaRule {
+  static constexpr int kStates = 2;
   Dtype rate, momentum, delta;
   CAFFE_HOST_DEVICE Dtype operator()(Dtype gradient, Dtype* gradients, Dtype* updates) const {
     *gradients = momentum * *gradients + (1 - momentum) * gradient * gradient;
@@ -64,6 +70,7 @@ struct AdaDeltaRule {
 /// `rate` has the correction for the averages' start at zero in it.
 template <typename Dtype>
 struct AdamRule {
+  static constexpr int kStates = 2;
   Dtype rate, beta1, beta2, delta;
   CAFFE_HOST_DEVICE Dtype operator()(Dtype gradient, Dtype* mean, Dtype* square) const {
     *mean = beta1 * *mean + (1 - beta1) * gradient;
@@ -87,6 +94,45 @@ struct L1Penalty {
   Dtype decay;
   CAFFE_HOST_DEVICE Dtype operator()(Dtype gradient, const Dtype* weight) const {
     return gradient + decay * static_cast<Dtype>((*weight > 0) - (*weight < 0));
+  }
+};
+
+/// The rule of any solver.
+template <typename Dtype>
+using UpdateRule = std::variant<SgdRule<Dtype>, NesterovRule<Dtype>, AdaGradRule<Dtype>, RMSPropRule<Dtype>,
+                                AdaDeltaRule<Dtype>, AdamRule<Dtype>>;
+
+// What is done to a weight and its gradient: parts of a step, and the whole.
+
+template <typename Penalty>
+struct PenaltyStep {
+  Penalty penalty;
+  template <typename Dtype>
+  CAFFE_HOST_DEVICE void operator()(Dtype* weight, Dtype* diff) const {
+    *diff = penalty(*diff, weight);
+  }
+};
+
+template <typename Rule>
+struct RuleStep {
+  Rule rule;
+  template <typename Dtype, typename... State>
+  CAFFE_HOST_DEVICE void operator()(Dtype*, Dtype* diff, State*... state) const {
+    *diff = rule(*diff, state...);
+  }
+};
+
+/// The gradient is scaled, gets the penalties', goes through the rule and is subtracted.
+template <typename Dtype, typename Rule>
+struct WholeStep {
+  Dtype scale;
+  L1Penalty<Dtype> l1;
+  L2Penalty<Dtype> l2;
+  Rule rule;
+  template <typename... State>
+  CAFFE_HOST_DEVICE void operator()(Dtype* weight, Dtype* diff, State*... state) const {
+    *diff = rule(l2(l1(scale * *diff, weight), weight), state...);
+    *weight -= *diff;
   }
 };
 

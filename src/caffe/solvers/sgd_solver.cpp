@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <typeinfo>
 
-#include "apply_rule.hpp"
 #include "caffe/util/nearest_names.hpp"
-#include "caffe/util/update_rules.hpp"
+#include "for_each_weight.hpp"
 
 namespace caffe {
 
@@ -103,12 +103,66 @@ void SGDSolver<Dtype>::ApplyUpdate() {
         << ", but this solver was made for " << history_[param_id]->shape_string() << "; make a new solver";
   }
   ClipGradients();
+  if (IsBuiltIn()) {
+    for (int param_id = 0; param_id < num_params; ++param_id) TakeWholeStep(param_id, rate);
+    this->net_->ShowUpdate();
+    return;
+  }
   for (int param_id = 0; param_id < num_params; ++param_id) {
     Normalize(param_id);
     Regularize(param_id);
     ComputeUpdateValue(param_id, rate);
   }
   this->net_->Update();
+}
+
+template <typename Dtype>
+bool SGDSolver<Dtype>::IsBuiltIn() const {
+  const std::type_info& type = typeid(*this);
+  return type == typeid(SGDSolver) || type == typeid(NesterovSolver<Dtype>) ||
+         type == typeid(AdaGradSolver<Dtype>) || type == typeid(RMSPropSolver<Dtype>) ||
+         type == typeid(AdaDeltaSolver<Dtype>) || type == typeid(AdamSolver<Dtype>);
+}
+
+template <typename Dtype>
+template <typename Action>
+void SGDSolver<Dtype>::WithStates(int param_id, const UpdateRule<Dtype>& rule, Action action) {
+  std::visit(
+      [&](const auto& known) {
+        if constexpr (std::decay_t<decltype(known)>::kStates == 2) {
+          const size_t second_row = this->net_->learnable_params().size();
+          action(known, history_[param_id].get(), history_[second_row + param_id].get());
+        } else {
+          action(known, history_[param_id].get());
+        }
+      },
+      rule);
+}
+
+template <typename Dtype>
+void SGDSolver<Dtype>::TakeWholeStep(int param_id, Dtype rate) {
+  const Dtype scale = Dtype(1) / this->param_.iter_size();
+  const L1Penalty<Dtype> l1 = {Decay(param_id, "L1")};
+  const L2Penalty<Dtype> l2 = {Decay(param_id, "L2")};
+  WithStates(param_id, Rule(param_id, rate), [&](const auto& rule, auto*... states) {
+    using RuleType = std::decay_t<decltype(rule)>;
+    ForEachWeight(WholeStep<Dtype, RuleType>{scale, l1, l2, rule}, this->net_->learnable_params()[param_id],
+                  states...);
+  });
+}
+
+template <typename Dtype>
+void SGDSolver<Dtype>::ApplyRule(int param_id, const UpdateRule<Dtype>& rule) {
+  WithStates(param_id, rule, [&](const auto& known, auto*... states) {
+    ForEachWeight(RuleStep<std::decay_t<decltype(known)>>{known}, this->net_->learnable_params()[param_id],
+                  states...);
+  });
+}
+
+template <typename Dtype>
+Dtype SGDSolver<Dtype>::Decay(int param_id, const char* kind) const {
+  if (this->param_.regularization_type() != kind) return 0;
+  return this->param_.weight_decay() * this->net_->params_weight_decay()[param_id];
 }
 
 template <typename Dtype>
@@ -134,21 +188,17 @@ void SGDSolver<Dtype>::Normalize(int param_id) {
 
 template <typename Dtype>
 void SGDSolver<Dtype>::Regularize(int param_id) {
-  const Dtype decay = this->param_.weight_decay() * this->net_->params_weight_decay()[param_id];
-  if (decay == 0) return;
   Blob<Dtype>* param = this->net_->learnable_params()[param_id];
-  if (this->param_.regularization_type() == "L1") {
-    ApplyRule(L1Penalty<Dtype>{decay}, param, param);
-  } else {
-    ApplyRule(L2Penalty<Dtype>{decay}, param, param);
-  }
+  const L1Penalty<Dtype> l1 = {Decay(param_id, "L1")};
+  const L2Penalty<Dtype> l2 = {Decay(param_id, "L2")};
+  if (l1.decay != 0) ForEachWeight(PenaltyStep<L1Penalty<Dtype>>{l1}, param);
+  if (l2.decay != 0) ForEachWeight(PenaltyStep<L2Penalty<Dtype>>{l2}, param);
 }
 
 template <typename Dtype>
-void SGDSolver<Dtype>::ComputeUpdateValue(int param_id, Dtype rate) {
+UpdateRule<Dtype> SGDSolver<Dtype>::Rule(int param_id, Dtype rate) const {
   const Dtype momentum = this->param_.momentum();
-  ApplyRule(SgdRule<Dtype>{LocalRate(param_id, rate), momentum}, this->net_->learnable_params()[param_id],
-            history_[param_id].get());
+  return SgdRule<Dtype>{LocalRate(param_id, rate), momentum};
 }
 
 INSTANTIATE_CLASS(SGDSolver);

@@ -64,6 +64,16 @@ void ResetGpuPeakMemory() {
   CUDA_CHECK(cudaMemPoolSetAttribute(KeepingPool(Caffe::device()), cudaMemPoolAttrUsedMemHigh, &zero));
 }
 
+void GpuFollowAllThreads() {
+  // What is put into the legacy stream waits for the streams of all threads, and they for it.
+  cudaEvent_t event = nullptr;
+  CUDA_CHECK(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+  const cudaError_t recorded = cudaEventRecord(event, cudaStreamLegacy);
+  // Destroyed only when it has passed.
+  CUDA_CHECK(cudaEventDestroy(event));
+  CUDA_CHECK(recorded);
+}
+
 GpuDeviceGuard::GpuDeviceGuard(int device) noexcept {
   int before = -1;
   if (device < 0 || cudaGetDevice(&before) != cudaSuccess || before == device) return;
