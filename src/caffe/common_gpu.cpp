@@ -40,7 +40,6 @@ void ThrowCudaError(cudaError_t status, const char* call) {
   switch (status) {
     case cudaErrorInsufficientDriver:
     case cudaErrorSystemDriverMismatch:
-    case cudaErrorCallRequiresNewerDriver:
       text << ": the NVIDIA driver is missing or too old: it offers CUDA "
            << VersionText(Versioned(cudaDriverGetVersion)) << ", and Caffe was built with "
            << VersionText(Versioned(cudaRuntimeGetVersion)) << kWayOut;
