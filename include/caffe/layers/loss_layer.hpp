@@ -1,17 +1,14 @@
 #ifndef CAFFE_LOSS_LAYER_HPP_
 #define CAFFE_LOSS_LAYER_HPP_
 
-#include <cmath>
 #include <vector>
 
 #include "caffe/blob.hpp"
 #include "caffe/layer.hpp"
 #include "caffe/proto/caffe.pb.h"
+#include "caffe/util/loss_functions.hpp"
 
 namespace caffe {
-
-/// Smallest argument of a logarithm in the losses.
-const float kLOG_THRESHOLD = 1e-20;
 
 /**
  * @brief Base of losses: predictions and targets in, one number out.
@@ -42,12 +39,6 @@ Dtype LossNormalizer(LossParameter_NormalizationMode mode, int outer_num, int in
 /// `fallback` where it names none.
 LossParameter_NormalizationMode LossNormalizationMode(const LossParameter& param,
                                                       LossParameter_NormalizationMode fallback);
-
-/// log(p) for a probability, that of kLOG_THRESHOLD below it. NaN stays NaN.
-template <typename Dtype>
-Dtype ClampedLog(Dtype p) {
-  return std::log(p < Dtype(kLOG_THRESHOLD) ? Dtype(kLOG_THRESHOLD) : p);
-}
 
 /// @throws Error unless there is one label for each item of the scores, which are all axes after the first.
 template <typename Dtype>

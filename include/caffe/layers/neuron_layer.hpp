@@ -48,6 +48,13 @@ class FunctionLayer : public NeuronLayer<Dtype> {
                         bottom[0]->mutable_cpu_diff());
   }
 
+#ifndef CPU_ONLY
+  // The same on the GPU, for the GPU half of the derived class; defined in caffe/util/elementwise.cuh.
+  void ForwardOnGpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top);
+  void BackwardOnGpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
+                     const vector<Blob<Dtype>*>& bottom);
+#endif
+
  private:
   static bool KeepsInput(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
     return Function::kNeedsInput && bottom[0] == top[0];

@@ -6,6 +6,7 @@
 #include "caffe/blob.hpp"
 #include "caffe/layers/neuron_layer.hpp"
 #include "caffe/proto/caffe.pb.h"
+#include "caffe/util/channel_loops.hpp"
 
 namespace caffe {
 
@@ -29,6 +30,9 @@ class PReLULayer : public NeuronLayer<Dtype> {
                     const vector<Blob<Dtype>*>& bottom) override;
   void Backward_gpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
                     const vector<Blob<Dtype>*>& bottom) override;
+
+  /// The blob with a channel for each slope: with one for all, it is one channel.
+  ChannelExtent SlopeExtent(const Blob<Dtype>& blob) const;
 
   bool channel_shared_ = false;
   /// The bottom before it was overwritten in place.

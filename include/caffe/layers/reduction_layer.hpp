@@ -40,11 +40,6 @@ class ReductionLayer : public Layer<Dtype> {
   int num_ = 0, dim_ = 0;
   /// For subclasses: dim_ ones, for sums and means.
   Blob<Dtype> sum_multiplier_;
-
- private:
-  /// Calls body(f) with the function whose values the operation adds up.
-  template <typename Body>
-  void WithFunction(Body body) const;
 };
 
 }  // namespace caffe

@@ -35,18 +35,24 @@ class SoftmaxLossBase : public LossLayer<Dtype> {
   template <typename Body>
   int ForEachLabel(const Blob<Dtype>& labels, Body body) const {
     const Dtype* label = labels.cpu_data();
-    const int classes = outer_num_ * inner_num_ > 0 ? prob_.count() / (outer_num_ * inner_num_) : 0;
+    const LabelRule<Dtype> rule = label_rule();
+    const int classes = rule.classes;
     int count = 0;
     for (int outer = 0; outer < outer_num_; ++outer) {
       for (int inner = 0; inner < inner_num_; ++inner) {
         const int position = outer * inner_num_ + inner;
-        const bool ignored = has_ignore_label_ && label[position] == ignore_label_;
+        const bool ignored = rule(label[position]) == rule.kIgnored;
         count += !ignored;
         body(ignored ? -1 : CheckedLabel(label[position], position, classes),
              static_cast<int64_t>(outer) * classes * inner_num_ + inner);
       }
     }
     return count;
+  }
+
+  LabelRule<Dtype> label_rule() const {
+    const int positions = outer_num_ * inner_num_;
+    return {positions > 0 ? prob_.count() / positions : 0, has_ignore_label_, ignore_label_};
   }
 
   shared_ptr<Layer<Dtype>> softmax_layer_;
@@ -57,6 +63,8 @@ class SoftmaxLossBase : public LossLayer<Dtype> {
   int ignore_label_ = 0;
   LossParameter_NormalizationMode normalization_ = LossParameter_NormalizationMode_VALID;
   int outer_num_ = 0, inner_num_ = 0;
+  /// How many labels of the last forward pass are not ignored.
+  int valid_count_ = 0;
 };
 
 }  // namespace caffe

@@ -17,6 +17,9 @@ struct ContrastiveFunction {
   explicit ContrastiveFunction(const ContrastiveLossParameter& param)
       : margin(param.margin()), legacy(param.legacy_version()) {}
 
+  /// Whether a pair's value in the third bottom says so.
+  CAFFE_HOST_DEVICE static bool IsSimilar(Dtype value) { return static_cast<int>(value) != 0; }
+
   CAFFE_HOST_DEVICE Dtype Loss(bool similar, Dtype dist_sq) const {
     if (similar) return dist_sq;
     const Dtype missed = Missed(dist_sq);
@@ -31,6 +34,13 @@ struct ContrastiveFunction {
     if (missed <= 0) return 0;
     // Caffe's guard against equal features is part of what models were trained with.
     return legacy ? Dtype(-1) : -missed / (std::sqrt(dist_sq) + Dtype(1e-4));
+  }
+
+  /// What a batch's loss is, whose pairs' losses add up to `sum`.
+  static Dtype BatchLoss(Dtype sum, int num) { return sum / num / 2; }
+  /// What Factor is to be multiplied by for side 0 or 1.
+  static Dtype SideWeight(int side, Dtype loss_weight, int num) {
+    return (side == 0 ? 1 : -1) * loss_weight / num;
   }
 
  private:

@@ -1,10 +1,18 @@
 #ifndef CAFFE_UTIL_ITEM_INDEX_HPP_
 #define CAFFE_UTIL_ITEM_INDEX_HPP_
 
+#include "caffe/util/device_alternate.hpp"
+
 namespace caffe {
 
-/// A blob's value at `position`, meant as an index, as an integer; fractions are cut off.
-/// @throws Error naming it unless it lies in [0, size).
+/// A blob's value that is meant as an index, as an integer; fractions are cut off. -1 unless it lies in
+/// [0, size). For all devices.
+CAFFE_HOST_DEVICE inline int IndexIn(double value, int size) {
+  // The comparison is false for NaN too.
+  return value >= 0 && value < size ? static_cast<int>(value) : -1;
+}
+
+/// The same of the value at `position`. @throws Error naming it where IndexIn is -1.
 int CheckedIndex(double value, int position, int size);
 
 }  // namespace caffe

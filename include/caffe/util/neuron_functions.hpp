@@ -1,6 +1,7 @@
 #ifndef CAFFE_UTIL_NEURON_FUNCTIONS_HPP_
 #define CAFFE_UTIL_NEURON_FUNCTIONS_HPP_
 
+#include <algorithm>
 #include <cmath>
 
 #include "caffe/util/device_alternate.hpp"
@@ -116,6 +117,12 @@ struct ClipFunction {
   Dtype min, max;
   CAFFE_HOST_DEVICE Dtype Forward(Dtype x) const { return x < min ? min : (x > max ? max : x); }
   CAFFE_HOST_DEVICE Dtype Derivative(Dtype x, Dtype) const { return Dtype((x >= min) & (x <= max)); }
+};
+
+/// Of a learned slope of ReluFunction: what an element adds to its gradient.
+template <typename Dtype>
+struct SlopeGradient {
+  CAFFE_HOST_DEVICE static Dtype Of(Dtype x, Dtype dy) { return dy * std::min(x, Dtype(0)); }
 };
 
 /// What dropout does to a value and, alike, to its gradient: `kept` is 1 or 0.

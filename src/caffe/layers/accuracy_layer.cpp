@@ -40,21 +40,21 @@ void AccuracyLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const
     caffe_set(classes, Dtype(0), nums_buffer_.mutable_cpu_data());
     caffe_set(classes, Dtype(0), top[1]->mutable_cpu_data());
   }
+  const LabelRule<Dtype> rule = {classes, has_ignore_label_, ignore_label_};
   int hits = 0;
   int count = 0;
   for (int outer = 0; outer < outer_num_; ++outer) {
     for (int inner = 0; inner < inner_num_; ++inner) {
       const int position = outer * inner_num_ + inner;
-      if (has_ignore_label_ && labels[position] == ignore_label_) continue;
+      if (rule(labels[position]) == rule.kIgnored) continue;
       const int label = CheckedLabel(labels[position], position, classes);
       const Dtype* score = scores + static_cast<int64_t>(outer) * classes * inner_num_ + inner;
       const Dtype own = score[static_cast<int64_t>(label) * inner_num_];
-      // The label's own score counts as one of those at least as high.
       int at_least = 0;
       for (int c = 0; c < classes && at_least <= top_k_; ++c) {
         at_least += score[static_cast<int64_t>(c) * inner_num_] >= own;
       }
-      const bool hit = at_least >= 1 && at_least <= top_k_;
+      const bool hit = TopKRule{top_k_}.IsHit(at_least);
       hits += hit;
       ++count;
       if (per_class) {
@@ -63,7 +63,7 @@ void AccuracyLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const
       }
     }
   }
-  top[0]->mutable_cpu_data()[0] = count == 0 ? Dtype(0) : static_cast<Dtype>(hits) / count;
+  top[0]->mutable_cpu_data()[0] = TopKRule::Accuracy<Dtype>(hits, count);
   for (int c = 0; per_class && c < classes; ++c) {
     if (nums_buffer_.cpu_data()[c] > 0) top[1]->mutable_cpu_data()[c] /= nums_buffer_.cpu_data()[c];
   }

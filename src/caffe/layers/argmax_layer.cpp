@@ -4,22 +4,9 @@
 #include <numeric>
 
 #include "caffe/util/parallel_for.hpp"
+#include "caffe/util/placed_value.hpp"
 
 namespace caffe {
-
-namespace {
-
-// A strict order even among NaNs, which sorting relies on: NaN, then large before small, then last before
-// first.
-template <typename Dtype>
-bool ComesBefore(Dtype a, int place_a, Dtype b, int place_b) {
-  const bool nan_a = a != a, nan_b = b != b;
-  if (nan_a != nan_b) return nan_a;
-  if (!nan_a && a != b) return a > b;
-  return place_a > place_b;
-}
-
-}  // namespace
 
 template <typename Dtype>
 void ArgMaxLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>&, const vector<Blob<Dtype>*>&) {
@@ -65,9 +52,10 @@ void ArgMaxLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const v
       const int64_t outer = s / inner, at = s % inner;
       const Dtype* values = x + outer * dim * inner + at;
       const auto value = [=](int place) { return values[static_cast<int64_t>(place) * inner]; };
+      const auto at_place = [=](int place) { return PlacedValue<Dtype>{value(place), place}; };
       std::iota(places.begin(), places.end(), 0);
       std::partial_sort(places.begin(), places.begin() + k, places.end(),
-                        [&](int a, int b) { return ComesBefore(value(a), a, value(b), b); });
+                        [&](int a, int b) { return at_place(a).ComesBefore(at_place(b)); });
       Dtype* out = y + outer * rows * k * inner + at;
       for (int j = 0; j < k; ++j) {
         out[static_cast<int64_t>(j) * inner] =
@@ -83,6 +71,10 @@ void ArgMaxLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>&, const vector<
                                       const vector<Blob<Dtype>*>&) {
   CHECK(!propagate_down[0]) << "the place of a maximum has no gradient; set propagate_down: false";
 }
+
+#ifdef CPU_ONLY
+STUB_GPU_FORWARD(ArgMaxLayer, Forward);
+#endif
 
 INSTANTIATE_CLASS(ArgMaxLayer);
 REGISTER_LAYER_CLASS(ArgMax);

@@ -32,9 +32,9 @@ void ContrastiveLossLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom
   Dtype loss = 0;
   for (int n = 0; n < num; ++n, diff += features) {
     dist_sq[n] = caffe_cpu_dot(features, diff, diff);
-    loss += function.Loss(static_cast<int>(similar[n]) != 0, dist_sq[n]);
+    loss += function.Loss(function.IsSimilar(similar[n]), dist_sq[n]);
   }
-  top[0]->mutable_cpu_data()[0] = loss / num / 2;
+  top[0]->mutable_cpu_data()[0] = function.BatchLoss(loss, num);
 }
 
 template <typename Dtype>
@@ -48,10 +48,10 @@ void ContrastiveLossLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top,
   const Dtype* dist_sq = dist_sq_.cpu_data();
   for (int side = 0; side < 2; ++side) {
     if (!propagate_down[side]) continue;
-    const Dtype weight = (side == 0 ? 1 : -1) * top[0]->cpu_diff()[0] / num;
+    const Dtype weight = function.SideWeight(side, top[0]->cpu_diff()[0], num);
     for (int n = 0; n < num; ++n) {
       const int64_t at = static_cast<int64_t>(n) * features;
-      caffe_cpu_scale(features, weight * function.Factor(static_cast<int>(similar[n]) != 0, dist_sq[n]),
+      caffe_cpu_scale(features, weight * function.Factor(function.IsSimilar(similar[n]), dist_sq[n]),
                       diff_.cpu_data() + at, bottom[side]->mutable_cpu_diff() + at);
     }
   }

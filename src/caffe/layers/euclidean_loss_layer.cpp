@@ -19,7 +19,7 @@ void EuclideanLossLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom,
   const int count = bottom[0]->count();
   caffe_sub(count, bottom[0]->cpu_data(), bottom[1]->cpu_data(), diff_.mutable_cpu_data());
   const Dtype dot = caffe_cpu_dot(count, diff_.cpu_data(), diff_.cpu_data());
-  top[0]->mutable_cpu_data()[0] = dot / bottom[0]->shape(0) / Dtype(2);
+  top[0]->mutable_cpu_data()[0] = EuclideanLossFunction<Dtype>::Loss(dot, bottom[0]->shape(0));
 }
 
 template <typename Dtype>
@@ -28,9 +28,9 @@ void EuclideanLossLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top,
                                              const vector<Blob<Dtype>*>& bottom) {
   for (int i = 0; i < 2; ++i) {
     if (!propagate_down[i]) continue;
-    const Dtype sign = i == 0 ? 1 : -1;
-    caffe_cpu_scale(bottom[i]->count(), sign * top[0]->cpu_diff()[0] / bottom[i]->shape(0), diff_.cpu_data(),
-                    bottom[i]->mutable_cpu_diff());
+    const Dtype factor =
+        EuclideanLossFunction<Dtype>::GradientFactor(i, top[0]->cpu_diff()[0], bottom[i]->shape(0));
+    caffe_cpu_scale(bottom[i]->count(), factor, diff_.cpu_data(), bottom[i]->mutable_cpu_diff());
   }
 }
 

@@ -54,6 +54,13 @@ void HDF5OutputLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, con
 
 #ifdef CPU_ONLY
 STUB_GPU_FORWARD(HDF5OutputLayer, Forward);
+#else
+// The file is written from the host's memory.
+template <typename Dtype>
+void HDF5OutputLayer<Dtype>::Forward_gpu(const vector<Blob<Dtype>*>& bottom,
+                                         const vector<Blob<Dtype>*>& top) {
+  Forward_cpu(bottom, top);
+}
 #endif
 
 INSTANTIATE_CLASS(HDF5OutputLayer);

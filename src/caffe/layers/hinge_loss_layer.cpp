@@ -1,7 +1,5 @@
 #include "caffe/layers/hinge_loss_layer.hpp"
 
-#include <algorithm>
-
 namespace caffe {
 
 namespace {
@@ -15,9 +13,8 @@ void ForMargins(const Blob<Dtype>& scores, const Blob<Dtype>& labels, Body body)
     const int label = CheckedLabel(labels.cpu_data()[n], n, classes);
     for (int k = 0; k < classes; ++k) {
       const int64_t i = static_cast<int64_t>(n) * classes + k;
-      const Dtype target = k == label ? 1 : -1;
-      // In this order a NaN comes through.
-      body(i, target, std::max(1 - target * x[i], Dtype(0)));
+      const Dtype target = HingeFunction<Dtype>::Target(k == label);
+      body(i, target, HingeFunction<Dtype>::Margin(target, x[i]));
     }
   }
 }
@@ -31,11 +28,15 @@ void HingeLossLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const ve
 }
 
 template <typename Dtype>
+HingeFunction<Dtype> HingeLossLayer<Dtype>::function() const {
+  return {this->layer_param_.hinge_loss_param().norm() == HingeLossParameter_Norm_L2};
+}
+
+template <typename Dtype>
 void HingeLossLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
-  const bool squared = this->layer_param_.hinge_loss_param().norm() == HingeLossParameter_Norm_L2;
+  const HingeFunction<Dtype> f = function();
   Dtype loss = 0;
-  ForMargins(*bottom[0], *bottom[1],
-             [&](int64_t, Dtype, Dtype margin) { loss += squared ? margin * margin : margin; });
+  ForMargins(*bottom[0], *bottom[1], [&](int64_t, Dtype, Dtype margin) { loss += f.Loss(margin); });
   top[0]->mutable_cpu_data()[0] = loss / bottom[0]->shape(0);
 }
 
@@ -44,13 +45,16 @@ void HingeLossLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const 
                                          const vector<Blob<Dtype>*>& bottom) {
   CHECK(!propagate_down[1]) << "labels have no gradient";
   if (!propagate_down[0]) return;
-  const bool squared = this->layer_param_.hinge_loss_param().norm() == HingeLossParameter_Norm_L2;
+  const HingeFunction<Dtype> f = function();
   const Dtype weight = top[0]->cpu_diff()[0] / bottom[0]->shape(0);
   Dtype* diff = bottom[0]->mutable_cpu_diff();
-  ForMargins(*bottom[0], *bottom[1], [=](int64_t i, Dtype target, Dtype margin) {
-    diff[i] = -target * weight * (squared ? 2 * margin : Dtype(margin > 0));
-  });
+  ForMargins(*bottom[0], *bottom[1],
+             [=](int64_t i, Dtype target, Dtype margin) { diff[i] = f.Gradient(target, margin, weight); });
 }
+
+#ifdef CPU_ONLY
+STUB_GPU(HingeLossLayer);
+#endif
 
 INSTANTIATE_CLASS(HingeLossLayer);
 REGISTER_LAYER_CLASS(HingeLoss);

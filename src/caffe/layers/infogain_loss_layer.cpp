@@ -1,7 +1,5 @@
 #include "caffe/layers/infogain_loss_layer.hpp"
 
-#include <cmath>
-
 #include "caffe/util/io.hpp"
 #include "caffe/util/reduce.hpp"
 
@@ -53,13 +51,13 @@ void InfogainLossLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom,
   const Dtype* prob = this->prob_.cpu_data();
   const Dtype* infogain = (bottom.size() > 2 ? *bottom[2] : infogain_).cpu_data();
   Dtype loss = 0;
-  const int count = this->ForEachLabel(*bottom[1], [&](int label, int64_t at) {
+  this->valid_count_ = this->ForEachLabel(*bottom[1], [&](int label, int64_t at) {
     for (int k = 0; label >= 0 && k < num_labels_; ++k) {
       const Dtype p = prob[at + static_cast<int64_t>(k) * this->inner_num_];
-      loss -= infogain[static_cast<int64_t>(label) * num_labels_ + k] * ClampedLog(p);
+      loss += InfogainFunction<Dtype>::Loss(p, infogain[static_cast<int64_t>(label) * num_labels_ + k]);
     }
   });
-  top[0]->mutable_cpu_data()[0] = loss / this->get_normalizer(this->normalization_, count);
+  top[0]->mutable_cpu_data()[0] = loss / this->get_normalizer(this->normalization_, this->valid_count_);
   if (top.size() > 1) top[1]->ShareData(this->prob_);
 }
 
@@ -79,11 +77,16 @@ void InfogainLossLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top,
     for (int k = 0; k < num_labels_; ++k, at += this->inner_num_) {
       dx[at] = label < 0
                    ? Dtype(0)
-                   : prob[at] * row_sums[label] - infogain[static_cast<int64_t>(label) * num_labels_ + k];
+                   : InfogainFunction<Dtype>::Gradient(
+                         prob[at], infogain[static_cast<int64_t>(label) * num_labels_ + k], row_sums[label]);
     }
   });
   bottom[0]->scale_diff(top[0]->cpu_diff()[0] / this->get_normalizer(this->normalization_, count));
 }
+
+#ifdef CPU_ONLY
+STUB_GPU(InfogainLossLayer);
+#endif
 
 INSTANTIATE_CLASS(InfogainLossLayer);
 REGISTER_LAYER_CLASS(InfogainLoss);

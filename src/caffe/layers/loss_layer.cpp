@@ -52,12 +52,11 @@ LossParameter_NormalizationMode LossNormalizationMode(const LossParameter& param
 }
 
 int CheckedLabel(double label, int position, int num_classes) {
-  // The comparison is false for NaN too.
-  CHECK(label >= 0 && label < num_classes)
-      << "wrong label " << label << " at position " << position
-      << " of the batch: labels must be integers from 0 to " << num_classes - 1 << " (the prediction has "
-      << num_classes << " channels)";
-  return static_cast<int>(label);
+  const int index = IndexIn(label, num_classes);
+  CHECK(index >= 0) << "wrong label " << label << " at position " << position
+                    << " of the batch: labels must be integers from 0 to " << num_classes - 1
+                    << " (the prediction has " << num_classes << " channels)";
+  return index;
 }
 
 INSTANTIATE_CLASS(LossLayer);

@@ -1,7 +1,5 @@
 #include "caffe/layers/multinomial_logistic_loss_layer.hpp"
 
-#include <algorithm>
-
 #include "caffe/util/math_functions.hpp"
 
 namespace caffe {
@@ -21,7 +19,7 @@ void MultinomialLogisticLossLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>
   const int num = bottom[0]->shape(0), classes = bottom[0]->count(1);
   Dtype loss = 0;
   for (int n = 0; n < num; ++n, prob += classes)
-    loss -= ClampedLog(prob[CheckedLabel(labels[n], n, classes)]);
+    loss += MultinomialLossFunction<Dtype>::Loss(prob[CheckedLabel(labels[n], n, classes)]);
   top[0]->mutable_cpu_data()[0] = loss / num;
 }
 
@@ -39,9 +37,13 @@ void MultinomialLogisticLossLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*
   const Dtype weight = top[0]->cpu_diff()[0] / num;
   for (int n = 0; n < num; ++n) {
     const int64_t at = static_cast<int64_t>(n) * classes + CheckedLabel(labels[n], n, classes);
-    diff[at] = -weight / std::max(prob[at], Dtype(kLOG_THRESHOLD));
+    diff[at] = MultinomialLossFunction<Dtype>::Gradient(prob[at], weight);
   }
 }
+
+#ifdef CPU_ONLY
+STUB_GPU(MultinomialLogisticLossLayer);
+#endif
 
 INSTANTIATE_CLASS(MultinomialLogisticLossLayer);
 REGISTER_LAYER_CLASS(MultinomialLogisticLoss);

@@ -32,6 +32,10 @@ void ParameterLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const 
   caffe_axpy(top[0]->count(), Dtype(1), top[0]->cpu_diff(), this->blobs_[0]->mutable_cpu_diff());
 }
 
+#ifdef CPU_ONLY
+STUB_GPU_BACKWARD(ParameterLayer, Backward);
+#endif
+
 INSTANTIATE_CLASS(ParameterLayer);
 REGISTER_LAYER_CLASS(Parameter);
 

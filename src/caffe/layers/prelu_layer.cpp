@@ -1,7 +1,5 @@
 #include "caffe/layers/prelu_layer.hpp"
 
-#include <algorithm>
-
 #include "caffe/filler.hpp"
 #include "caffe/util/channel_loops.hpp"
 #include "caffe/util/math_functions.hpp"
@@ -9,17 +7,6 @@
 #include "caffe/util/ones.hpp"
 
 namespace caffe {
-
-namespace {
-
-// With one slope for all, the whole blob is one channel.
-template <typename Dtype>
-ChannelExtent ExtentOf(const Blob<Dtype>& blob, bool channel_shared) {
-  if (channel_shared) return {1, 1, blob.count()};
-  return {blob.shape(0), blob.shape(1), blob.count(2)};
-}
-
-}  // namespace
 
 template <typename Dtype>
 void PReLULayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>&) {
@@ -49,12 +36,18 @@ void PReLULayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const vector
 }
 
 template <typename Dtype>
+ChannelExtent PReLULayer<Dtype>::SlopeExtent(const Blob<Dtype>& blob) const {
+  if (channel_shared_) return {1, 1, blob.count()};
+  return {blob.shape(0), blob.shape(1), blob.count(2)};
+}
+
+template <typename Dtype>
 void PReLULayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
   const Dtype* x = bottom[0]->cpu_data();
   if (bottom[0] == top[0]) caffe_copy(bottom[0]->count(), x, bottom_memory_.mutable_cpu_data());
   const Dtype* slope = this->blobs_[0]->cpu_data();
   Dtype* y = top[0]->mutable_cpu_data();
-  const ChannelExtent extent = ExtentOf(*bottom[0], channel_shared_);
+  const ChannelExtent extent = SlopeExtent(*bottom[0]);
   ForChannels(extent, [=](int first, int last) {
     MapChannels(
         extent, first, last,
@@ -68,7 +61,7 @@ void PReLULayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const vect
                                      const vector<Blob<Dtype>*>& bottom) {
   const Dtype* x = (bottom[0] == top[0] ? bottom_memory_ : *bottom[0]).cpu_data();
   const Dtype* dy = top[0]->cpu_diff();
-  const ChannelExtent extent = ExtentOf(*bottom[0], channel_shared_);
+  const ChannelExtent extent = SlopeExtent(*bottom[0]);
   const Dtype* slope = this->blobs_[0]->cpu_data();
   Dtype* slope_diff = this->param_propagate_down_[0] ? this->blobs_[0]->mutable_cpu_diff() : nullptr;
   Dtype* dx = propagate_down[0] ? bottom[0]->mutable_cpu_diff() : nullptr;
@@ -76,7 +69,7 @@ void PReLULayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const vect
     if (slope_diff) {
       AddChannelSums(
           extent, first, last,
-          [x, dy](int) { return [x, dy](int64_t i) { return dy[i] * std::min(x[i], Dtype(0)); }; },
+          [x, dy](int) { return [x, dy](int64_t i) { return SlopeGradient<Dtype>::Of(x[i], dy[i]); }; },
           slope_diff);
     }
     // Last: in place, dx is dy.

@@ -3,26 +3,14 @@
 #include <algorithm>
 
 #include "caffe/util/math_functions.hpp"
-#include "caffe/util/neuron_functions.hpp"
 #include "caffe/util/ones.hpp"
 #include "caffe/util/parallel_for.hpp"
 #include "caffe/util/reduce.hpp"
+#include "caffe/util/reduction_functions.hpp"
 
 namespace caffe {
 
 namespace {
-
-template <typename Dtype>
-struct IdentityFunction {
-  CAFFE_HOST_DEVICE Dtype Forward(Dtype x) const { return x; }
-  CAFFE_HOST_DEVICE Dtype Derivative(Dtype, Dtype) const { return 1; }
-};
-
-template <typename Dtype>
-struct SquareFunction {
-  CAFFE_HOST_DEVICE Dtype Forward(Dtype x) const { return x * x; }
-  CAFFE_HOST_DEVICE Dtype Derivative(Dtype x, Dtype) const { return 2 * x; }
-};
 
 template <typename Dtype, typename Function>
 CAFFE_TARGET_CLONES void SumRows(int64_t begin, int64_t end, int64_t dim, Dtype coeff, Function f,
@@ -64,18 +52,10 @@ void ReductionLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const ve
 }
 
 template <typename Dtype>
-template <typename Body>
-void ReductionLayer<Dtype>::WithFunction(Body body) const {
-  if (op_ == ReductionParameter_ReductionOp_ASUM) return body(AbsValFunction<Dtype>());
-  if (op_ == ReductionParameter_ReductionOp_SUMSQ) return body(SquareFunction<Dtype>());
-  body(IdentityFunction<Dtype>());
-}
-
-template <typename Dtype>
 void ReductionLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
   const Dtype* x = bottom[0]->cpu_data();
   Dtype* y = top[0]->mutable_cpu_data();
-  WithFunction([&](auto f) {
+  WithReductionFunction<Dtype>(op_, [&](auto f) {
     ParallelFor(num_, kElementGrain / std::max(dim_, 1) + 1,
                 [&](int64_t begin, int64_t end) { SumRows(begin, end, dim_, coeff_, f, x, y); });
   });
@@ -89,7 +69,7 @@ void ReductionLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const 
   const Dtype* y = top[0]->cpu_data();
   const Dtype* dy = top[0]->cpu_diff();
   Dtype* dx = bottom[0]->mutable_cpu_diff();
-  WithFunction([&](auto f) {
+  WithReductionFunction<Dtype>(op_, [&](auto f) {
     ParallelFor(num_, kElementGrain / std::max(dim_, 1) + 1,
                 [&](int64_t begin, int64_t end) { SpreadRows(begin, end, dim_, coeff_, f, x, y, dy, dx); });
   });

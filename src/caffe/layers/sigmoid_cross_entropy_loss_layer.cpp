@@ -1,6 +1,5 @@
 #include "caffe/layers/sigmoid_cross_entropy_loss_layer.hpp"
 
-#include <cmath>
 #include <memory>
 
 #include "caffe/util/inner_layer.hpp"
@@ -48,12 +47,12 @@ void SigmoidCrossEntropyLossLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>
   sigmoid_layer_->Forward(sigmoid_bottom_vec_, sigmoid_top_vec_);
   const Dtype* x = bottom[0]->cpu_data();
   const Dtype* target = bottom[1]->cpu_data();
+  const SigmoidCrossEntropyFunction<Dtype> f = {has_ignore_label_, ignore_label_};
   Dtype loss = 0;
   int valid_count = 0;
   for (int i = 0; i < bottom[0]->count(); ++i) {
-    if (has_ignore_label_ && static_cast<int>(target[i]) == ignore_label_) continue;
-    // log(1 + e^-|x|) cannot overflow.
-    loss += x[i] * ((x[i] >= 0) - target[i]) + std::log1p(std::exp(-std::fabs(x[i])));
+    if (f.Ignores(target[i])) continue;
+    loss += f.Loss(x[i], target[i]);
     ++valid_count;
   }
   normalizer_ = get_normalizer(normalization_, valid_count);
@@ -70,9 +69,9 @@ void SigmoidCrossEntropyLossLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*
   const Dtype* target = bottom[1]->cpu_data();
   Dtype* dx = bottom[0]->mutable_cpu_diff();
   const Dtype weight = top[0]->cpu_diff()[0] / normalizer_;
+  const SigmoidCrossEntropyFunction<Dtype> f = {has_ignore_label_, ignore_label_};
   for (int i = 0; i < bottom[0]->count(); ++i) {
-    const bool ignored = has_ignore_label_ && static_cast<int>(target[i]) == ignore_label_;
-    dx[i] = ignored ? Dtype(0) : weight * (probability[i] - target[i]);
+    dx[i] = f.Ignores(target[i]) ? Dtype(0) : weight * f.Gradient(probability[i], target[i]);
   }
 }
 

@@ -1,8 +1,5 @@
 #include "caffe/layers/softmax_loss_layer.hpp"
 
-#include <cfloat>
-#include <cmath>
-
 #include "caffe/util/math_functions.hpp"
 
 namespace caffe {
@@ -26,13 +23,11 @@ void SoftmaxWithLossLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom
   const Dtype* prob = this->prob_.cpu_data();
   const int inner = this->inner_num_;
   Dtype loss = 0;
-  const int count = this->ForEachLabel(*bottom[1], [&](int label, int64_t at) {
+  this->valid_count_ = this->ForEachLabel(*bottom[1], [&](int label, int64_t at) {
     if (label < 0) return;
-    const Dtype p = prob[at + static_cast<int64_t>(label) * inner];
-    // Not max(): a NaN must come through.
-    loss -= std::log(p < Dtype(FLT_MIN) ? Dtype(FLT_MIN) : p);
+    loss += SoftmaxLossFunction<Dtype>::Loss(prob[at + static_cast<int64_t>(label) * inner]);
   });
-  top[0]->mutable_cpu_data()[0] = loss / this->get_normalizer(this->normalization_, count);
+  top[0]->mutable_cpu_data()[0] = loss / this->get_normalizer(this->normalization_, this->valid_count_);
   if (top.size() > 1) top[1]->ShareData(this->prob_);
 }
 
@@ -47,7 +42,8 @@ void SoftmaxWithLossLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top,
   const int classes = this->prob_.shape(softmax_axis_), inner = this->inner_num_;
   const int count = this->ForEachLabel(*bottom[1], [=](int label, int64_t at) {
     if (label >= 0) {
-      dx[at + static_cast<int64_t>(label) * inner] -= 1;
+      Dtype& gradient = dx[at + static_cast<int64_t>(label) * inner];
+      gradient = SoftmaxLossFunction<Dtype>::Gradient(gradient, true);
     } else {
       for (int c = 0; c < classes; ++c) dx[at + static_cast<int64_t>(c) * inner] = 0;
     }
