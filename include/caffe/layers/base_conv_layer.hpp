@@ -131,6 +131,12 @@ class BaseConvolutionLayer : public Layer<Dtype> {
                      Blob<Dtype>* top);
   bool EngineWeightGradient(const Blob<Dtype>& bottom, const Blob<Dtype>& top);
   bool EngineBottomGradient(const Blob<Dtype>& weights, const Blob<Dtype>& top, Blob<Dtype>* bottom);
+#ifndef CPU_ONLY
+  // The products of several images on the GPU.
+  class GpuProducts;
+  class GpuImages;
+  Dtype* OwnGpuColumnBuffer();
+#endif
 
   int conv_out_channels_ = 0;
   int conv_in_channels_ = 0;
