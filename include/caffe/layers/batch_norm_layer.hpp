@@ -6,6 +6,7 @@
 #include "caffe/blob.hpp"
 #include "caffe/layer.hpp"
 #include "caffe/proto/caffe.pb.h"
+#include "caffe/util/channel_loops.hpp"
 
 namespace caffe {
 
@@ -40,7 +41,8 @@ class BatchNormLayer : public Layer<Dtype> {
 
   /// Of the last forward pass; variance_ holds sqrt(variance + eps).
   Blob<Dtype> mean_, variance_;
-  /// The normalized values, which the gradient needs and a following in-place layer may overwrite.
+  /// The normalized values, which the gradient needs and a following in-place layer may overwrite. On the GPU
+  /// only where the layer is itself in place: else the gradient makes them from the bottom once more.
   Blob<Dtype> x_norm_;
   bool use_global_stats_ = false;
   Dtype moving_average_fraction_ = 0;
@@ -51,8 +53,7 @@ class BatchNormLayer : public Layer<Dtype> {
   Blob<Dtype> batch_sum_multiplier_, spatial_sum_multiplier_, num_by_chans_, temp_;
 
  private:
-  /// Those of the moving sums into mean_ and variance_.
-  void UseMovingStatistics();
+  ChannelExtent Extent(const Blob<Dtype>& blob) const;
 };
 
 }  // namespace caffe

@@ -10,6 +10,7 @@
 #include "caffe/layers/power_layer.hpp"
 #include "caffe/layers/split_layer.hpp"
 #include "caffe/proto/caffe.pb.h"
+#include "caffe/util/lrn_functions.hpp"
 
 namespace caffe {
 
@@ -70,6 +71,7 @@ class LRNLayer : public Layer<Dtype> {
   vector<Blob<Dtype>*> product_bottom_vec_;
 
  private:
+  LrnFunction<Dtype> Function() const;
   void SetUpWithinChannel(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top);
 };
 

@@ -1,7 +1,11 @@
 #ifndef _CAFFE_UTIL_IM2COL_HPP_
 #define _CAFFE_UTIL_IM2COL_HPP_
 
+#include <vector>
+
 namespace caffe {
+
+struct ColumnAxis;
 
 // Between one image and its matrix of columns, over which a convolution is a matrix product. The image is
 // channels x size_1 x ... x size_N. The matrix is (channels kernel_1 ... kernel_N) x output_1 x ... x
@@ -37,11 +41,15 @@ void col2im_nd_cpu(const Dtype* data_col, const int num_spatial_axes, const int*
 
 #ifndef CPU_ONLY
 
+// The same on the GPU, where all data lie. Results are exactly the CPU's.
+
 template <typename Dtype>
 void im2col_gpu(const Dtype* data_im, const int channels, const int height, const int width,
                 const int kernel_h, const int kernel_w, const int pad_h, const int pad_w, const int stride_h,
                 const int stride_w, const int dilation_h, const int dilation_w, Dtype* data_col);
 
+/// The arrays of sizes lie on the GPU, too, and are taken to be right.
+/// @param col_size elements of a row of the columns, times channels.
 template <typename Dtype>
 void im2col_nd_gpu(const Dtype* data_im, const int num_spatial_axes, const int col_size, const int* im_shape,
                    const int* col_shape, const int* kernel_shape, const int* pad, const int* stride,
@@ -52,10 +60,24 @@ void col2im_gpu(const Dtype* data_col, const int channels, const int height, con
                 const int kernel_h, const int kernel_w, const int pad_h, const int pad_w, const int stride_h,
                 const int stride_w, const int dilation_h, const int dilation_w, Dtype* data_im);
 
+/// The arrays of sizes lie on the GPU, too, and are taken to be right.
+/// @param im_size elements of the image.
 template <typename Dtype>
 void col2im_nd_gpu(const Dtype* data_col, const int num_spatial_axes, const int im_size, const int* im_shape,
                    const int* col_shape, const int* kernel_shape, const int* pad, const int* stride,
                    const int* dilation, Dtype* data_im);
+
+/// Columns of several images at once, on the GPU: each row has image after image's part of it, so that they
+/// are one matrix. `axes` are those of an image (see MakeColumnAxes), on the host.
+template <typename Dtype>
+void images_to_columns_gpu(const std::vector<ColumnAxis>& axes, int images, int channels,
+                           const Dtype* data_im, Dtype* data_col);
+
+/// The transpose of images_to_columns_gpu; overwrites the images. A bias, where one is given, is added to
+/// every element of its channel.
+template <typename Dtype>
+void columns_to_images_gpu(const std::vector<ColumnAxis>& axes, int images, int channels,
+                           const Dtype* data_col, const Dtype* bias, Dtype* data_im);
 
 #endif  // !CPU_ONLY
 

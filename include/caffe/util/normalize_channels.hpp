@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "caffe/util/channel_functions.hpp"
 #include "caffe/util/channel_loops.hpp"
 
 namespace caffe {
@@ -15,13 +16,11 @@ void ChannelMoments(const ChannelExtent& extent, int first, int last, const Dtyp
   const Dtype per_channel = static_cast<Dtype>(extent.outer) * extent.inner;
   // The mean is subtracted from values near it, so it needs all the digits it can have.
   std::vector<double> sums(last);
-  AddChannelSums(extent, first, last, [x](int) { return [x](int64_t i) { return x[i]; }; }, sums.data());
+  AddChannelSums(extent, first, last, ChannelValues<Dtype>{x}, sums.data());
   for (int c = first; c < last; ++c) mean[c] = static_cast<Dtype>(sums[c] / per_channel);
   // Two passes: the difference of mean square and squared mean would lose the digits of a small variance.
   std::fill(variance + first, variance + last, Dtype(0));
-  AddChannelSums(
-      extent, first, last,
-      [x, mean](int c) { return [x, m = mean[c]](int64_t i) { return (x[i] - m) * (x[i] - m); }; }, variance);
+  AddChannelSums(extent, first, last, SquaredDistances<Dtype>{x, mean}, variance);
   for (int c = first; c < last; ++c) variance[c] /= per_channel;
 }
 
@@ -30,40 +29,26 @@ void ChannelMoments(const ChannelExtent& extent, int first, int last, const Dtyp
 template <typename Dtype>
 void NormalizeChannels(const ChannelExtent& extent, int first, int last, const Dtype* x, const Dtype* mean,
                        const Dtype* deviation, Dtype* y, Dtype* second = nullptr) {
+  const NormalizedChannels<Dtype> normalized = {x, mean, deviation};
   if (second) {
-    MapChannels(
-        extent, first, last,
-        [=](int c) {
-          return [x, second, m = mean[c], d = deviation[c]](int64_t i) { return second[i] = (x[i] - m) / d; };
-        },
-        y);
+    MapChannels(extent, first, last, KeptNormalizedChannels<Dtype>{normalized, second}, y);
   } else {
-    MapChannels(
-        extent, first, last,
-        [=](int c) { return [x, m = mean[c], d = deviation[c]](int64_t i) { return (x[i] - m) / d; }; }, y);
+    MapChannels(extent, first, last, normalized, y);
   }
 }
 
-/// The gradient of y = (x - mean) / deviation with respect to x, where mean and deviation are those of each
-/// channel of x: dx = (dy - mean(dy) - y mean(dy y)) / deviation. dx may be dy.
+/// See NormalizedGradients; dx may be dy.
 template <typename Dtype>
 void NormalizedGradient(const ChannelExtent& extent, const Dtype* y, const Dtype* deviation, const Dtype* dy,
                         Dtype* dx) {
   const Dtype per_channel = static_cast<Dtype>(extent.outer) * extent.inner;
-  std::vector<Dtype> mean_dy(extent.channels), mean_dy_y(extent.channels);
+  std::vector<Dtype> sum_dy(extent.channels), sum_dy_y(extent.channels);
+  const NormalizedGradients<Dtype, ChannelValues<Dtype>> gradients = {
+      dy, {y}, sum_dy.data(), sum_dy_y.data(), per_channel, deviation};
   ForChannels(extent, [&](int first, int last) {
-    AddChannelSums(
-        extent, first, last, [dy](int) { return [dy](int64_t i) { return dy[i]; }; }, mean_dy.data());
-    AddChannelSums(
-        extent, first, last, [dy, y](int) { return [dy, y](int64_t i) { return dy[i] * y[i]; }; },
-        mean_dy_y.data());
-    MapChannels(
-        extent, first, last,
-        [=, &mean_dy, &mean_dy_y](int c) {
-          return [dy, y, a = mean_dy[c] / per_channel, b = mean_dy_y[c] / per_channel,
-                  d = deviation[c]](int64_t i) { return (dy[i] - a - y[i] * b) / d; };
-        },
-        dx);
+    AddChannelSums(extent, first, last, ChannelValues<Dtype>{dy}, sum_dy.data());
+    AddChannelSums(extent, first, last, ChannelProducts<Dtype>{dy, y}, sum_dy_y.data());
+    MapChannels(extent, first, last, gradients, dx);
   });
 }
 
@@ -74,11 +59,8 @@ void CenteredGradient(const ChannelExtent& extent, const Dtype* dy, Dtype* dx) {
   const Dtype per_channel = static_cast<Dtype>(extent.outer) * extent.inner;
   std::vector<Dtype> sums(extent.channels);
   ForChannels(extent, [&](int first, int last) {
-    AddChannelSums(extent, first, last, [dy](int) { return [dy](int64_t i) { return dy[i]; }; }, sums.data());
-    MapChannels(
-        extent, first, last,
-        [=, &sums](int c) { return [dy, mean = sums[c] / per_channel](int64_t i) { return dy[i] - mean; }; },
-        dx);
+    AddChannelSums(extent, first, last, ChannelValues<Dtype>{dy}, sums.data());
+    MapChannels(extent, first, last, CenteredChannels<Dtype>{dy, sums.data(), per_channel}, dx);
   });
 }
 

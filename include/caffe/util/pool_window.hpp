@@ -2,6 +2,7 @@
 #define CAFFE_UTIL_POOL_WINDOW_HPP_
 
 #include "caffe/util/device_alternate.hpp"
+#include "caffe/util/int_divisor.hpp"
 
 namespace caffe {
 
@@ -12,6 +13,11 @@ struct PoolWindow {
   int padded_area;  ///< elements with the padding that the window covers
 
   CAFFE_HOST_DEVICE bool empty() const { return h_begin >= h_end || w_begin >= w_end; }
+  /// What an average hands on to each of its elements.
+  template <typename Dtype>
+  CAFFE_HOST_DEVICE Dtype share(Dtype gradient) const {
+    return gradient / static_cast<Dtype>(padded_area);
+  }
   /// The first element's place in the channel; -1 for an empty window.
   CAFFE_HOST_DEVICE int first() const { return empty() ? -1 : h_begin * width + w_begin; }
 };
@@ -36,6 +42,23 @@ struct PoolGeometry {
   CAFFE_HOST_DEVICE static int Least(int a, int b) { return a < b ? a : b; }
 };
 
+/// Windows along an axis, begin to end.
+struct PoolRange {
+  int begin, end;
+};
+
+/// Which windows see an element: along one axis.
+struct PoolCover {
+  IntDivisor stride;
+  int kernel, pad, pooled;
+
+  CAFFE_HOST_DEVICE PoolRange operator()(int position) const {
+    const int last = stride.Quotient(position + pad) + 1;
+    const int beyond = position + pad - kernel;
+    return {beyond < 0 ? 0 : stride.Quotient(beyond) + 1, last < pooled ? last : pooled};
+  }
+};
+
 /// The largest value of a window and where it is in the channel: the first of equal values, the first NaN if
 /// there is one. Starts without a value (place -1), then takes the window's values row by row.
 template <typename Dtype>
@@ -52,6 +75,19 @@ struct PoolMax {
     place = better ? at : place;
   }
 };
+
+/// Takes all of a window's values.
+template <typename Dtype>
+CAFFE_HOST_DEVICE inline PoolMax<Dtype> MaxOfWindow(const Dtype* channel, const PoolWindow& window) {
+  PoolMax<Dtype> max = {0, -1};
+  for (int h = window.h_begin; h < window.h_end; ++h) {
+    for (int w = window.w_begin; w < window.w_end; ++w) {
+      const int place = h * window.width + w;
+      max.Take(channel[place], place);
+    }
+  }
+  return max;
+}
 
 /// Sum of a window's values and of their squares.
 template <typename Dtype>

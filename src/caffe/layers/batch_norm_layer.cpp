@@ -1,6 +1,6 @@
 #include "caffe/layers/batch_norm_layer.hpp"
 
-#include <cmath>
+#include <memory>
 
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/normalize_channels.hpp"
@@ -8,15 +8,11 @@
 
 namespace caffe {
 
-namespace {
-
 template <typename Dtype>
-ChannelExtent ExtentOf(const Blob<Dtype>& blob, int channels) {
+ChannelExtent BatchNormLayer<Dtype>::Extent(const Blob<Dtype>& blob) const {
   const int num = blob.num_axes() > 1 ? blob.shape(0) : 1;
-  return {num, channels, num * channels > 0 ? blob.count() / (num * channels) : 0};
+  return {num, channels_, num * channels_ > 0 ? blob.count() / (num * channels_) : 0};
 }
-
-}  // namespace
 
 template <typename Dtype>
 void BatchNormLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>&) {
@@ -52,7 +48,7 @@ void BatchNormLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const ve
   mean_.Reshape({channels_});
   variance_.Reshape({channels_});
   x_norm_.ReshapeLike(*bottom[0]);
-  const ChannelExtent extent = ExtentOf(*bottom[0], channels_);
+  const ChannelExtent extent = Extent(*bottom[0]);
   ReshapeOnes({static_cast<int>(extent.outer)}, &batch_sum_multiplier_);
   ReshapeOnes({static_cast<int>(extent.inner)}, &spatial_sum_multiplier_);
   num_by_chans_.Reshape({static_cast<int>(extent.outer * extent.channels)});
@@ -60,45 +56,37 @@ void BatchNormLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const ve
 }
 
 template <typename Dtype>
-void BatchNormLayer<Dtype>::UseMovingStatistics() {
-  const Dtype factor = this->blobs_[2]->cpu_data()[0];
-  const Dtype scale = factor == 0 ? Dtype(0) : 1 / factor;
-  caffe_cpu_scale(channels_, scale, this->blobs_[0]->cpu_data(), mean_.mutable_cpu_data());
-  caffe_cpu_scale(channels_, scale, this->blobs_[1]->cpu_data(), variance_.mutable_cpu_data());
-  Dtype* deviation = variance_.mutable_cpu_data();
-  for (int c = 0; c < channels_; ++c) deviation[c] = std::sqrt(deviation[c] + eps_);
-}
-
-template <typename Dtype>
 void BatchNormLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
-  const ChannelExtent extent = ExtentOf(*bottom[0], channels_);
+  const ChannelExtent extent = Extent(*bottom[0]);
   const Dtype* x = bottom[0]->cpu_data();
   Dtype* y = top[0]->mutable_cpu_data();
+  Dtype* mean = mean_.mutable_cpu_data();
+  Dtype* deviation = variance_.mutable_cpu_data();
   if (use_global_stats_) {
-    UseMovingStatistics();
-    const Dtype* mean = mean_.cpu_data();
-    const Dtype* deviation = variance_.cpu_data();
+    const KeptStatistics<Dtype> kept = {this->blobs_[0]->cpu_data(),
+                                        this->blobs_[1]->cpu_data(),
+                                        this->blobs_[2]->cpu_data(),
+                                        eps_,
+                                        mean,
+                                        deviation};
+    for (int c = 0; c < channels_; ++c) kept(c);
     ForChannels(extent,
                 [=](int first, int last) { NormalizeChannels(extent, first, last, x, mean, deviation, y); });
     return;
   }
-  Dtype* mean = mean_.mutable_cpu_data();
-  Dtype* deviation = variance_.mutable_cpu_data();
   Dtype* x_norm = x_norm_.mutable_cpu_data();
-  Dtype* moving_mean = this->blobs_[0]->mutable_cpu_data();
-  Dtype* moving_variance = this->blobs_[1]->mutable_cpu_data();
-  Dtype* moving_factor = this->blobs_[2]->mutable_cpu_data();
-  const Dtype fraction = moving_average_fraction_, eps = eps_;
-  const Dtype per_channel = static_cast<Dtype>(extent.outer) * extent.inner;
-  const Dtype unbias = per_channel > 1 ? per_channel / (per_channel - 1) : Dtype(1);
-  moving_factor[0] = moving_factor[0] * fraction + 1;
+  const BatchStatistics<Dtype> statistics = {
+      mean,
+      deviation,
+      this->blobs_[0]->mutable_cpu_data(),
+      this->blobs_[1]->mutable_cpu_data(),
+      this->blobs_[2]->mutable_cpu_data(),
+      moving_average_fraction_,
+      eps_,
+      BatchStatistics<Dtype>::Unbias(static_cast<Dtype>(extent.outer) * extent.inner)};
   ForChannels(extent, [=](int first, int last) {
     ChannelMoments(extent, first, last, x, mean, deviation);
-    for (int c = first; c < last; ++c) {
-      moving_mean[c] = moving_mean[c] * fraction + mean[c];
-      moving_variance[c] = moving_variance[c] * fraction + deviation[c] * unbias;
-      deviation[c] = std::sqrt(deviation[c] + eps);
-    }
+    for (int c = first; c < last; ++c) statistics(c, mean[c], deviation[c]);
     NormalizeChannels<Dtype>(extent, first, last, x, mean, deviation, y, x_norm);
   });
 }
@@ -107,7 +95,7 @@ template <typename Dtype>
 void BatchNormLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
                                          const vector<Blob<Dtype>*>& bottom) {
   if (!propagate_down[0]) return;
-  const ChannelExtent extent = ExtentOf(*bottom[0], channels_);
+  const ChannelExtent extent = Extent(*bottom[0]);
   const Dtype* dy = top[0]->cpu_diff();
   Dtype* dx = bottom[0]->mutable_cpu_diff();
   const Dtype* deviation = variance_.cpu_data();
@@ -116,9 +104,7 @@ void BatchNormLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const 
     return;
   }
   ForChannels(extent, [=](int first, int last) {
-    MapChannels(
-        extent, first, last, [=](int c) { return [dy, d = deviation[c]](int64_t i) { return dy[i] / d; }; },
-        dx);
+    MapChannels(extent, first, last, DividedChannels<Dtype>{dy, deviation}, dx);
   });
 }
 

@@ -2,6 +2,7 @@
 
 #include "caffe/filler.hpp"
 #include "caffe/util/broadcast_axes.hpp"
+#include "caffe/util/channel_functions.hpp"
 #include "caffe/util/math_functions.hpp"
 
 namespace caffe {
@@ -34,8 +35,7 @@ void BiasLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vec
   const Dtype* x = bottom[0]->cpu_data();
   Dtype* y = top[0]->mutable_cpu_data();
   ForChannels(extent, [=](int first, int last) {
-    MapChannels(
-        extent, first, last, [=](int c) { return [x, b = bias[c]](int64_t i) { return x[i] + b; }; }, y);
+    MapChannels(extent, first, last, ShiftedChannels<Dtype>{x, bias}, y);
   });
 }
 
@@ -53,7 +53,7 @@ void BiasLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const vecto
   // The gradient of a parameter adds up over passes, that of a bottom does not.
   if (!has_parameter) caffe_set(bias_dim_, Dtype(0), bias_diff);
   ForChannels(extent, [=](int first, int last) {
-    AddChannelSums(extent, first, last, [dy](int) { return [dy](int64_t i) { return dy[i]; }; }, bias_diff);
+    AddChannelSums(extent, first, last, ChannelValues<Dtype>{dy}, bias_diff);
   });
 }
 

@@ -1,7 +1,6 @@
 #include "caffe/layers/lrn_layer.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <memory>
 
 #include "caffe/util/inner_layer.hpp"
@@ -114,13 +113,19 @@ void LRNLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const vector
 }
 
 template <typename Dtype>
+LrnFunction<Dtype> LRNLayer<Dtype>::Function() const {
+  return {alpha_ / size_, beta_, k_, 2 * alpha_ * beta_ / size_};
+}
+
+template <typename Dtype>
 void LRNLayer<Dtype>::CrossChannelForward_cpu(const vector<Blob<Dtype>*>& bottom,
                                               const vector<Blob<Dtype>*>& top) {
   const int64_t plane = static_cast<int64_t>(height_) * width_;
   const Dtype* bottom_data = bottom[0]->cpu_data();
   Dtype* top_data = top[0]->mutable_cpu_data();
   Dtype* scale_data = scale_.mutable_cpu_data();
-  const Dtype alpha_over_size = alpha_ / size_;
+  const LrnFunction<Dtype> function = Function();
+  const LrnWindow window = {size_, pre_pad_};
   ParallelFor(num_, Grain(channels_ * plane), [=](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) {
       const Dtype* x = bottom_data + n * channels_ * plane;
@@ -129,10 +134,10 @@ void LRNLayer<Dtype>::CrossChannelForward_cpu(const vector<Blob<Dtype>*>& bottom
       for (int c = 0; c < channels_; ++c) {
         Dtype* row = scale + c * plane;
         std::fill_n(row, plane, k_);
-        for (int j = std::max(c - pre_pad_, 0); j < std::min(c - pre_pad_ + size_, channels_); ++j) {
-          for (int64_t i = 0; i < plane; ++i) row[i] += alpha_over_size * x[j * plane + i] * x[j * plane + i];
+        for (int j = window.begin(c); j < window.end(c, channels_); ++j) {
+          for (int64_t i = 0; i < plane; ++i) row[i] += function.Term(x[j * plane + i]);
         }
-        for (int64_t i = 0; i < plane; ++i) y[c * plane + i] = x[c * plane + i] * std::pow(row[i], -beta_);
+        for (int64_t i = 0; i < plane; ++i) y[c * plane + i] = function.Output(x[c * plane + i], row[i]);
       }
     }
   });
@@ -141,31 +146,29 @@ void LRNLayer<Dtype>::CrossChannelForward_cpu(const vector<Blob<Dtype>*>& bottom
 template <typename Dtype>
 void LRNLayer<Dtype>::CrossChannelBackward_cpu(const vector<Blob<Dtype>*>& top, const vector<bool>&,
                                                const vector<Blob<Dtype>*>& bottom) {
-  // dx_c = dy_c s_c^-beta - 2 alpha beta / n x_c sum over j whose window holds c of dy_j y_j / s_j.
   const int64_t plane = static_cast<int64_t>(height_) * width_;
   const Dtype* bottom_data = bottom[0]->cpu_data();
   const Dtype* top_data = top[0]->cpu_data();
   const Dtype* top_diff = top[0]->cpu_diff();
   const Dtype* scale_data = scale_.cpu_data();
   Dtype* bottom_diff = bottom[0]->mutable_cpu_diff();
-  const Dtype factor = 2 * alpha_ * beta_ / size_;
+  const LrnFunction<Dtype> function = Function();
+  const LrnWindow window = {size_, pre_pad_};
   ParallelFor(num_, Grain(channels_ * plane), [=](int64_t begin, int64_t end) {
     vector<Dtype> ratio(channels_ * plane), sum(plane);
     for (int64_t n = begin; n < end; ++n) {
       const int64_t item = n * channels_ * plane;
       for (int64_t i = 0; i < channels_ * plane; ++i) {
-        ratio[i] = top_diff[item + i] * top_data[item + i] / scale_data[item + i];
+        ratio[i] = function.GradientTerm(top_diff[item + i], top_data[item + i], scale_data[item + i]);
       }
       for (int c = 0; c < channels_; ++c) {
         std::fill(sum.begin(), sum.end(), Dtype(0));
-        // The window of j reaches pre_pad_ back and size_ - pre_pad_ - 1 forward.
-        for (int j = std::max(c + pre_pad_ - size_ + 1, 0); j < std::min(c + pre_pad_ + 1, channels_); ++j) {
+        for (int j = window.users_begin(c); j < window.users_end(c, channels_); ++j) {
           for (int64_t i = 0; i < plane; ++i) sum[i] += ratio[j * plane + i];
         }
         for (int64_t i = 0; i < plane; ++i) {
           const int64_t at = item + c * plane + i;
-          bottom_diff[at] =
-              top_diff[at] * std::pow(scale_data[at], -beta_) - factor * bottom_data[at] * sum[i];
+          bottom_diff[at] = function.Gradient(top_diff[at], scale_data[at], bottom_data[at], sum[i]);
         }
       }
     }

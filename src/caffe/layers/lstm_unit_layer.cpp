@@ -1,22 +1,9 @@
-#include <cmath>
-
 #include "caffe/layers/lstm_layer.hpp"
+#include "caffe/util/lstm_functions.hpp"
 #include "caffe/util/neuron_functions.hpp"
 #include "caffe/util/parallel_for.hpp"
 
 namespace caffe {
-
-namespace {
-
-// The gates' values of one hidden unit, in the order of their rows.
-template <typename Dtype>
-struct Gates {
-  Gates(const Dtype* row, int d, int dim)
-      : i(row[d]), f(row[dim + d]), o(row[2 * dim + d]), g(row[3 * dim + d]) {}
-  Dtype i, f, o, g;
-};
-
-}  // namespace
 
 template <typename Dtype>
 void LSTMUnitLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
@@ -44,17 +31,16 @@ void LSTMUnitLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const
   Dtype* c = top[0]->mutable_cpu_data();
   Dtype* h = top[1]->mutable_cpu_data();
   const SigmoidFunction<Dtype> sigmoid;
+  const TanhFunction<Dtype> tanh;
   ParallelFor(bottom[0]->shape(1), kElementGrain / (16 * dim + 1), [=](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) {
       Dtype* act = acts + n * 4 * dim;
       for (int k = 0; k < 3 * dim; ++k) act[k] = sigmoid.Forward(x[n * 4 * dim + k]);
-      for (int k = 3 * dim; k < 4 * dim; ++k) act[k] = std::tanh(x[n * 4 * dim + k]);
+      for (int k = 3 * dim; k < 4 * dim; ++k) act[k] = tanh.Forward(x[n * 4 * dim + k]);
       for (int d = 0; d < dim; ++d) {
-        const Gates<Dtype> gate(act, d, dim);
-        // A product with cont would let a NaN of the sequence before through.
-        const Dtype kept = cont[n] == 0 ? Dtype(0) : cont[n] * gate.f * c_prev[n * dim + d];
-        c[n * dim + d] = kept + gate.i * gate.g;
-        h[n * dim + d] = gate.o * std::tanh(c[n * dim + d]);
+        const LstmGates<Dtype> gates(act, d, dim);
+        c[n * dim + d] = gates.Cell(cont[n], c_prev[n * dim + d]);
+        h[n * dim + d] = gates.Hidden(c[n * dim + d]);
       }
     }
   });
@@ -76,17 +62,12 @@ void LSTMUnitLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const v
   Dtype* x_diff = bottom[1]->mutable_cpu_diff();
   ParallelFor(bottom[0]->shape(1), kElementGrain / (16 * dim + 1), [=](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) {
-      Dtype* gate_diff = x_diff + n * 4 * dim;
       for (int d = 0; d < dim; ++d) {
         const int64_t at = n * dim + d;
-        const Gates<Dtype> gate(acts + n * 4 * dim, d, dim);
-        const Dtype tanh_c = std::tanh(c[at]);
-        const Dtype dc = c_diff[at] + h_diff[at] * gate.o * (1 - tanh_c * tanh_c);
-        c_prev_diff[at] = dc * cont[n] * gate.f;
-        gate_diff[d] = dc * gate.g * gate.i * (1 - gate.i);
-        gate_diff[dim + d] = cont[n] == 0 ? Dtype(0) : dc * cont[n] * c_prev[at] * gate.f * (1 - gate.f);
-        gate_diff[2 * dim + d] = h_diff[at] * tanh_c * gate.o * (1 - gate.o);
-        gate_diff[3 * dim + d] = dc * gate.i * (1 - gate.g * gate.g);
+        const LstmGates<Dtype> gates(acts + n * 4 * dim, d, dim);
+        const LstmGradients<Dtype> gradients(gates, cont[n], c_prev[at], c[at], c_diff[at], h_diff[at]);
+        c_prev_diff[at] = gradients.previous;
+        gradients.Store(x_diff + n * 4 * dim, d, dim);
       }
     }
   });

@@ -1,7 +1,5 @@
 #include "caffe/layers/mvn_layer.hpp"
 
-#include <cmath>
-
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/normalize_channels.hpp"
 #include "caffe/util/ones.hpp"
@@ -36,10 +34,11 @@ void MVNLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vect
   Dtype* y = top[0]->mutable_cpu_data();
   Dtype* mean = mean_.mutable_cpu_data();
   Dtype* deviation = variance_.mutable_cpu_data();
-  const bool normalize = this->layer_param_.mvn_param().normalize_variance();
+  const RowStatistics<Dtype> statistics = {mean, deviation, eps_,
+                                           this->layer_param_.mvn_param().normalize_variance()};
   ForChannels(extent, [=](int first, int last) {
     ChannelMoments(extent, first, last, x, mean, deviation);
-    for (int c = first; c < last; ++c) deviation[c] = normalize ? std::sqrt(deviation[c]) + eps_ : Dtype(1);
+    for (int c = first; c < last; ++c) statistics(c, mean[c], deviation[c]);
     NormalizeChannels(extent, first, last, x, mean, deviation, y);
   });
 }

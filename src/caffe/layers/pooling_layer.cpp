@@ -227,8 +227,7 @@ void PoolingLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const ve
       break;
     case PoolingParameter_PoolMethod_AVE:
       ForEachWindow(geometry, *bottom[0], [=](int64_t channel, int64_t output, const PoolWindow& window) {
-        Spread(window, top_diff[output] / static_cast<Dtype>(window.padded_area), bottom_diff + channel,
-               [](int) { return Dtype(1); });
+        Spread(window, window.share(top_diff[output]), bottom_diff + channel, [](int) { return Dtype(1); });
       });
       break;
     case PoolingParameter_PoolMethod_STOCHASTIC:

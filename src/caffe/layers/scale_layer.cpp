@@ -5,22 +5,12 @@
 #include "caffe/filler.hpp"
 #include "caffe/layer_factory.hpp"
 #include "caffe/util/broadcast_axes.hpp"
+#include "caffe/util/channel_functions.hpp"
 #include "caffe/util/inner_layer.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/ones.hpp"
 
 namespace caffe {
-
-namespace {
-
-template <typename Dtype>
-void MultiplyChannels(const ChannelExtent& extent, int first, int last, const Dtype* x, const Dtype* scale,
-                      Dtype* y) {
-  MapChannels(
-      extent, first, last, [=](int c) { return [x, s = scale[c]](int64_t i) { return x[i] * s; }; }, y);
-}
-
-}  // namespace
 
 template <typename Dtype>
 void ScaleLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
@@ -85,11 +75,9 @@ void ScaleLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const ve
   const Dtype* bias = bias_param_id_ >= 0 ? this->blobs_[bias_param_id_]->cpu_data() : nullptr;
   ForChannels(extent, [=](int first, int last) {
     if (bias) {
-      MapChannels(
-          extent, first, last,
-          [=](int c) { return [x, s = scale[c], b = bias[c]](int64_t i) { return x[i] * s + b; }; }, y);
+      MapChannels(extent, first, last, ScaledAndShiftedChannels<Dtype>{x, scale, bias}, y);
     } else {
-      MultiplyChannels(extent, first, last, x, scale, y);
+      MapChannels(extent, first, last, ScaledChannels<Dtype>{x, scale}, y);
     }
   });
 }
@@ -115,16 +103,10 @@ void ScaleLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const vect
   }
   Dtype* dx = propagate_down[0] ? bottom[0]->mutable_cpu_diff() : nullptr;
   ForChannels(extent, [=](int first, int last) {
-    if (bias_diff) {
-      AddChannelSums(extent, first, last, [dy](int) { return [dy](int64_t i) { return dy[i]; }; }, bias_diff);
-    }
-    if (scale_diff) {
-      AddChannelSums(
-          extent, first, last, [dy, x](int) { return [dy, x](int64_t i) { return dy[i] * x[i]; }; },
-          scale_diff);
-    }
+    if (bias_diff) AddChannelSums(extent, first, last, ChannelValues<Dtype>{dy}, bias_diff);
+    if (scale_diff) AddChannelSums(extent, first, last, ChannelProducts<Dtype>{dy, x}, scale_diff);
     // Last: in place, dx is dy.
-    if (dx) MultiplyChannels(extent, first, last, dy, scale, dx);
+    if (dx) MapChannels(extent, first, last, ScaledChannels<Dtype>{dy, scale}, dx);
   });
 }
 

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <vector>
 
-#include "caffe/blob.hpp"
+#include "caffe/util/column_axes.hpp"
 #include "caffe/util/conv_geometry.hpp"
 #include "caffe/util/logging.hpp"
 #include "caffe/util/parallel_for.hpp"
@@ -27,11 +27,14 @@ struct Axis {
   int64_t image_step, column_step;
   vector<Span> spans;  // one for each kernel offset
 
-  Axis(int size, int outputs, int kernel, int pad, int stride, int dilation, int64_t image_step,
-       int64_t column_step)
-      : size(size), outputs(outputs), stride(stride), image_step(image_step), column_step(column_step) {
-    for (int64_t offset = 0; offset < kernel; ++offset) {
-      const int64_t first = offset * dilation - pad;  // where output 0 looks
+  Axis(const ColumnAxis& axis, int64_t image_step, int64_t column_step)
+      : size(axis.size),
+        outputs(axis.outputs),
+        stride(axis.stride),
+        image_step(image_step),
+        column_step(column_step) {
+    for (int offset = 0; offset < axis.kernel; ++offset) {
+      const int64_t first = axis.Position(0, offset);
       Span span;
       span.begin = first < 0 ? (-first + stride - 1) / stride : 0;
       span.end = first < size ? (size - first - 1) / stride + 1 : 0;
@@ -50,27 +53,19 @@ struct Geometry {
   int64_t column_count = 1;  // elements of a row
   vector<Axis> axes;
 
-  Geometry(int num_axes, const int* im_shape, const int* kernel_shape, const int* pad, const int* stride,
-           const int* dilation)
-      : channels(im_shape[0]) {
-    CHECK(num_axes >= 1 && num_axes < kMaxBlobAxes)
-        << "columns are of images with 1 to " << kMaxBlobAxes - 1 << " spatial axes, not " << num_axes;
-    std::array<int, kMaxBlobAxes> outputs;
-    for (int i = 0; i < num_axes; ++i) {
-      outputs[i] = conv_output_size(im_shape[i + 1], kernel_shape[i], pad[i], stride[i], dilation[i]);
-      taps *= kernel_shape[i];
-      image_size *= im_shape[i + 1];
-      column_count *= outputs[i];
+  Geometry(int channels, const vector<ColumnAxis>& column_axes) : channels(channels) {
+    for (const ColumnAxis& axis : column_axes) {
+      taps *= axis.kernel;
+      image_size *= axis.size;
+      column_count *= axis.outputs;
     }
-    conv_column_count(im_shape[0], num_axes, kernel_shape, outputs.data());
     int64_t image_step = image_size, column_step = column_count;
     // A line is an image of one row, so that there are rows in all cases.
-    if (num_axes == 1) axes.emplace_back(1, 1, 1, 0, 1, 1, image_step, column_step);
-    for (int i = 0; i < num_axes; ++i) {
-      image_step /= im_shape[i + 1];
-      column_step /= outputs[i];
-      axes.emplace_back(im_shape[i + 1], outputs[i], kernel_shape[i], pad[i], stride[i], dilation[i],
-                        image_step, column_step);
+    if (column_axes.size() == 1) axes.emplace_back(ColumnAxis{1, 1, 1, 0, 1, 1}, image_step, column_step);
+    for (const ColumnAxis& axis : column_axes) {
+      image_step /= axis.size;
+      column_step /= axis.outputs;
+      axes.emplace_back(axis, image_step, column_step);
     }
   }
 };
@@ -210,23 +205,39 @@ Geometry PlaneGeometry(int channels, int height, int width, int kernel_h, int ke
   const int pad[] = {pad_h, pad_w};
   const int stride[] = {stride_h, stride_w};
   const int dilation[] = {dilation_h, dilation_w};
-  return Geometry(2, im_shape, kernel_shape, pad, stride, dilation);
+  return Geometry(channels, MakeColumnAxes(2, im_shape, nullptr, kernel_shape, pad, stride, dilation));
 }
 
 Geometry CheckedGeometry(int num_spatial_axes, const int* im_shape, const int* col_shape,
                          const int* kernel_shape, const int* pad, const int* stride, const int* dilation) {
-  const Geometry geometry(num_spatial_axes, im_shape, kernel_shape, pad, stride, dilation);
-  CHECK_EQ(col_shape[0], geometry.channels * geometry.taps)
-      << "the columns must have a row for each channel and kernel element";
-  const size_t leading = geometry.axes.size() - num_spatial_axes;
-  for (int i = 0; i < num_spatial_axes; ++i) {
-    CHECK_EQ(col_shape[i + 1], geometry.axes[leading + i].outputs)
-        << "the columns' spatial axis " << i << " does not fit";
-  }
-  return geometry;
+  return Geometry(im_shape[0],
+                  MakeColumnAxes(num_spatial_axes, im_shape, col_shape, kernel_shape, pad, stride, dilation));
 }
 
 }  // namespace
+
+vector<ColumnAxis> MakeColumnAxes(int num_spatial_axes, const int* im_shape, const int* col_shape,
+                                  const int* kernel_shape, const int* pad, const int* stride,
+                                  const int* dilation) {
+  CHECK(num_spatial_axes >= 1 && num_spatial_axes < kMaxBlobAxes)
+      << "columns are of images with 1 to " << kMaxBlobAxes - 1 << " spatial axes, not " << num_spatial_axes;
+  vector<ColumnAxis> axes;
+  vector<int> outputs;
+  int64_t taps = 1;
+  for (int i = 0; i < num_spatial_axes; ++i) {
+    outputs.push_back(conv_output_size(im_shape[i + 1], kernel_shape[i], pad[i], stride[i], dilation[i]));
+    axes.push_back({im_shape[i + 1], outputs[i], kernel_shape[i], pad[i], stride[i], dilation[i]});
+    taps *= kernel_shape[i];
+  }
+  conv_column_count(im_shape[0], num_spatial_axes, kernel_shape, outputs.data());
+  if (!col_shape) return axes;
+  CHECK_EQ(col_shape[0], im_shape[0] * taps)
+      << "the columns must have a row for each channel and kernel element";
+  for (int i = 0; i < num_spatial_axes; ++i) {
+    CHECK_EQ(col_shape[i + 1], outputs[i]) << "the columns' spatial axis " << i << " does not fit";
+  }
+  return axes;
+}
 
 template <typename Dtype>
 void im2col_cpu(const Dtype* data_im, const int channels, const int height, const int width,
