@@ -53,7 +53,7 @@ def run(arguments: Sequence[str]) -> int:
         parser.error("-top must be at least 1")
     labels = io.load_labels(options.labels) if options.labels else []
     flags.hide_information()
-    flags.use_cpu(options)
+    flags.use_device(options)
     classifier = _classifier(options, packed)
     ((_, shape),) = classifier.transformer.inputs.items()
     color = shape[1] == 3

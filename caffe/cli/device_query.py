@@ -13,10 +13,9 @@ def run(arguments: Sequence[str]) -> int:
         "device_query", "Shows the properties of GPUs.", ["gpu"], "caffe device_query -gpu 0,1"
     )
     options = flags.parse(parser, arguments, required=[])
-    _caffe.log(f"Querying GPUs {options.gpu or 'all'}")
-    for device in [] if options.gpu in (None, "all") else flags.comma_list(options.gpu):
-        if not device.isdigit():
-            parser.error(f"-gpu takes numbers of GPUs or all, not {options.gpu}")
-        _caffe.set_device(int(device))
-    _caffe.device_query()
+    named = options.gpu or "all"
+    _caffe.log(f"Querying GPUs {named}")
+    for device in flags.existing_gpus(named, f"-gpu {named}"):
+        _caffe.set_device(device)
+        _caffe.device_query()
     return 0

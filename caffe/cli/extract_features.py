@@ -32,6 +32,7 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("db_type", choices=["lmdb", "leveldb"], help="kind of database")
     parser.add_argument("mode", metavar="CPU|GPU", nargs="?", default="CPU", choices=["CPU", "GPU"])
     parser.add_argument("device", metavar="DEVICE_ID=0", nargs="?", default="0", type=_device)
+    flags.add_device(parser)
     flags.add_plugin(parser)
     options = flags.parse(parser, arguments)
     blobs = flags.comma_list(options.blobs)
@@ -67,10 +68,13 @@ def _device(text: str) -> int:
 
 
 def _choose_mode(options) -> None:
-    if options.mode == "GPU":
-        _caffe.set_mode_gpu()
+    if options.gpu or options.cpu:
+        flags.use_device(options)
+    elif options.mode == "GPU":
+        _caffe.log("Using GPU")
         _caffe.log(f"Using Device_id={options.device}")
         _caffe.set_device(options.device)
+        _caffe.set_mode_gpu()
     else:
         _caffe.log("Using CPU")
         _caffe.set_mode_cpu()

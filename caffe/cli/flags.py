@@ -170,6 +170,12 @@ def add_plugin(argument_parser: argparse.ArgumentParser) -> None:
     argument_parser.add_argument("-plugin", "--plugin", **_FLAGS["plugin"])
 
 
+def add_device(argument_parser: Parser) -> None:
+    """The flags of the tools that compute."""
+    argument_parser.add_argument("-gpu", "--gpu", **_FLAGS["gpu"])
+    argument_parser.add_switch("cpu", "compute on the CPU")
+
+
 def add_input(argument_parser: argparse.ArgumentParser) -> None:
     """The flag of the commands that make nets without their data."""
     argument_parser.add_argument(
@@ -255,12 +261,53 @@ def hide_information() -> None:
     _caffe.init_log(max(_caffe.log_level(), 1))
 
 
-def use_cpu(options: argparse.Namespace) -> None:
-    """Sets the mode. Raises caffe.Error where GPUs are asked for that are not there."""
-    if options.gpu and not options.cpu:
-        _caffe.set_mode_gpu()
+def gpus(options: argparse.Namespace) -> list[int]:
+    """The GPUs that -gpu names, in its order; none without it, and none with -cpu.
+
+    Raises ValueError where it names one that is not there, or there is none that could be used.
+    """
+    if not options.gpu or options.cpu:
+        return []
+    return existing_gpus(options.gpu, f"-gpu {options.gpu}")
+
+
+def existing_gpus(named: str, where: str) -> list[int]:
+    """The GPUs of a list of numbers, or all; as gpus. `where` says who names them."""
+    numbers = comma_list(named)
+    if named != "all" and not (numbers and all(number.isascii() and number.isdigit() for number in numbers)):
+        raise ValueError(f"-gpu takes numbers of GPUs or all, not {named}")
+    try:
+        count = _caffe.device_count()
+    except _caffe.Error as error:
+        raise ValueError(f"{where} asks for a GPU: {error}") from error
+    if named == "all":
+        return list(range(count))
+    devices = [int(number) for number in numbers]
+    for device in devices:
+        if device >= count:
+            there = "one, number 0" if count == 1 else f"{count}, numbers 0 to {count - 1}"
+            raise ValueError(f"{where}: there is no GPU {device}: this machine has {there}")
+        if devices.count(device) > 1:
+            raise ValueError(f"{where} names GPU {device} more than once")
+    return devices
+
+
+def use_cpu() -> None:
+    """Sets the mode, and logs it as Caffe does."""
     _caffe.log("Use CPU.")
     _caffe.set_mode_cpu()
+
+
+def use_device(options: argparse.Namespace) -> None:
+    """Sets mode and device for a command that computes on one: the first GPU of -gpu, or the CPU."""
+    devices = gpus(options)
+    if not devices:
+        use_cpu()
+        return
+    _caffe.log(f"Use GPU with device ID {devices[0]}")
+    _caffe.log(f"GPU device name: {_caffe.device_name(devices[0])}")
+    _caffe.set_device(devices[0])
+    _caffe.set_mode_gpu()
 
 
 def state(options: argparse.Namespace) -> tuple[int, list[str]]:

@@ -24,7 +24,7 @@ def run(arguments: Sequence[str]) -> int:
     options = flags.parse(parser, arguments, required=["model"])
     if options.iterations < 1:
         parser.error("-iterations must be at least 1")
-    flags.use_cpu(options)
+    flags.use_device(options)
     net, forward = _scored(parser, options)
 
     _caffe.log(f"Running for {options.iterations} iterations.")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time as clock
 from collections.abc import Callable, Sequence
 
 from .. import _caffe
 from ..proto import caffe_pb2
-from ..pycaffe import Net
+from ..pycaffe import Net, Timer
 from . import flags
 
 
@@ -21,7 +20,7 @@ def run(arguments: Sequence[str]) -> int:
     options = flags.parse(parser, arguments, required=["model"])
     if options.iterations < 1:
         parser.error("-iterations must be at least 1")
-    flags.use_cpu(options)
+    flags.use_device(options)
     level, stages = flags.state(options)
     net = Net(options.model, flags.phase(options, caffe_pb2.TRAIN), level=level, stages=stages)
     last = len(net.layers) - 1
@@ -34,14 +33,15 @@ def run(arguments: Sequence[str]) -> int:
 
     _caffe.log("*** Benchmark begins ***")
     _caffe.log(f"Testing for {options.iterations} iterations.")
+    timer = Timer()
     forward = [0.0] * (last + 1)
     backward = [0.0] * (last + 1)
     for iteration in range(options.iterations):
         before = sum(forward) + sum(backward)
         for i in range(last + 1):
-            forward[i] += _milliseconds(net._forward, i)
+            forward[i] += _milliseconds(timer, net._forward, i)
         for i in range(last, -1, -1):
-            backward[i] += _milliseconds(net._backward, i)
+            backward[i] += _milliseconds(timer, net._backward, i)
         elapsed = sum(forward) + sum(backward) - before
         _caffe.log(f"Iteration: {iteration + 1} forward-backward time: {flags.number(elapsed)} ms.")
 
@@ -58,7 +58,8 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _milliseconds(run_layers: Callable[[int, int], object], layer: int) -> float:
-    start = clock.perf_counter()
+def _milliseconds(timer: Timer, run_layers: Callable[[int, int], object], layer: int) -> float:
+    timer.start()
     run_layers(layer, layer)
-    return (clock.perf_counter() - start) * 1e3
+    timer.stop()
+    return timer.ms

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 from collections.abc import Sequence
 
@@ -46,7 +47,12 @@ def run(arguments: Sequence[str]) -> int:
         display = None
         if train_display.wanted() and not options.log:
             display = stack.enter_context(train_display.TrainingDisplay(options.solver))
-        _choose_mode(param, options)
+        gpus = _choose_mode(param, options)
+        if len(gpus) > 1 and not _caffe.has_nccl():
+            raise ValueError(
+                f"-gpu {options.gpu}: training on several GPUs needs NCCL, which Caffe was built without; "
+                "train on one"
+            )
         solver = _caffe.get_solver_from_bytes(param.SerializeToString())
         effects.attach(solver)
         if options.snapshot:
@@ -60,19 +66,26 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _choose_mode(param: caffe_pb2.SolverParameter, options) -> None:
-    # A solver that says nothing takes what there is.
-    said = param.HasField("solver_mode") and param.solver_mode == caffe_pb2.SolverParameter.GPU
-    wants_gpu = options.gpu or said
-    if wants_gpu and not options.cpu:
-        where = f"-gpu {options.gpu}" if options.gpu else f"solver_mode: GPU in {options.solver}"
-        try:
-            _caffe.set_mode_gpu()
-        except _caffe.Error as error:
-            raise ValueError(
-                f"{where} asks for a GPU, and there is none to use: train on the CPU with -cpu or "
-                "solver_mode: CPU"
-            ) from error
-    param.solver_mode = caffe_pb2.SolverParameter.CPU
-    _caffe.log("Use CPU.")
-    _caffe.set_mode_cpu()
+def _choose_mode(param: caffe_pb2.SolverParameter, options: argparse.Namespace) -> list[int]:
+    """Sets mode and device as the flags say, or else the solver, which gets both; returns the GPUs."""
+    gpus = _gpus(param, options)
+    if not gpus:
+        param.solver_mode = caffe_pb2.SolverParameter.CPU
+        flags.use_cpu()
+        return gpus
+    _caffe.log(f"Using GPUs {', '.join(map(str, gpus))}")
+    for gpu in gpus:
+        _caffe.log(f"GPU {gpu}: {_caffe.device_name(gpu)}")
+    param.solver_mode = caffe_pb2.SolverParameter.GPU
+    param.device_id = gpus[0]
+    _caffe.set_device(gpus[0])
+    _caffe.set_mode_gpu()
+    return gpus
+
+
+def _gpus(param: caffe_pb2.SolverParameter, options: argparse.Namespace) -> list[int]:
+    # solver_mode is GPU where a solver does not say it, but only one that says it insists.
+    insists = param.HasField("solver_mode") and param.solver_mode == caffe_pb2.SolverParameter.GPU
+    if options.gpu or options.cpu or not insists:
+        return flags.gpus(options)
+    return flags.existing_gpus(str(param.device_id), f"solver_mode: GPU in {options.solver}")

@@ -133,6 +133,8 @@ class Caffe {
   static void SetDevice(const int device_id);
   /// The calling thread's GPU; -1 in a build without CUDA. @throws Error where there is none.
   static int device();
+  /// How many GPUs there are, at least one. @throws Error as SetDevice.
+  static int device_count();
   /// Logs the properties of the current device. @throws Error as SetDevice.
   static void DeviceQuery();
   /// Whether the device exists and can be used.

@@ -13,8 +13,8 @@ namespace caffe {
 /**
  * @brief A class with a worker thread of its own, which runs InternalThreadEntry.
  *
- * The worker starts with the mode and the place in parallel training of the thread that starts it, and with a
- * random seed drawn from that thread's generator: one seed of the program gives one run.
+ * The worker starts with the mode, the GPU and the place in parallel training of the thread that starts it,
+ * and with a random seed drawn from that thread's generator: one seed of the program gives one run.
  *
  * A subclass calls StopInternalThread in its destructor, before what the worker uses goes.
  */
@@ -43,7 +43,8 @@ class InternalThread {
   bool must_stop();
 
  private:
-  void Run(Caffe::Brew mode, unsigned int seed, int solver_count, int solver_rank, bool multiprocess);
+  void Run(Caffe::Brew mode, int device, unsigned int seed, int solver_count, int solver_rank,
+           bool multiprocess);
 
   std::thread thread_;
   std::unique_ptr<ThreadStop> stop_;

@@ -27,7 +27,8 @@ class SyncedMemory {
   ~SyncedMemory();
 
   const void* cpu_data();
-  /// Uses the caller's memory from now on, which the caller keeps alive.
+  /// Uses the caller's memory from now on, which the caller keeps alive. Memory that was set for the other side
+  /// is given up, for what is copied there is not what its owner had.
   void set_cpu_data(void* data) { set_cpu_data(data, nullptr); }
   /// The same for memory that `owner` keeps alive.
   void set_cpu_data(void* data, std::shared_ptr<void> owner);
@@ -81,6 +82,9 @@ class SyncedMemory {
   std::shared_ptr<void> own_gpu_;
   void* cpu_ptr_ = nullptr;
   void* gpu_ptr_ = nullptr;
+  // Whether a side's memory was set by set_cpu_data or set_gpu_data.
+  bool lent_cpu_ = false;
+  bool lent_gpu_ = false;
   size_t size_ = 0;
   uint64_t version_ = 0;
   SyncedHead head_ = UNINITIALIZED;

@@ -4,6 +4,7 @@
 
 #include "bindings.hpp"
 #include "blob_guard.hpp"
+#include "shared_array.hpp"
 
 namespace caffe {
 namespace python {
@@ -39,6 +40,33 @@ py::array DiffView(const Blob<Dtype>& blob) {
 
 void Assign(const py::array& view, const py::object& value) { view[py::ellipsis()] = value; }
 
+uintptr_t GpuPointer(const Blob<Dtype>& blob, const std::shared_ptr<SyncedMemory>& memory) {
+  const NetGuard guard(NetOf(blob));
+  return reinterpret_cast<uintptr_t>(memory->mutable_gpu_data());
+}
+
+template <bool is_gradient>
+SharedArray SharedArrayOf(const std::shared_ptr<Blob<Dtype>>& blob) {
+  return {blob, is_gradient};
+}
+
+// Gives a class the protocols by which other libraries take array_of(self).
+template <typename Self, typename Class>
+void DefineSharing(Class* shared, SharedArray (*array_of)(const Self&)) {
+  shared
+      ->def_property_readonly("__cuda_array_interface__",
+                              [array_of](const Self& self) { return CudaArrayInterface(array_of(self)); })
+      .def("__dlpack_device__", [](const Self&) { return DlpackDevice(); })
+      .def(
+          "__dlpack__",
+          [array_of](const Self& self, const py::object& stream, const py::object& max_version,
+                     const py::object& dl_device, const py::object& copy) {
+            return ToDlpack(array_of(self), stream, max_version, dl_device, copy);
+          },
+          py::kw_only(), py::arg("stream") = py::none(), py::arg("max_version") = py::none(),
+          py::arg("dl_device") = py::none(), py::arg("copy") = py::none());
+}
+
 // Both reshape(2, 3) and reshape([2, 3]).
 std::vector<int> ShapeFrom(const py::args& args) {
   const py::object shape =
@@ -73,9 +101,11 @@ py::list Part(const BlobVec& blobs, const py::slice& slice) {
 
 void BindBlob(py::module_& module) {
   using BlobClass = Blob<Dtype>;
-  py::class_<BlobClass, std::shared_ptr<BlobClass>>(module, "Blob",
-                                                    "An N-dimensional array with its gradient.")
-      .def_property_readonly("shape", [](const BlobClass& blob) { return py::tuple(py::cast(blob.shape())); })
+  py::class_<BlobClass, std::shared_ptr<BlobClass>> blob(module, "Blob",
+                                                         "An N-dimensional array with its gradient.\n\n"
+                                                         "Other libraries share its values as they do those "
+                                                         "of shared_data.");
+  blob.def_property_readonly("shape", [](const BlobClass& blob) { return py::tuple(py::cast(blob.shape())); })
       .def_property_readonly("num", &BlobClass::num, "The first of the four axes of old.")
       .def_property_readonly("channels", &BlobClass::channels)
       .def_property_readonly("height", &BlobClass::height)
@@ -98,10 +128,29 @@ void BindBlob(py::module_& module) {
           [](const BlobClass& blob, const py::object& value) { Assign(DiffView(blob), value); },
           "The gradient, as an array that shares the blob's memory.")
       .def_property_readonly(
-          "_gpu_data_ptr", [](const BlobClass& blob) { return reinterpret_cast<uintptr_t>(blob.gpu_data()); })
-      .def_property_readonly("_gpu_diff_ptr", [](const BlobClass& blob) {
-        return reinterpret_cast<uintptr_t>(blob.gpu_diff());
-      });
+          "shared_data", &SharedArrayOf<false>,
+          "The values, for libraries that take arrays without copying them: "
+          "torch.from_dlpack,\n"
+          "cupy.from_dlpack, numpy.from_dlpack, or torch.as_tensor and cupy.asarray in GPU "
+          "mode.\n"
+          "They get the memory of the mode (caffe.set_mode_gpu), with what is newest, and may "
+          "write\n"
+          "to it. Take it anew after the blob was used on the other side, by .data say.")
+      .def_property_readonly("shared_diff", &SharedArrayOf<true>, "The gradient, as shared_data.")
+      .def_property_readonly(
+          "_gpu_data_ptr", [](const BlobClass& blob) { return GpuPointer(blob, blob.data()); },
+          "Where the values are on the GPU, for reading and writing.")
+      .def_property_readonly(
+          "_gpu_diff_ptr", [](const BlobClass& blob) { return GpuPointer(blob, blob.diff()); },
+          "Where the gradient is on the GPU, for reading and writing.");
+  DefineSharing<std::shared_ptr<BlobClass>>(&blob, &SharedArrayOf<false>);
+
+  py::class_<SharedArray> shared(
+      module, "SharedArray",
+      "A blob's values or gradient, for libraries that take arrays by DLPack or the CUDA array interface.");
+  shared.def_property_readonly(
+      "shape", [](const SharedArray& array) { return py::tuple(py::cast(array.blob->shape())); });
+  DefineSharing<SharedArray>(&shared, [](const SharedArray& array) { return array; });
 
   // Iteration goes by index until there is none, so that a vector may grow meanwhile.
   py::class_<BlobVec, std::shared_ptr<BlobVec>>(module, "BlobVec", "The parameters of a layer.")

@@ -4,22 +4,41 @@
 namespace caffe {
 namespace python {
 
+namespace {
+
+std::string DeviceName(int device_id) {
+#ifdef CPU_ONLY
+  (void)device_id;
+  NO_GPU;
+#else
+  cudaDeviceProp properties;
+  CUDA_CHECK(cudaGetDeviceProperties(&properties, device_id));
+  return properties.name;
+#endif
+}
+
+}  // namespace
+
 void BindDevice(py::module_& module) {
   module.def("set_mode_cpu", [] { Caffe::set_mode(Caffe::CPU); }, "Computes on the CPU from now on.");
   module.def(
       "set_mode_gpu",
       [] {
-#ifdef CPU_ONLY
-        NO_GPU;
-#else
+        // Here and not at the first layer a script learns that there is no GPU.
+        Caffe::device_count();
         Caffe::set_mode(Caffe::GPU);
-#endif
       },
-      "Computes on the GPU from now on. Raises caffe.Error in a build without CUDA.");
-  module.def("set_device", &Caffe::SetDevice, py::arg("device_id"),
-             "Chooses the GPU of this thread. Raises caffe.Error in a build without CUDA.");
+      "Computes on the GPU from now on. Raises caffe.Error in a build without CUDA, and without a GPU or "
+      "driver.");
+  module.def(
+      "set_device", &Caffe::SetDevice, py::arg("device_id"),
+      "Chooses the GPU of this thread. Raises caffe.Error where it does not exist, and as set_mode_gpu.");
   module.def("device_query", &Caffe::DeviceQuery,
-             "Logs the properties of this thread's GPU. Raises caffe.Error in a build without CUDA.");
+             "Logs the properties of this thread's GPU. Raises caffe.Error as set_mode_gpu.");
+  module.def("device_count", &Caffe::device_count,
+             "How many GPUs there are, at least one. Raises caffe.Error as set_mode_gpu.");
+  module.def("device_name", &DeviceName, py::arg("device_id"),
+             "What a GPU is called. Raises caffe.Error where it does not exist, and as set_mode_gpu.");
   module.def(
       "set_random_seed", [](unsigned int seed) { Caffe::set_random_seed(seed); }, py::arg("seed"),
       "Restarts this thread's random generator: the same seed gives the same numbers.");

@@ -77,6 +77,8 @@ void Caffe::set_random_seed(const unsigned int seed) {
 
 void Caffe::SetDevice(const int) { NO_GPU; }
 
+int Caffe::device_count() { NO_GPU; }
+
 int Caffe::device() { return -1; }
 
 void Caffe::DeviceQuery() { NO_GPU; }

@@ -22,14 +22,6 @@ int Versioned(cudaError_t (*query)(int*)) {
 constexpr char kWayOut[] =
     "; without a GPU compute in CPU mode (solver_mode: CPU, -cpu, caffe.set_mode_cpu())";
 
-// The number of GPUs. @throws Error where there is none.
-int DeviceCount() {
-  int count = 0;
-  CUDA_CHECK(cudaGetDeviceCount(&count));
-  CHECK_GT(count, 0) << "this machine has no GPU" << kWayOut;
-  return count;
-}
-
 }  // namespace
 
 void ThrowCudaError(cudaError_t status, const char* call) {
@@ -125,8 +117,15 @@ curandGenerator_t Caffe::curand_generator() {
   return instance.curand_generator_;
 }
 
+int Caffe::device_count() {
+  int count = 0;
+  CUDA_CHECK(cudaGetDeviceCount(&count));
+  CHECK_GT(count, 0) << "this machine has no GPU" << kWayOut;
+  return count;
+}
+
 void Caffe::SetDevice(const int device_id) {
-  const int count = DeviceCount();
+  const int count = device_count();
   CHECK(device_id >= 0 && device_id < count)
       << "there is no GPU " << device_id << ": this machine has "
       << (count == 1 ? string("one, number 0")
@@ -141,7 +140,7 @@ int Caffe::device() {
 }
 
 void Caffe::DeviceQuery() {
-  DeviceCount();
+  device_count();
   const int current = device();
   cudaDeviceProp properties;
   CUDA_CHECK(cudaGetDeviceProperties(&properties, current));

@@ -15,9 +15,11 @@ bool InternalThread::must_stop() { return stop_ != nullptr && stop_->requested()
 void InternalThread::StartInternalThread() {
   CHECK(!is_started()) << "the thread runs already: StopInternalThread ends it";
   stop_ = std::make_unique<ThreadStop>();
+  // On a machine without a GPU there is no device to ask for.
+  const int device = Caffe::mode() == Caffe::GPU ? Caffe::device() : -1;
   try {
-    thread_ = std::thread(&InternalThread::Run, this, Caffe::mode(), caffe_rng_rand(), Caffe::solver_count(),
-                          Caffe::solver_rank(), Caffe::multiprocess());
+    thread_ = std::thread(&InternalThread::Run, this, Caffe::mode(), device, caffe_rng_rand(),
+                          Caffe::solver_count(), Caffe::solver_rank(), Caffe::multiprocess());
   } catch (const std::system_error& error) {
     LOG(FATAL) << "cannot start a thread: " << error.what();
   }
@@ -29,7 +31,7 @@ void InternalThread::StopInternalThread() {
   thread_.join();
 }
 
-void InternalThread::Run(Caffe::Brew mode, unsigned int seed, int solver_count, int solver_rank,
+void InternalThread::Run(Caffe::Brew mode, int device, unsigned int seed, int solver_count, int solver_rank,
                          bool multiprocess) {
   ThreadStop::SetCurrent(stop_.get());
   Caffe::Get().mode_ = mode;
@@ -38,6 +40,7 @@ void InternalThread::Run(Caffe::Brew mode, unsigned int seed, int solver_count, 
   Caffe::set_solver_rank(solver_rank);
   Caffe::set_multiprocess(multiprocess);
   try {
+    if (device >= 0) Caffe::SetDevice(device);
     InternalThreadEntry();
   } catch (const ThreadInterrupted&) {
   } catch (...) {

@@ -118,6 +118,12 @@ void SyncedMemory::set_cpu_data(void* data, std::shared_ptr<void> owner) {
   CHECK(data) << "set_cpu_data needs memory to point to";
   own_cpu_ = std::move(owner);
   cpu_ptr_ = data;
+  lent_cpu_ = true;
+  if (lent_gpu_) {
+    own_gpu_.reset();
+    gpu_ptr_ = nullptr;
+    lent_gpu_ = false;
+  }
   ++version_;
   head_ = HEAD_AT_CPU;
 }
@@ -173,6 +179,12 @@ void SyncedMemory::set_gpu_data(void* data, std::shared_ptr<void> owner) {
   CHECK(data) << "set_gpu_data needs memory to point to";
   own_gpu_ = std::move(owner);
   gpu_ptr_ = data;
+  lent_gpu_ = true;
+  if (lent_cpu_) {
+    own_cpu_.reset();
+    cpu_ptr_ = nullptr;
+    lent_cpu_ = false;
+  }
   ++version_;
   head_ = HEAD_AT_GPU;
 }

@@ -13,6 +13,7 @@
 #include "caffe/layer.hpp"
 #include "caffe/proto/caffe.pb.h"
 #include "caffe/util/blocking_queue.hpp"
+#include "caffe/util/gpu_stream.hpp"
 
 namespace caffe {
 
@@ -45,13 +46,18 @@ class Batch {
   Blob<Dtype> data_, label_;
   /// Number of the first record after those of the batch.
   uint64_t next_record_ = 0;
+#ifndef CPU_ONLY
+  /// When the batch's memory on the GPU is read no more.
+  GpuEvent read_;
+#endif
 };
 
 /**
  * @brief Base of data layers that read ahead: a worker fills data_param.prefetch batches in turn.
  *
- * The tops of a forward pass point into its batch, until the next pass. What goes wrong in the worker is
- * thrown by the forward pass that was to get the batch, and by all after it.
+ * The tops of a forward pass point into its batch, until the next pass. In GPU mode the worker also copies
+ * each batch to the GPU, from pinned memory, while the GPU computes. What goes wrong in the worker is thrown
+ * by the forward pass that was to get the batch, and by all after it.
  *
  * A subclass implements DataLayerSetUp and load_batch, and calls StopInternalThread in its destructor. Where
  * its records are a sequence that its seed decides (see RecordRandom), it also implements SeekRecord and sets
@@ -107,6 +113,11 @@ class BasePrefetchingDataLayer : public BaseDataLayer<Dtype>, public InternalThr
   Blob<Dtype> transformed_data_;
 
  private:
+  /// Gives the batch of the last pass back to the worker, and takes the next.
+  void TakeBatch();
+  /// Lets the worker wait for what the GPU has still to do with the batch of the last pass.
+  void NoteLastRead();
+
   uint32_t seed_ = 0;
   /// The first record that no forward pass has taken.
   uint64_t next_record_ = 0;

@@ -40,7 +40,7 @@ class CropLayer : public Layer<Dtype> {
  private:
   /// Calls body(i, j, n) for each run of n elements that lie together, at i in the bottom and j in the top.
   template <typename Body>
-  void ForRuns(const Blob<Dtype>& top, Body body) const;
+  void ForRuns(const Blob<Dtype>& bottom, const Blob<Dtype>& top, Body body) const;
 };
 
 }  // namespace caffe

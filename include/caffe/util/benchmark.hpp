@@ -10,13 +10,14 @@ namespace caffe {
 /**
  * @brief A stopwatch for what the current mode computes.
  *
- * The elapsed time is that of the last Start ... Stop; reading it stops a running timer. A timer that never
- * ran reads 0, with a warning.
+ * In GPU mode it tells the time that the calling thread's GPU takes for what is started between Start and
+ * Stop, and Stop waits for that. The elapsed time is that of the last Start ... Stop; reading it stops a
+ * running timer. A timer that never ran reads 0, with a warning.
  */
 class Timer {
  public:
   Timer();
-  virtual ~Timer() = default;
+  virtual ~Timer();
 
   /// Nothing happens where the timer runs already.
   virtual void Start();
@@ -43,10 +44,22 @@ class Timer {
   std::chrono::steady_clock::time_point stop_cpu_;
   float elapsed_milliseconds_ = 0;
   float elapsed_microseconds_ = 0;
+
+  /// Whether the GPU's time is taken.
+  virtual bool OnGpu() const;
+
+ private:
+  /// Of the last Start.
+  bool on_gpu_ = false;
+
+  DISABLE_COPY_AND_ASSIGN(Timer);
 };
 
 /// The time of the host in every mode; without a GPU that is what a Timer tells.
-class CPUTimer : public Timer {};
+class CPUTimer : public Timer {
+ protected:
+  bool OnGpu() const override { return false; }
+};
 
 }  // namespace caffe
 

@@ -69,6 +69,7 @@ bool BasePrefetchingDataLayer<Dtype>::GetDataState(DataState* state) const {
 template <typename Dtype>
 void BasePrefetchingDataLayer<Dtype>::SetDataState(const DataState& state) {
   StopInternalThread();
+  NoteLastRead();
   // What was read ahead is of another place.
   prefetch_current_ = nullptr;
   prefetch_full_.clear();
@@ -93,6 +94,10 @@ void BasePrefetchingDataLayer<Dtype>::ShapeTops(const vector<int>& item_shape, i
     batch->data_.mutable_cpu_data();
     batch->label_.Reshape({batch_size});
     batch->label_.mutable_cpu_data();
+    if (Caffe::mode() == Caffe::GPU) {
+      batch->data_.gpu_data();
+      batch->label_.gpu_data();
+    }
   }
   top[0]->ReshapeLike(prefetch_[0]->data_);
   LOG(INFO) << "output data size: " << top[0]->num() << "," << top[0]->channels() << "," << top[0]->height()
@@ -126,11 +131,43 @@ void BasePrefetchingDataLayer<Dtype>::MakeItems(
   });
 }
 
+#ifndef CPU_ONLY
+
+namespace {
+
+// Starts to copy what a batch holds to the GPU.
+template <typename Dtype>
+void Push(const GpuStream& stream, Blob<Dtype>* values) {
+  const auto& memory = values->data();
+  if (memory->gpu_owner() == nullptr) {
+    // New memory is for the thread's own stream at first.
+    memory->gpu_data();
+  } else if (memory->head() == SyncedMemory::HEAD_AT_CPU) {
+    memory->async_gpu_push(stream.get());
+  }
+}
+
+}  // namespace
+
+#endif  // !CPU_ONLY
+
 template <typename Dtype>
 void BasePrefetchingDataLayer<Dtype>::InternalThreadEntry() {
+#ifndef CPU_ONLY
+  std::unique_ptr<GpuStream> stream;
+  if (Caffe::mode() == Caffe::GPU) stream = std::make_unique<GpuStream>();
+#endif
   while (!must_stop()) {
     Batch<Dtype>* batch = prefetch_free_.pop();
     load_batch(batch);
+#ifndef CPU_ONLY
+    if (stream) {
+      batch->read_.LetWait(stream->get());
+      Push(*stream, &batch->data_);
+      if (this->output_labels_) Push(*stream, &batch->label_);
+      stream->Wait();
+    }
+#endif
     prefetch_full_.push(batch);
   }
 }
@@ -149,6 +186,25 @@ void BasePrefetchingDataLayer<Dtype>::InternalThreadFailed(std::exception_ptr er
   }
 }
 
+template <typename Dtype>
+void BasePrefetchingDataLayer<Dtype>::NoteLastRead() {
+#ifndef CPU_ONLY
+  // It is read by whichever thread's kernels, all of which the legacy stream waits for.
+  if (prefetch_current_ && prefetch_current_->data_.data()->gpu_owner()) {
+    prefetch_current_->read_.Record(cudaStreamLegacy);
+  }
+#endif
+}
+
+template <typename Dtype>
+void BasePrefetchingDataLayer<Dtype>::TakeBatch() {
+  NoteLastRead();
+  if (prefetch_current_) prefetch_free_.push(prefetch_current_);
+  prefetch_current_ = nullptr;
+  prefetch_current_ = prefetch_full_.pop("Waiting for data");
+  next_record_ = prefetch_current_->next_record_;
+}
+
 namespace {
 
 // Makes the top show the values of a batch, which whoever looks at them keeps.
@@ -164,11 +220,8 @@ void Show(Blob<Dtype>* values, Blob<Dtype>* top) {
 template <typename Dtype>
 void BasePrefetchingDataLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>&,
                                                   const vector<Blob<Dtype>*>& top) {
-  if (prefetch_current_) prefetch_free_.push(prefetch_current_);
-  prefetch_current_ = nullptr;
-  prefetch_current_ = prefetch_full_.pop("Waiting for data");
+  TakeBatch();
   Show(&prefetch_current_->data_, top[0]);
-  next_record_ = prefetch_current_->next_record_;
   if (this->output_labels_) Show(&prefetch_current_->label_, top[1]);
 }
 

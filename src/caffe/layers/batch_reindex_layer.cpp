@@ -1,7 +1,7 @@
 #include "caffe/layers/batch_reindex_layer.hpp"
 
 #include "caffe/util/item_index.hpp"
-#include "caffe/util/math_functions.hpp"
+#include "caffe/util/item_moves.hpp"
 
 namespace caffe {
 
@@ -17,14 +17,9 @@ void BatchReindexLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const
 template <typename Dtype>
 void BatchReindexLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom,
                                            const vector<Blob<Dtype>*>& top) {
-  const Dtype* indices = bottom[1]->cpu_data();
-  const Dtype* x = bottom[0]->cpu_data();
-  Dtype* y = top[0]->mutable_cpu_data();
-  const int item = bottom[0]->count(1), num = bottom[0]->shape(0);
-  for (int i = 0; i < bottom[1]->count(); ++i) {
-    const int64_t from = CheckedIndex(indices[i], i, num);
-    caffe_copy(item, x + from * item, y + static_cast<int64_t>(i) * item);
-  }
+  const HostSide side;
+  TakeItems(side, CheckedIndices(*bottom[1], bottom[0]->shape(0)), bottom[0]->count(1), side.Data(*bottom[0]),
+            side.MutableData(top[0]));
 }
 
 template <typename Dtype>
@@ -33,15 +28,10 @@ void BatchReindexLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top,
                                             const vector<Blob<Dtype>*>& bottom) {
   CHECK(!propagate_down[1]) << "indices have no gradient";
   if (!propagate_down[0]) return;
-  const Dtype* indices = bottom[1]->cpu_data();
-  const Dtype* dy = top[0]->cpu_diff();
-  Dtype* dx = bottom[0]->mutable_cpu_diff();
-  const int item = bottom[0]->count(1), num = bottom[0]->shape(0);
-  caffe_set(bottom[0]->count(), Dtype(0), dx);
-  for (int i = 0; i < bottom[1]->count(); ++i) {
-    const int64_t from = CheckedIndex(indices[i], i, num);
-    caffe_axpy(item, Dtype(1), dy + static_cast<int64_t>(i) * item, dx + from * item);
-  }
+  const HostSide side;
+  const int items = bottom[0]->shape(0);
+  AddUpItems(side, CheckedIndices(*bottom[1], items), items, bottom[0]->count(1), side.Diff(*top[0]),
+             side.MutableDiff(bottom[0]));
 }
 
 #ifdef CPU_ONLY

@@ -1,6 +1,6 @@
 #include "caffe/layers/concat_layer.hpp"
 
-#include "caffe/util/math_functions.hpp"
+#include "caffe/util/axis_parts.hpp"
 
 namespace caffe {
 
@@ -41,37 +41,13 @@ void ConcatLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const vecto
 
 template <typename Dtype>
 void ConcatLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
-  if (bottom.size() == 1) return;
-  Dtype* y = top[0]->mutable_cpu_data();
-  const int row = top[0]->shape(concat_axis_) * concat_input_size_;
-  int offset = 0;
-  for (const Blob<Dtype>* blob : bottom) {
-    const int part = blob->shape(concat_axis_) * concat_input_size_;
-    for (int n = 0; n < num_concats_; ++n) {
-      caffe_copy(part, blob->cpu_data() + static_cast<int64_t>(n) * part,
-                 y + static_cast<int64_t>(n) * row + offset);
-    }
-    offset += part;
-  }
+  if (bottom.size() > 1) JoinParts(HostSide(), bottom, concat_axis_, top[0]);
 }
 
 template <typename Dtype>
 void ConcatLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
                                       const vector<Blob<Dtype>*>& bottom) {
-  if (bottom.size() == 1) return;
-  const Dtype* dy = top[0]->cpu_diff();
-  const int row = top[0]->shape(concat_axis_) * concat_input_size_;
-  int offset = 0;
-  for (size_t i = 0; i < bottom.size(); ++i) {
-    const int part = bottom[i]->shape(concat_axis_) * concat_input_size_;
-    if (propagate_down[i]) {
-      Dtype* dx = bottom[i]->mutable_cpu_diff();
-      for (int n = 0; n < num_concats_; ++n) {
-        caffe_copy(part, dy + static_cast<int64_t>(n) * row + offset, dx + static_cast<int64_t>(n) * part);
-      }
-    }
-    offset += part;
-  }
+  if (bottom.size() > 1) CutGradient(HostSide(), *top[0], concat_axis_, propagate_down, bottom);
 }
 
 #ifdef CPU_ONLY

@@ -1,5 +1,6 @@
 #include "caffe/layers/crop_layer.hpp"
 
+#include "caffe/util/crop_places.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/parallel_for.hpp"
 
@@ -45,22 +46,12 @@ void CropLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const vector<
 
 template <typename Dtype>
 template <typename Body>
-void CropLayer<Dtype>::ForRuns(const Blob<Dtype>& top, Body body) const {
-  const int last = top.num_axes() - 1;
-  const int run = top.shape(last);
+void CropLayer<Dtype>::ForRuns(const Blob<Dtype>& bottom, const Blob<Dtype>& top, Body body) const {
   if (top.count() == 0) return;
-  const int* offset = offsets.cpu_data();
-  const int* stride = src_strides_.cpu_data();
+  const CropPlaces places = PlacesOfCrop(bottom.shape(), top.shape(), offsets.cpu_data());
+  const int run = places.run;
   ParallelFor(top.count() / run, kElementGrain / run + 1, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      // The run's indices in the top, from the last axis but one to the first, make its place in the bottom.
-      int64_t rest = r, place = offset[last];
-      for (int axis = last - 1; axis >= 0; --axis) {
-        place += (rest % top.shape(axis) + offset[axis]) * stride[axis];
-        rest /= top.shape(axis);
-      }
-      body(place, r * run, run);
-    }
+    for (int64_t r = begin; r < end; ++r) body(places.Place(static_cast<unsigned>(r)), r * run, run);
   });
 }
 
@@ -68,7 +59,7 @@ template <typename Dtype>
 void CropLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
   const Dtype* x = bottom[0]->cpu_data();
   Dtype* y = top[0]->mutable_cpu_data();
-  ForRuns(*top[0], [=](int64_t i, int64_t j, int n) { caffe_copy(n, x + i, y + j); });
+  ForRuns(*bottom[0], *top[0], [=](int64_t i, int64_t j, int n) { caffe_copy(n, x + i, y + j); });
 }
 
 template <typename Dtype>
@@ -81,7 +72,7 @@ void CropLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const vecto
   if (!propagate_down[0]) return;
   const Dtype* dy = top[0]->cpu_diff();
   Dtype* dx = bottom[0]->mutable_cpu_diff();
-  ForRuns(*top[0], [=](int64_t i, int64_t j, int n) { caffe_copy(n, dy + j, dx + i); });
+  ForRuns(*bottom[0], *top[0], [=](int64_t i, int64_t j, int n) { caffe_copy(n, dy + j, dx + i); });
 }
 
 #ifdef CPU_ONLY

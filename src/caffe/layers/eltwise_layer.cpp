@@ -1,8 +1,7 @@
 #include "caffe/layers/eltwise_layer.hpp"
 
-#include <algorithm>
-
 #include "caffe/util/elementwise.hpp"
+#include "caffe/util/eltwise.hpp"
 
 namespace caffe {
 
@@ -33,79 +32,34 @@ void EltwiseLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const vect
   if (op_ == EltwiseParameter_EltwiseOp_MAX) max_idx_.Reshape(bottom[0]->shape());
 }
 
+namespace {
+
+struct Host : HostSide {
+  template <typename Function, typename T>
+  static void Map(int64_t n, Function f, T* y) {
+    MapElements(n, f, y);
+  }
+  // Two loops, each of which a compiler turns into vector instructions.
+  template <typename FirstFunction, typename FirstT, typename Function, typename T>
+  static void Map(int64_t n, FirstFunction f, FirstT* y, Function g, T* z) {
+    MapElements(n, f, y);
+    MapElements(n, g, z);
+  }
+};
+
+}  // namespace
+
 template <typename Dtype>
 void EltwiseLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
-  const int count = top[0]->count();
-  Dtype* y = top[0]->mutable_cpu_data();
-  const Dtype* a = bottom[0]->cpu_data();
-  int* which = nullptr;
-  if (op_ == EltwiseParameter_EltwiseOp_MAX) {
-    which = max_idx_.mutable_cpu_data();
-    std::fill_n(which, count, 0);
-  }
-  // The first two together, then one more at a time.
-  for (size_t i = 1; i < bottom.size(); ++i, a = y) {
-    const Dtype* b = bottom[i]->cpu_data();
-    switch (op_) {
-      case EltwiseParameter_EltwiseOp_PROD:
-        MapElements(count, [=](int64_t k) { return a[k] * b[k]; }, y);
-        break;
-      case EltwiseParameter_EltwiseOp_SUM:
-        MapElements(
-            count,
-            [=, p = i == 1 ? coeffs_[0] : Dtype(1), q = coeffs_[i]](int64_t k) {
-              return p * a[k] + q * b[k];
-            },
-            y);
-        break;
-      case EltwiseParameter_EltwiseOp_MAX:
-        MapElements(
-            count, [=, own = static_cast<int>(i)](int64_t k) { return b[k] > a[k] ? own : which[k]; }, which);
-        MapElements(count, [=](int64_t k) { return b[k] > a[k] ? b[k] : a[k]; }, y);
-        break;
-    }
-  }
+  EltwiseForward<Host>(op_, coeffs_, bottom, &max_idx_, top[0]);
 }
 
 template <typename Dtype>
 void EltwiseLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
                                        const vector<Blob<Dtype>*>& bottom) {
-  const int count = top[0]->count();
-  const Dtype* dy = top[0]->cpu_diff();
-  for (size_t own = 0; own < bottom.size(); ++own) {
-    if (!propagate_down[own]) continue;
-    Dtype* dx = bottom[own]->mutable_cpu_diff();
-    switch (op_) {
-      case EltwiseParameter_EltwiseOp_PROD:
-        if (stable_prod_grad_) {
-          const Dtype* product = dy;
-          for (size_t i = 0; i < bottom.size(); ++i) {
-            if (i == own) continue;
-            MapElements(
-                count, [product, b = bottom[i]->cpu_data()](int64_t k) { return product[k] * b[k]; }, dx);
-            product = dx;
-          }
-        } else {
-          MapElements(
-              count,
-              [dy, y = top[0]->cpu_data(), x = bottom[own]->cpu_data()](int64_t k) {
-                return y[k] / x[k] * dy[k];
-              },
-              dx);
-        }
-        break;
-      case EltwiseParameter_EltwiseOp_SUM:
-        MapElements(count, [dy, coeff = coeffs_[own]](int64_t k) { return coeff * dy[k]; }, dx);
-        break;
-      case EltwiseParameter_EltwiseOp_MAX:
-        MapElements(
-            count,
-            [dy, own = static_cast<int>(own), which = max_idx_.cpu_data()](int64_t k) {
-              return which[k] == own ? dy[k] : Dtype(0);
-            },
-            dx);
-        break;
-    }
+  for (size_t i = 0; i < bottom.size(); ++i) {
+    if (!propagate_down[i]) continue;
+    EltwiseBackward<Host>(op_, stable_prod_grad_, coeffs_[i], max_idx_, *top[0], i, bottom);
   }
 }
 

@@ -1,6 +1,6 @@
 #include "caffe/layers/filter_layer.hpp"
 
-#include "caffe/util/math_functions.hpp"
+#include "caffe/util/item_moves.hpp"
 
 namespace caffe {
 
@@ -41,14 +41,10 @@ void FilterLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const vecto
 
 template <typename Dtype>
 void FilterLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
+  const HostSide side;
   for (size_t t = 0; t < top.size(); ++t) {
-    const Dtype* x = bottom[t]->cpu_data();
-    Dtype* y = top[t]->mutable_cpu_data();
-    const int64_t item = bottom[t]->count(1);
-    for (const int64_t index : indices_to_forward_) {
-      caffe_copy(static_cast<int>(item), x + index * item, y);
-      y += item;
-    }
+    TakeItems(side, indices_to_forward_, bottom[t]->count(1), side.Data(*bottom[t]),
+              side.MutableData(top[t]));
   }
 }
 
@@ -56,16 +52,11 @@ template <typename Dtype>
 void FilterLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
                                       const vector<Blob<Dtype>*>& bottom) {
   CHECK(!propagate_down[bottom.size() - 1]) << "the selector has no gradient";
+  const HostSide side;
   for (size_t t = 0; t < top.size(); ++t) {
     if (!propagate_down[t]) continue;
-    const Dtype* dy = top[t]->cpu_diff();
-    Dtype* dx = bottom[t]->mutable_cpu_diff();
-    const int64_t item = bottom[t]->count(1);
-    caffe_set(bottom[t]->count(), Dtype(0), dx);
-    for (const int64_t index : indices_to_forward_) {
-      caffe_copy(static_cast<int>(item), dy, dx + index * item);
-      dy += item;
-    }
+    AddUpItems(side, indices_to_forward_, bottom[t]->shape(0), bottom[t]->count(1), side.Diff(*top[t]),
+               side.MutableDiff(bottom[t]));
   }
 }
 

@@ -1,6 +1,6 @@
 #include "caffe/layers/slice_layer.hpp"
 
-#include "caffe/util/math_functions.hpp"
+#include "caffe/util/axis_parts.hpp"
 
 namespace caffe {
 
@@ -49,35 +49,13 @@ void SliceLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const vector
 
 template <typename Dtype>
 void SliceLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
-  if (top.size() == 1) return;
-  const Dtype* x = bottom[0]->cpu_data();
-  const int row = bottom[0]->shape(slice_axis_) * slice_size_;
-  int offset = 0;
-  for (Blob<Dtype>* blob : top) {
-    const int part = blob->shape(slice_axis_) * slice_size_;
-    Dtype* y = blob->mutable_cpu_data();
-    for (int n = 0; n < num_slices_; ++n) {
-      caffe_copy(part, x + static_cast<int64_t>(n) * row + offset, y + static_cast<int64_t>(n) * part);
-    }
-    offset += part;
-  }
+  if (top.size() > 1) CutIntoParts(HostSide(), *bottom[0], slice_axis_, top);
 }
 
 template <typename Dtype>
 void SliceLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
                                      const vector<Blob<Dtype>*>& bottom) {
-  if (!propagate_down[0] || top.size() == 1) return;
-  Dtype* dx = bottom[0]->mutable_cpu_diff();
-  const int row = bottom[0]->shape(slice_axis_) * slice_size_;
-  int offset = 0;
-  for (const Blob<Dtype>* blob : top) {
-    const int part = blob->shape(slice_axis_) * slice_size_;
-    for (int n = 0; n < num_slices_; ++n) {
-      caffe_copy(part, blob->cpu_diff() + static_cast<int64_t>(n) * part,
-                 dx + static_cast<int64_t>(n) * row + offset);
-    }
-    offset += part;
-  }
+  if (propagate_down[0] && top.size() > 1) JoinGradients(HostSide(), top, slice_axis_, bottom[0]);
 }
 
 #ifdef CPU_ONLY

@@ -3,6 +3,7 @@
 #include <climits>
 
 #include "caffe/util/math_functions.hpp"
+#include "caffe/util/tiling.hpp"
 
 namespace caffe {
 
@@ -24,10 +25,11 @@ void TileLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const vector<
 
 template <typename Dtype>
 void TileLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
+  const Tiling tiling = {inner_dim_, tiles_};
   const Dtype* x = bottom[0]->cpu_data();
   Dtype* y = top[0]->mutable_cpu_data();
-  for (unsigned int i = 0; i < outer_dim_; ++i, x += inner_dim_) {
-    for (unsigned int t = 0; t < tiles_; ++t, y += inner_dim_) caffe_copy<Dtype>(inner_dim_, x, y);
+  for (unsigned i = 0; i < outer_dim_ * inner_dim_; i += inner_dim_) {
+    for (unsigned t = 0; t < tiles_; ++t) caffe_copy<Dtype>(inner_dim_, x + i, y + tiling.Place(i, t));
   }
 }
 
@@ -35,13 +37,13 @@ template <typename Dtype>
 void TileLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
                                     const vector<Blob<Dtype>*>& bottom) {
   if (!propagate_down[0]) return;
+  const Tiling tiling = {inner_dim_, tiles_};
   const Dtype* dy = top[0]->cpu_diff();
   Dtype* dx = bottom[0]->mutable_cpu_diff();
-  for (unsigned int i = 0; i < outer_dim_; ++i, dx += inner_dim_) {
-    caffe_copy<Dtype>(inner_dim_, dy, dx);
-    dy += inner_dim_;
-    for (unsigned int t = 1; t < tiles_; ++t, dy += inner_dim_) {
-      caffe_axpy<Dtype>(inner_dim_, 1, dy, dx);
+  for (unsigned i = 0; i < outer_dim_ * inner_dim_; i += inner_dim_) {
+    caffe_copy<Dtype>(inner_dim_, dy + tiling.Place(i, 0), dx + i);
+    for (unsigned t = 1; t < tiles_; ++t) {
+      caffe_axpy<Dtype>(inner_dim_, 1, dy + tiling.Place(i, t), dx + i);
     }
   }
 }
