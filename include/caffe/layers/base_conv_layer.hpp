@@ -50,12 +50,20 @@ class BaseConvolutionLayer : public Layer<Dtype> {
   void backward_cpu_bias(Dtype* bias, const Dtype* input);
 
 #ifndef CPU_ONLY
+  // The same on the GPU, where all pointers lead to its memory.
   void forward_gpu_gemm(const Dtype* col_input, const Dtype* weights, Dtype* output,
                         bool skip_im2col = false);
   void forward_gpu_bias(Dtype* output, const Dtype* bias);
   void backward_gpu_gemm(const Dtype* input, const Dtype* weights, Dtype* col_output);
   void weight_gpu_gemm(const Dtype* col_input, const Dtype* output, Dtype* weights);
   void backward_gpu_bias(Dtype* bias, const Dtype* input);
+
+  /// Forward_gpu with these weights, which have the shape of blobs_[0], and the layer's bias.
+  void Forward_images_gpu(const Blob<Dtype>& weights, const vector<Blob<Dtype>*>& bottom,
+                          const vector<Blob<Dtype>*>& top);
+  /// Backward_gpu with these weights; see Backward_images.
+  void Backward_images_gpu(const Blob<Dtype>& weights, const vector<Blob<Dtype>*>& top,
+                           const vector<bool>& propagate_down, const vector<Blob<Dtype>*>& bottom);
 #endif
 
   /// Forward_cpu with these weights, which have the shape of blobs_[0], and the layer's bias.

@@ -45,6 +45,13 @@ class InnerProductLayer : public Layer<Dtype> {
   /// Backward_cpu with these weights; the gradient by them is added to the diff of blobs_[0].
   void Backward_rows(const Dtype* weights, const vector<Blob<Dtype>*>& top,
                      const vector<bool>& propagate_down, const vector<Blob<Dtype>*>& bottom);
+#ifndef CPU_ONLY
+  /// The same on the GPU, where `weights` lead to its memory.
+  void Forward_rows_gpu(const Dtype* weights, const vector<Blob<Dtype>*>& bottom,
+                        const vector<Blob<Dtype>*>& top);
+  void Backward_rows_gpu(const Dtype* weights, const vector<Blob<Dtype>*>& top,
+                         const vector<bool>& propagate_down, const vector<Blob<Dtype>*>& bottom);
+#endif
 
   int M_ = 0;  ///< rows
   int K_ = 0;  ///< inputs of a row
