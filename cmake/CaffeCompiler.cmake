@@ -1,16 +1,30 @@
+# Sets `result` to flags of the C++ compiler as each language's compiler takes them: nvcc hands them on.
+function(caffe_host_flags result)
+  set(flags)
+  foreach(flag IN LISTS ARGN)
+    list(APPEND flags $<$<COMPILE_LANGUAGE:CXX>:${flag}> $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=${flag}>)
+  endforeach()
+  set(${result} "${flags}" PARENT_SCOPE)
+endfunction()
+
 # Flags every target of the project shares.
 add_library(caffe_warnings INTERFACE)
-target_compile_options(caffe_warnings INTERFACE -Wall -Wextra)
+caffe_host_flags(flags -Wall -Wextra)
+target_compile_options(caffe_warnings INTERFACE ${flags})
 if(CAFFE_WERROR)
-  target_compile_options(caffe_warnings INTERFACE -Werror)
+  caffe_host_flags(flags -Werror)
+  target_compile_options(caffe_warnings INTERFACE
+    ${flags} "$<$<COMPILE_LANGUAGE:CUDA>:SHELL:--Werror all-warnings>")
 endif()
 
 # Log lines carry file names relative to the source tree, on every machine the same.
-add_compile_options(-fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=)
+caffe_host_flags(flags -fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=)
+add_compile_options(${flags})
 
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   # The oldest processor supported; hot loops are compiled for newer ones too and chosen at run time.
-  add_compile_options(-march=x86-64-v2)
+  caffe_host_flags(flags -march=x86-64-v2)
+  add_compile_options(${flags})
 endif()
 
 set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG")

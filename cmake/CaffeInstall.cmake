@@ -3,11 +3,12 @@ include(CMakePackageConfigHelpers)
 set(caffe_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/Caffe)
 
 # The library goes on using the BLAS and HDF5 that it was linked with, where they lie outside the usual folders.
-set_target_properties(caffe PROPERTIES INSTALL_RPATH "$ORIGIN" INSTALL_RPATH_USE_LINK_PATH ON)
+set_target_properties(caffe PROPERTIES INSTALL_RPATH "$ORIGIN;${CAFFE_NVIDIA_RPATH}" INSTALL_RPATH_USE_LINK_PATH ON)
 install(TARGETS caffe hwgq EXPORT CaffeTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 if(TARGET caffe_onednn)
   # In full, since CMake leaves out folders that lie in the source tree, such as .venv.
-  set_target_properties(caffe_onednn PROPERTIES INSTALL_RPATH "$ORIGIN;$<TARGET_FILE_DIR:DNNL::dnnl>")
+  set_target_properties(caffe_onednn PROPERTIES INSTALL_RPATH
+    "$ORIGIN;$<TARGET_FILE_DIR:DNNL::dnnl>;${CAFFE_NVIDIA_RPATH}")
   install(TARGETS caffe_onednn LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 endif()
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/caffe DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
@@ -23,4 +24,5 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/CaffeConfigVersion.cmake
                                  COMPATIBILITY SameMajorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/CaffeConfig.cmake ${PROJECT_BINARY_DIR}/CaffeConfigVersion.cmake
               ${PROJECT_SOURCE_DIR}/cmake/FindOpenBLAS.cmake
+              ${PROJECT_SOURCE_DIR}/cmake/FindNvidiaLibraries.cmake
         DESTINATION ${caffe_cmake_dir})

@@ -59,11 +59,11 @@ class BaseConvolutionLayer : public Layer<Dtype> {
   void backward_gpu_bias(Dtype* bias, const Dtype* input);
 
   /// Forward_gpu with these weights, which have the shape of blobs_[0], and the layer's bias.
-  void Forward_images_gpu(const Blob<Dtype>& weights, const vector<Blob<Dtype>*>& bottom,
-                          const vector<Blob<Dtype>*>& top);
+  virtual void Forward_images_gpu(const Blob<Dtype>& weights, const vector<Blob<Dtype>*>& bottom,
+                                  const vector<Blob<Dtype>*>& top);
   /// Backward_gpu with these weights; see Backward_images.
-  void Backward_images_gpu(const Blob<Dtype>& weights, const vector<Blob<Dtype>*>& top,
-                           const vector<bool>& propagate_down, const vector<Blob<Dtype>*>& bottom);
+  virtual void Backward_images_gpu(const Blob<Dtype>& weights, const vector<Blob<Dtype>*>& top,
+                                   const vector<bool>& propagate_down, const vector<Blob<Dtype>*>& bottom);
 #endif
 
   /// Forward_cpu with these weights, which have the shape of blobs_[0], and the layer's bias.

@@ -1,34 +1,20 @@
 #ifndef CAFFE_CUDNN_BINARY_CONV_LAYER_HPP_
 #define CAFFE_CUDNN_BINARY_CONV_LAYER_HPP_
 
-#include <vector>
-
-#include "caffe/blob.hpp"
 #include "caffe/layers/binary_conv_layer.hpp"
-#include "caffe/proto/caffe.pb.h"
-#include "caffe/util/cudnn_state.hpp"
+#include "caffe/util/cudnn_convolution.hpp"
 
 namespace caffe {
 
 #ifdef USE_CUDNN
 
-/// cuDNN's binary convolution for the GPU; the CPU's side is BinaryConvolutionLayer's.
-///
-/// Weights are binarized as BinaryConvolutionLayer does it.
+/// cuDNN's convolution for the GPU, where BinaryConvolutionLayer would convolve floats; the CPU's side is
+/// BinaryConvolutionLayer's, and so are the weights.
 template <typename Dtype>
-class CuDNNBinaryConvolutionLayer : public BinaryConvolutionLayer<Dtype>, protected cudnn::ConvolutionState {
+class CuDNNBinaryConvolutionLayer : public CuDNNConvolutionOf<BinaryConvolutionLayer<Dtype>, Dtype> {
  public:
-  explicit CuDNNBinaryConvolutionLayer(const LayerParameter& param) : BinaryConvolutionLayer<Dtype>(param) {}
-  CuDNNBinaryConvolutionLayer(const CuDNNBinaryConvolutionLayer&) = delete;
-  CuDNNBinaryConvolutionLayer& operator=(const CuDNNBinaryConvolutionLayer&) = delete;
-  ~CuDNNBinaryConvolutionLayer() override;
-  void LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
-  void Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
-
- protected:
-  void Forward_gpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
-  void Backward_gpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
-                    const vector<Blob<Dtype>*>& bottom) override;
+  explicit CuDNNBinaryConvolutionLayer(const LayerParameter& param)
+      : CuDNNConvolutionOf<BinaryConvolutionLayer<Dtype>, Dtype>(param) {}
 };
 
 #endif  // USE_CUDNN

@@ -6,36 +6,33 @@
 #include "caffe/blob.hpp"
 #include "caffe/layers/lrn_layer.hpp"
 #include "caffe/proto/caffe.pb.h"
-#include "caffe/util/cudnn_state.hpp"
+#include "caffe/util/cudnn.hpp"
 
 namespace caffe {
 
 #ifdef USE_CUDNN
 
-/// cuDNN's normalization within channels for the GPU; the CPU's side is LRNLayer's.
-///
-/// The parameters are those of LRNLayer with norm_region: WITHIN_CHANNEL.
+/**
+ * @brief cuDNN's normalization within channels for the GPU; the CPU's side is LRNLayer's.
+ *
+ * The parameters are those of LRNLayer with norm_region: WITHIN_CHANNEL. What cuDNN does not take (a
+ * local_size above 16, a very small beta) is LRNLayer's on the GPU, too.
+ */
 template <typename Dtype>
-class CuDNNLCNLayer : public LRNLayer<Dtype>, protected cudnn::NormalizationState {
+class CuDNNLCNLayer : public LRNLayer<Dtype> {
  public:
   explicit CuDNNLCNLayer(const LayerParameter& param) : LRNLayer<Dtype>(param) {}
-  CuDNNLCNLayer(const CuDNNLCNLayer&) = delete;
-  CuDNNLCNLayer& operator=(const CuDNNLCNLayer&) = delete;
-  ~CuDNNLCNLayer() override;
-  void LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
-  void Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
 
  protected:
   void Forward_gpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
   void Backward_gpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
                     const vector<Blob<Dtype>*>& bottom) override;
 
-  Dtype alpha_ = 0, beta_ = 0, k_ = 0;
-  int pre_pad_ = 0;
-  /// In bytes, of each of the two buffers.
-  size_t tempDataSize = 0;
-  void* tempData1 = nullptr;
-  void* tempData2 = nullptr;
+ private:
+  bool IsForCudnn(const Blob<Dtype>& bottom) const;
+
+  cudnn::TensorDescriptor tensor_desc_;
+  cudnn::LRNDescriptor norm_desc_;
 };
 
 #endif  // USE_CUDNN

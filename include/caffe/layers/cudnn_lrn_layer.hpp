@@ -6,31 +6,33 @@
 #include "caffe/blob.hpp"
 #include "caffe/layers/lrn_layer.hpp"
 #include "caffe/proto/caffe.pb.h"
-#include "caffe/util/cudnn_state.hpp"
+#include "caffe/util/cudnn.hpp"
 
 namespace caffe {
 
 #ifdef USE_CUDNN
 
-/// cuDNN's normalization across channels for the GPU; the CPU's side is LRNLayer's.
-///
-/// The parameters are those of LRNLayer with norm_region: ACROSS_CHANNELS.
+/**
+ * @brief cuDNN's normalization across channels for the GPU; the CPU's side is LRNLayer's.
+ *
+ * The parameters are those of LRNLayer with norm_region: ACROSS_CHANNELS. What cuDNN does not take (a
+ * local_size above 16, a very small k or beta) is LRNLayer's on the GPU, too.
+ */
 template <typename Dtype>
-class CuDNNLRNLayer : public LRNLayer<Dtype>, protected cudnn::NormalizationState {
+class CuDNNLRNLayer : public LRNLayer<Dtype> {
  public:
   explicit CuDNNLRNLayer(const LayerParameter& param) : LRNLayer<Dtype>(param) {}
-  CuDNNLRNLayer(const CuDNNLRNLayer&) = delete;
-  CuDNNLRNLayer& operator=(const CuDNNLRNLayer&) = delete;
-  ~CuDNNLRNLayer() override;
-  void LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
-  void Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
 
  protected:
   void Forward_gpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
   void Backward_gpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
                     const vector<Blob<Dtype>*>& bottom) override;
 
-  Dtype alpha_ = 0, beta_ = 0, k_ = 0;
+ private:
+  bool IsForCudnn(const Blob<Dtype>& bottom) const;
+
+  cudnn::TensorDescriptor tensor_desc_;
+  cudnn::LRNDescriptor norm_desc_;
 };
 
 #endif  // USE_CUDNN

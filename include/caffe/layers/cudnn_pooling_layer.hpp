@@ -12,31 +12,29 @@ namespace caffe {
 
 #ifdef USE_CUDNN
 
-/// cuDNN's pooling for the GPU; the CPU's side is PoolingLayer's.
-///
-/// MAX and AVE only, and without a mask as second top.
+/**
+ * @brief cuDNN's pooling for the GPU; the CPU's side is PoolingLayer's.
+ *
+ * So is the GPU's where cuDNN computes something else, or nothing: STOCHASTIC, a mask as second top, and
+ * windows that reach beyond the padding, which rounding up makes.
+ */
 template <typename Dtype>
 class CuDNNPoolingLayer : public PoolingLayer<Dtype> {
  public:
   explicit CuDNNPoolingLayer(const LayerParameter& param) : PoolingLayer<Dtype>(param) {}
-  CuDNNPoolingLayer(const CuDNNPoolingLayer&) = delete;
-  CuDNNPoolingLayer& operator=(const CuDNNPoolingLayer&) = delete;
-  ~CuDNNPoolingLayer() override;
-  void LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
-  void Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
-  int MinTopBlobs() const override { return -1; }
-  int ExactNumTopBlobs() const override { return 1; }
 
  protected:
   void Forward_gpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
   void Backward_gpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
                     const vector<Blob<Dtype>*>& bottom) override;
 
-  bool handles_setup_ = false;
-  cudnnHandle_t handle_ = nullptr;
-  cudnnTensorDescriptor_t bottom_desc_ = nullptr, top_desc_ = nullptr;
-  cudnnPoolingDescriptor_t pooling_desc_ = nullptr;
-  cudnnPoolingMode_t mode_ = CUDNN_POOLING_MAX;
+ private:
+  /// Whether it is cuDNN's, for what the layer was last shaped for.
+  bool IsForCudnn(const Blob<Dtype>& bottom, size_t num_tops) const;
+  cudnnPoolingDescriptor_t Windows();
+
+  cudnn::TensorDescriptor bottom_desc_, top_desc_;
+  cudnn::PoolingDescriptor pooling_desc_;
 };
 
 #endif  // USE_CUDNN

@@ -6,7 +6,7 @@
 #include "caffe/blob.hpp"
 #include "caffe/layers/sigmoid_layer.hpp"
 #include "caffe/proto/caffe.pb.h"
-#include "caffe/util/cudnn_state.hpp"
+#include "caffe/util/cudnn_activation.hpp"
 
 namespace caffe {
 
@@ -14,19 +14,17 @@ namespace caffe {
 
 /// cuDNN's sigmoid for the GPU; the CPU's side is SigmoidLayer's.
 template <typename Dtype>
-class CuDNNSigmoidLayer : public SigmoidLayer<Dtype>, protected cudnn::ActivationState {
+class CuDNNSigmoidLayer : public SigmoidLayer<Dtype> {
  public:
   explicit CuDNNSigmoidLayer(const LayerParameter& param) : SigmoidLayer<Dtype>(param) {}
-  CuDNNSigmoidLayer(const CuDNNSigmoidLayer&) = delete;
-  CuDNNSigmoidLayer& operator=(const CuDNNSigmoidLayer&) = delete;
-  ~CuDNNSigmoidLayer() override;
-  void LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
-  void Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
 
  protected:
   void Forward_gpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
   void Backward_gpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
                     const vector<Blob<Dtype>*>& bottom) override;
+
+ private:
+  cudnn::Activation activation_{CUDNN_ACTIVATION_SIGMOID};
 };
 
 #endif  // USE_CUDNN

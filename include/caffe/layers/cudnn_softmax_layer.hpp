@@ -17,21 +17,14 @@ template <typename Dtype>
 class CuDNNSoftmaxLayer : public SoftmaxLayer<Dtype> {
  public:
   explicit CuDNNSoftmaxLayer(const LayerParameter& param) : SoftmaxLayer<Dtype>(param) {}
-  CuDNNSoftmaxLayer(const CuDNNSoftmaxLayer&) = delete;
-  CuDNNSoftmaxLayer& operator=(const CuDNNSoftmaxLayer&) = delete;
-  ~CuDNNSoftmaxLayer() override;
-  void LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
-  void Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
 
  protected:
   void Forward_gpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
   void Backward_gpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
                     const vector<Blob<Dtype>*>& bottom) override;
 
-  bool handles_setup_ = false;
-  cudnnHandle_t handle_ = nullptr;
-  cudnnTensorDescriptor_t bottom_desc_ = nullptr;
-  cudnnTensorDescriptor_t top_desc_ = nullptr;
+ private:
+  cudnn::TensorDescriptor tensor_desc_;
 };
 
 #endif  // USE_CUDNN

@@ -6,7 +6,7 @@
 #include "caffe/blob.hpp"
 #include "caffe/layers/tanh_layer.hpp"
 #include "caffe/proto/caffe.pb.h"
-#include "caffe/util/cudnn_state.hpp"
+#include "caffe/util/cudnn_activation.hpp"
 
 namespace caffe {
 
@@ -14,19 +14,17 @@ namespace caffe {
 
 /// cuDNN's tanh for the GPU; the CPU's side is TanHLayer's.
 template <typename Dtype>
-class CuDNNTanHLayer : public TanHLayer<Dtype>, protected cudnn::ActivationState {
+class CuDNNTanHLayer : public TanHLayer<Dtype> {
  public:
   explicit CuDNNTanHLayer(const LayerParameter& param) : TanHLayer<Dtype>(param) {}
-  CuDNNTanHLayer(const CuDNNTanHLayer&) = delete;
-  CuDNNTanHLayer& operator=(const CuDNNTanHLayer&) = delete;
-  ~CuDNNTanHLayer() override;
-  void LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
-  void Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
 
  protected:
   void Forward_gpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
   void Backward_gpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
                     const vector<Blob<Dtype>*>& bottom) override;
+
+ private:
+  cudnn::Activation activation_{CUDNN_ACTIVATION_TANH};
 };
 
 #endif  // USE_CUDNN

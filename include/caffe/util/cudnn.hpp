@@ -2,12 +2,13 @@
 #define CAFFE_UTIL_CUDNN_H_
 
 /// @file
-/// Names for cuDNN's descriptors, where Caffe is built with it (USE_CUDNN).
+/// Names for cuDNN's handle and descriptors, where Caffe is built with it (USE_CUDNN).
 
 #ifdef USE_CUDNN
 
 #include <cudnn.h>
 
+#include "caffe/blob.hpp"
 #include "caffe/common.hpp"
 #include "caffe/proto/caffe.pb.h"
 
@@ -16,18 +17,25 @@
   (CUDNN_MAJOR * 1000000 + CUDNN_MINOR * 1000 + CUDNN_PATCHLEVEL >= \
    (major) * 1000000 + (minor) * 1000 + (patch))
 
-/// Checks what a call of cuDNN returns. @throws caffe::Error with cuDNN's words.
-#define CUDNN_CHECK(condition)                                                                  \
-  do {                                                                                          \
-    const cudnnStatus_t cudnn_status = condition;                                               \
-    CHECK_EQ(cudnn_status, CUDNN_STATUS_SUCCESS) << " " << ::cudnnGetErrorString(cudnn_status); \
+/// Checks what a call of cuDNN returns. @throws caffe::Error with the status's name and cuDNN's words.
+#define CUDNN_CHECK(condition)                                                                      \
+  do {                                                                                              \
+    const cudnnStatus_t cudnn_status = condition;                                                   \
+    if (cudnn_status != CUDNN_STATUS_SUCCESS) ::caffe::cudnn::ThrowError(cudnn_status, #condition); \
   } while (0)
 
 // cuDNN has this function from version 3 on; its declaration may be repeated.
 extern "C" const char* CUDNNWINAPI cudnnGetErrorString(cudnnStatus_t status);
 
 namespace caffe {
+
+/// The calling thread's handle, on its device and its stream (cudaStreamPerThread). Made when it is first
+/// asked for. @throws Error where there is no GPU.
+cudnnHandle_t CudnnHandle();
+
 namespace cudnn {
+
+[[noreturn]] void ThrowError(cudnnStatus_t status, const char* call);
 
 /// How cuDNN names a scalar type, and where its 1 and 0 lie.
 template <typename Dtype>
@@ -96,7 +104,7 @@ inline void createPoolingDesc(cudnnPoolingDescriptor_t* pool_desc, PoolingParame
                               int stride_w) {
   CHECK(poolmethod == PoolingParameter_PoolMethod_MAX || poolmethod == PoolingParameter_PoolMethod_AVE)
       << "cuDNN pools by MAX and AVE, not by " << PoolingParameter_PoolMethod_Name(poolmethod);
-  *mode = poolmethod == PoolingParameter_PoolMethod_MAX ? CUDNN_POOLING_MAX
+  *mode = poolmethod == PoolingParameter_PoolMethod_MAX ? CUDNN_POOLING_MAX_DETERMINISTIC
                                                         : CUDNN_POOLING_AVERAGE_COUNT_INCLUDE_PADDING;
   CUDNN_CHECK(cudnnCreatePoolingDescriptor(pool_desc));
   CUDNN_CHECK(cudnnSetPooling2dDescriptor(*pool_desc, *mode, CUDNN_PROPAGATE_NAN, h, w, pad_h, pad_w,
@@ -108,6 +116,53 @@ inline void createActivationDescriptor(cudnnActivationDescriptor_t* activ_desc, 
   CUDNN_CHECK(cudnnCreateActivationDescriptor(activ_desc));
   CUDNN_CHECK(cudnnSetActivationDescriptor(*activ_desc, mode, CUDNN_PROPAGATE_NAN, 0));
 }
+
+/// A descriptor that is made when it is first asked for, so that layers can be made where there is no GPU.
+template <typename Raw, cudnnStatus_t (*kCreate)(Raw*), cudnnStatus_t (*kDestroy)(Raw)>
+class Descriptor {
+ public:
+  Descriptor() = default;
+  ~Descriptor() {
+    if (raw_) kDestroy(raw_);
+  }
+  Raw get() {
+    if (!raw_) CUDNN_CHECK(kCreate(&raw_));
+    return raw_;
+  }
+
+ private:
+  Raw raw_ = nullptr;
+
+  DISABLE_COPY_AND_ASSIGN(Descriptor);
+};
+
+using FilterDescriptor =
+    Descriptor<cudnnFilterDescriptor_t, cudnnCreateFilterDescriptor, cudnnDestroyFilterDescriptor>;
+using ConvolutionDescriptor = Descriptor<cudnnConvolutionDescriptor_t, cudnnCreateConvolutionDescriptor,
+                                         cudnnDestroyConvolutionDescriptor>;
+using PoolingDescriptor =
+    Descriptor<cudnnPoolingDescriptor_t, cudnnCreatePoolingDescriptor, cudnnDestroyPoolingDescriptor>;
+using ActivationDescriptor = Descriptor<cudnnActivationDescriptor_t, cudnnCreateActivationDescriptor,
+                                        cudnnDestroyActivationDescriptor>;
+using LRNDescriptor = Descriptor<cudnnLRNDescriptor_t, cudnnCreateLRNDescriptor, cudnnDestroyLRNDescriptor>;
+
+/// Of a dense tensor.
+class TensorDescriptor
+    : public Descriptor<cudnnTensorDescriptor_t, cudnnCreateTensorDescriptor, cudnnDestroyTensorDescriptor> {
+ public:
+  template <typename Dtype>
+  cudnnTensorDescriptor_t Set(int n, int c, int h, int w) {
+    cudnnTensorDescriptor_t raw = get();
+    setTensor4dDesc<Dtype>(&raw, n, c, h, w);
+    return raw;
+  }
+  /// The blob's shape; axes after the third are one.
+  template <typename Dtype>
+  cudnnTensorDescriptor_t Set(const Blob<Dtype>& blob) {
+    const auto size = [&](int axis) { return axis < blob.num_axes() ? blob.shape(axis) : 1; };
+    return Set<Dtype>(size(0), size(1), size(2), blob.num_axes() > 3 ? blob.count(3) : 1);
+  }
+};
 
 }  // namespace cudnn
 }  // namespace caffe

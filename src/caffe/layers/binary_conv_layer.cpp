@@ -65,6 +65,5 @@ STUB_GPU(BinaryConvolutionLayer);
 #endif
 
 INSTANTIATE_CLASS(BinaryConvolutionLayer);
-REGISTER_LAYER_CLASS(BinaryConvolution);
 
 }  // namespace caffe

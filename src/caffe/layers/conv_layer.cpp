@@ -27,6 +27,5 @@ STUB_GPU(ConvolutionLayer);
 #endif
 
 INSTANTIATE_CLASS(ConvolutionLayer);
-REGISTER_LAYER_CLASS(Convolution);
 
 }  // namespace caffe

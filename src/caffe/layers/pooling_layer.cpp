@@ -249,6 +249,5 @@ STUB_GPU(PoolingLayer);
 #endif
 
 INSTANTIATE_CLASS(PoolingLayer);
-REGISTER_LAYER_CLASS(Pooling);
 
 }  // namespace caffe

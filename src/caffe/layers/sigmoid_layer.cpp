@@ -12,6 +12,5 @@ STUB_GPU(SigmoidLayer);
 #endif
 
 INSTANTIATE_CLASS(SigmoidLayer);
-REGISTER_LAYER_CLASS(Sigmoid);
 
 }  // namespace caffe

@@ -96,6 +96,5 @@ STUB_GPU(SoftmaxLayer);
 #endif
 
 INSTANTIATE_CLASS(SoftmaxLayer);
-REGISTER_LAYER_CLASS(Softmax);
 
 }  // namespace caffe

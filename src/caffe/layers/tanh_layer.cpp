@@ -12,6 +12,5 @@ STUB_GPU(TanHLayer);
 #endif
 
 INSTANTIATE_CLASS(TanHLayer);
-REGISTER_LAYER_CLASS(TanH);
 
 }  // namespace caffe
