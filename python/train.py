@@ -34,7 +34,7 @@ def train(solver: str, snapshot: str | None, gpus: list[int], timing: bool = Fal
 
 
 def _wait(processes: list[multiprocessing.process.BaseProcess]) -> list[int]:
-    """Waits for the end of all, and tells which failed. The others, which wait for those, are then stopped."""
+    """Waits for all, and tells which failed; the others, which wait for those, are then stopped."""
     running = list(processes)
     failed: list[int] = []
     try:

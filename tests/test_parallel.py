@@ -52,8 +52,8 @@ def folder(tmp_path):
     for batch in (4, 8):
         (tmp_path / f"net{batch}.prototxt").write_text(NET.format(db=tmp_path / "db", batch=batch))
         (tmp_path / f"solver{batch}.prototxt").write_text(
-            f'net: "net{batch}.prototxt" base_lr: 0.1 momentum: 0.9 lr_policy: "fixed" max_iter: 8 display: 2\n'
-            f'random_seed: 4 snapshot: 4 snapshot_prefix: "batch{batch}" solver_mode: GPU\n'
+            f'net: "net{batch}.prototxt" base_lr: 0.1 momentum: 0.9 lr_policy: "fixed" max_iter: 8\n'
+            f'display: 2 random_seed: 4 snapshot: 4 snapshot_prefix: "batch{batch}" solver_mode: GPU\n'
         )
     return tmp_path
 
@@ -178,6 +178,7 @@ def test_threads_train_together(folder, monkeypatch):
         thread.start()
     for thread in threads:
         thread.join()
+    caffe.set_mode_cpu()  # What threads to come start with, too.
     for one, other in zip(trained[0], trained[1], strict=True):
         np.testing.assert_array_equal(one, other)
     run("train", "-gpu", "0", "-solver", "solver8.prototxt", cwd=folder)
