@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import multiprocessing.connection
 import sys
 
 import caffe
@@ -27,11 +28,26 @@ def train(solver: str, snapshot: str | None, gpus: list[int], timing: bool = Fal
     ]
     for process in processes:
         process.start()
-    for process in processes:
-        process.join()
-    failed = [str(gpus[rank]) for rank, process in enumerate(processes) if process.exitcode]
+    failed = [str(gpus[rank]) for rank in _wait(processes)]
     if failed:
         raise RuntimeError(f"training failed on GPU {', '.join(failed)}")
+
+
+def _wait(processes: list[multiprocessing.process.BaseProcess]) -> list[int]:
+    """Waits for all, and tells which failed; the others, which wait for those, are then stopped."""
+    running = list(processes)
+    failed: list[int] = []
+    try:
+        while running and not failed:
+            multiprocessing.connection.wait([process.sentinel for process in running])
+            running = [process for process in processes if process.is_alive()]
+            failed = [rank for rank, process in enumerate(processes) if process.exitcode]
+    finally:
+        for process in running:
+            process.terminate()
+        for process in processes:
+            process.join()
+    return failed
 
 
 def time(solver: caffe.SGDSolver, nccl: caffe.NCCL) -> None:
@@ -76,7 +92,7 @@ def solve(proto: str, snapshot: str | None, gpus: list[int], timing: bool, uid: 
         solver.add_callback(nccl)
     if solver.param.layer_wise_reduce:
         solver.net.after_backward(nccl)
-    solver.step(solver.param.max_iter)
+    solver.step(solver.param.max_iter - solver.iter)
 
 
 if __name__ == "__main__":
@@ -90,3 +106,5 @@ if __name__ == "__main__":
         train(arguments.solver, arguments.snapshot, arguments.gpus, arguments.timing)
     except (caffe.Error, OSError, RuntimeError) as error:
         sys.exit(f"train.py: {error}")
+    except KeyboardInterrupt:
+        sys.exit("train.py: interrupted")

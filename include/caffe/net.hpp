@@ -155,6 +155,7 @@ class Net {
   void add_before_backward(Callback* value) { before_backward_.push_back(value); }
   const vector<Callback*>& after_backward() const { return after_backward_; }
   void add_after_backward(Callback* value) { after_backward_.push_back(value); }
+  void remove_after_backward(Callback* value);
 
  protected:
   /// Makes a layer with its tops and parameters.

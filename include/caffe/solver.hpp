@@ -84,6 +84,7 @@ class Solver {
   };
   const vector<Callback*>& callbacks() const { return callbacks_; }
   void add_callback(Callback* value) { callbacks_.push_back(value); }
+  void remove_callback(Callback* value);
 
   /// Makes sure that a file can be made where snapshots go. @throws Error naming the folder.
   void CheckSnapshotWritePermissions();

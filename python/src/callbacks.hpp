@@ -9,6 +9,12 @@
 namespace caffe {
 namespace python {
 
+/// Keeps a Python object, or several, alive for as long as the net or solver `self`.
+inline void KeepWith(const py::object& self, py::object kept) {
+  if (!py::hasattr(self, "_callbacks")) self.attr("_callbacks") = py::list();
+  self.attr("_callbacks").cast<py::list>().append(std::move(kept));
+}
+
 /**
  * @brief Ties a callback, which the engine knows by its address, to the Python object of the net or solver.
  *
@@ -21,8 +27,7 @@ template <typename Callback>
 Callback* KeepCallback(const py::object& self, std::unique_ptr<Callback> callback, py::object functions) {
   Callback* address = callback.release();
   py::capsule owner(address, [](void* held) { delete static_cast<Callback*>(held); });
-  if (!py::hasattr(self, "_callbacks")) self.attr("_callbacks") = py::list();
-  self.attr("_callbacks").cast<py::list>().append(py::make_tuple(std::move(functions), owner));
+  KeepWith(self, py::make_tuple(std::move(functions), owner));
   return address;
 }
 

@@ -1,4 +1,6 @@
 // Running a Net: forward and backward passes, their callbacks and debug lines.
+#include <algorithm>
+
 #include "caffe/net.hpp"
 #include "caffe/util/gpu_memory.hpp"
 #include "caffe/util/math_functions.hpp"
@@ -85,6 +87,12 @@ void Net<Dtype>::BackwardFromTo(int start, int end) {
     }
     for (Callback* callback : after_backward_) callback->run(i);
   }
+}
+
+template <typename Dtype>
+void Net<Dtype>::remove_after_backward(Callback* value) {
+  after_backward_.erase(std::remove(after_backward_.begin(), after_backward_.end(), value),
+                        after_backward_.end());
 }
 
 template <typename Dtype>
@@ -226,6 +234,7 @@ void Net<Dtype>::UpdateDebugInfo(const int param_id) {
   template const vector<Blob<Dtype>*>& Net<Dtype>::ForwardPrefilled(Dtype*);                     \
   template const vector<Blob<Dtype>*>& Net<Dtype>::Forward(const vector<Blob<Dtype>*>&, Dtype*); \
   template void Net<Dtype>::BackwardFromTo(int, int);                                            \
+  template void Net<Dtype>::remove_after_backward(Callback*);                                    \
   template void Net<Dtype>::BackwardFrom(int);                                                   \
   template void Net<Dtype>::BackwardTo(int);                                                     \
   template void Net<Dtype>::Backward();                                                          \

@@ -177,6 +177,11 @@ SolverAction::Enum Solver<Dtype>::GetRequestedAction() {
 }
 
 template <typename Dtype>
+void Solver<Dtype>::remove_callback(Callback* value) {
+  callbacks_.erase(std::remove(callbacks_.begin(), callbacks_.end(), value), callbacks_.end());
+}
+
+template <typename Dtype>
 void Solver<Dtype>::Step(int iters) {
   const int start_iter = iter_;
   const int stop_iter = iter_ + iters;

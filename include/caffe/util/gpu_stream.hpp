@@ -7,10 +7,15 @@
 
 namespace caffe {
 
-/// A stream of the calling thread's GPU that waits for no other.
+/// A stream of the calling thread's GPU that waits for no other unless it is told to. What it has to do goes
+/// before what they have.
 class GpuStream {
  public:
-  GpuStream() { CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking)); }
+  GpuStream() {
+    int least_priority = 0, greatest_priority = 0;
+    CUDA_CHECK(cudaDeviceGetStreamPriorityRange(&least_priority, &greatest_priority));
+    CUDA_CHECK(cudaStreamCreateWithPriority(&stream_, cudaStreamNonBlocking, greatest_priority));
+  }
   ~GpuStream() { cudaStreamDestroy(stream_); }
   cudaStream_t get() const { return stream_; }
   /// Returns when all that was put into it is done. @throws Error where that failed.
@@ -37,6 +42,17 @@ class GpuEvent {
   /// Lets what is put into `stream` from now on wait for the moment; for none where it was never recorded.
   void LetWait(cudaStream_t stream) const {
     if (event_) CUDA_CHECK(cudaStreamWaitEvent(stream, event_, 0));
+  }
+  /// Whether the moment has passed, or was never recorded. @throws Error where what went before failed.
+  bool HasPassed() const {
+    const cudaError_t status = event_ ? cudaEventQuery(event_) : cudaSuccess;
+    if (status == cudaErrorNotReady) {
+      // So that nobody takes the answer for an error.
+      cudaGetLastError();
+      return false;
+    }
+    CUDA_CHECK(status);
+    return true;
   }
 
  private:

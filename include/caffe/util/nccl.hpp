@@ -10,14 +10,17 @@
 
 #include "caffe/common.hpp"
 
-/// Checks what a call of NCCL returns. @throws caffe::Error with NCCL's words.
-#define NCCL_CHECK(condition)                                                     \
-  do {                                                                            \
-    const ncclResult_t nccl_status = condition;                                   \
-    CHECK_EQ(nccl_status, ncclSuccess) << " " << ncclGetErrorString(nccl_status); \
+/// Checks what a call of NCCL returns. @throws caffe::Error with the status's name and NCCL's words.
+#define NCCL_CHECK(condition)                                                         \
+  do {                                                                                \
+    const ncclResult_t nccl_status = condition;                                       \
+    if (nccl_status != ncclSuccess) ::caffe::ThrowNcclError(nccl_status, #condition); \
   } while (0)
 
 namespace caffe {
+
+[[noreturn]] void ThrowNcclError(ncclResult_t status, const char* call);
+
 namespace nccl {
 
 /// How NCCL names a scalar type.

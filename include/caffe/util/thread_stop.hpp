@@ -34,8 +34,11 @@ class ThreadStop {
   void Request();
   bool requested() const { return requested_; }
 
-  /// Makes `stop` the calling thread's; null takes it away.
-  static void SetCurrent(ThreadStop* stop);
+  /// Makes `stop` the calling thread's; null takes it away. @return the one that it had.
+  static ThreadStop* SetCurrent(ThreadStop* stop);
+
+  /// For work that waits in other ways. @throws ThreadInterrupted where the calling thread is asked to stop.
+  static void ThrowIfRequested();
 
   /// Waits until `ready()`, called with the point's mutex held, is true. `lock` holds the point's mutex.
   /// @throws ThreadInterrupted where the calling thread is asked to stop before.

@@ -18,6 +18,7 @@ bool IsHdf5File(const string& filename) {
 #include <cerrno>
 #include <climits>
 #include <filesystem>
+#include <mutex>
 #include <system_error>
 #include <vector>
 
@@ -27,16 +28,20 @@ namespace caffe {
 
 namespace {
 
-/// Keeps HDF5 from printing its own account of an error, which the Error tells.
+/// For one thread after another: HDF5 is not built for several at once everywhere.
+std::recursive_mutex hdf5_mutex;
+
+/// Keeps other threads from HDF5, and HDF5 from printing its own account of an error, which the Error tells.
 class Quiet {
  public:
-  Quiet() {
+  Quiet() : lock_(hdf5_mutex) {
     H5Eget_auto2(H5E_DEFAULT, &print_, &client_data_);
     H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
   }
   ~Quiet() { H5Eset_auto2(H5E_DEFAULT, print_, client_data_); }
 
  private:
+  const std::lock_guard<std::recursive_mutex> lock_;
   H5E_auto2_t print_ = nullptr;
   void* client_data_ = nullptr;
 };
@@ -295,9 +300,9 @@ void hdf5_append_nd_dataset(hid_t file_id, const string& dataset_name, const Blo
   const std::vector<hsize_t> added(blob.shape().begin(), blob.shape().end());
   const int axes = blob.num_axes();
   if (blob.count() == 0) return;
+  const Quiet quiet;
   const string what = Named("dataset", file_id, dataset_name);
   const bool exists = Hdf5Exists(file_id, dataset_name);
-  const Quiet quiet;
   Hdf5Handle dataset;
   std::vector<hsize_t> start(axes, 0), total = added;
   if (exists) {

@@ -10,7 +10,11 @@ thread_local ThreadStop* current_stop = nullptr;
 
 }  // namespace
 
-void ThreadStop::SetCurrent(ThreadStop* stop) { current_stop = stop; }
+ThreadStop* ThreadStop::SetCurrent(ThreadStop* stop) { return std::exchange(current_stop, stop); }
+
+void ThreadStop::ThrowIfRequested() {
+  if (current_stop != nullptr && current_stop->requested()) throw ThreadInterrupted();
+}
 
 void ThreadStop::set_waits_at(shared_ptr<WaitPoint> point) {
   const std::lock_guard<std::mutex> lock(mutex_);
