@@ -175,9 +175,9 @@ class NCCL : public GPUParams<Dtype>, public Solver<Dtype>::Callback, public Net
   bool in_flight_ = false;
   /// Of Run; null where the solvers are on their own.
   SolverThreads* threads_ = nullptr;
-  std::unique_ptr<GpuStream> own_stream_;
-  std::unique_ptr<GpuEvent> computed_;
-  std::unique_ptr<GpuEvent> received_;
+  const GpuStream own_stream_;
+  GpuEvent computed_;
+  GpuEvent received_;
 };
 
 }  // namespace caffe

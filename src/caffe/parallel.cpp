@@ -147,10 +147,7 @@ NCCL<Dtype>::NCCL(shared_ptr<Solver<Dtype>> solver, const string& uid)
 
 template <typename Dtype>
 void NCCL<Dtype>::Init() {
-  own_stream_ = std::make_unique<GpuStream>();
-  stream_ = own_stream_->get();
-  computed_ = std::make_unique<GpuEvent>();
-  received_ = std::make_unique<GpuEvent>();
+  stream_ = own_stream_.get();
   first_to_send_ = layout_.FirstToSend(kLeastPart / sizeof(Dtype));
   this->Configure(solver_.get());
 }
@@ -198,8 +195,8 @@ template <typename Dtype>
 template <typename Collective>
 void NCCL<Dtype>::Start(Collective collective) {
   CHECK(comm_ != nullptr) << "the solvers are not connected: see NCCL::Run and NCCL::InitSingleProcess";
-  computed_->Record(cudaStreamPerThread);
-  computed_->LetWait(stream_);
+  computed_.Record(cudaStreamPerThread);
+  computed_.LetWait(stream_);
   // Kernels of NCCL wait for each other. So all threads start them together: what one of them did between
   // (memory, loading of kernels) could wait for its own and keep another one's from being started. And a
   // thread that has failed is missed here, where waiting ends.
@@ -213,9 +210,9 @@ template <typename Dtype>
 void NCCL<Dtype>::Finish() {
   constexpr int kImpatientPolls = 200;
   constexpr std::chrono::microseconds kPatience(20);
-  received_->Record(stream_);
+  received_.Record(stream_);
   // Waiting in CUDA could not be ended when the others have gone.
-  for (int polls = 0; !received_->HasPassed(); ++polls) {
+  for (int polls = 0; !received_.HasPassed(); ++polls) {
     ThreadStop::ThrowIfRequested();
     ncclResult_t result = ncclSuccess;
     NCCL_CHECK(ncclCommGetAsyncError(comm_, &result));

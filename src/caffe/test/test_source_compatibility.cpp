@@ -56,6 +56,23 @@ class TripleLayer : public NeuronLayer<Dtype> {
                             const vector<Blob<Dtype>*>& bottom);
 };
 
+#ifdef USE_NCCL
+// A solver's thread, with the barrier that Caffe's have. To be compiled.
+[[maybe_unused]] void TrainWithBarrier(const shared_ptr<Solver<float> >& solver) {
+  boost::barrier barrier(1);
+  NCCL<float> nccl(solver);
+  nccl.set_barrier(&barrier);
+  solver->add_callback(&nccl);
+  if (solver->param().layer_wise_reduce()) solver->net()->add_after_backward(&nccl);
+  vector<NCCL<float>*> nccls(1, &nccl);
+  NCCL<float>::InitSingleProcess(&nccls);
+  nccl.Broadcast();
+  solver->Step(solver->param().max_iter() - solver->iter());
+  nccl.barrier()->wait();
+  nccl.Run(vector<int>(1, 0), NULL);
+}
+#endif
+
 #ifdef CPU_ONLY
 STUB_GPU(TripleLayer);
 #endif
