@@ -30,9 +30,10 @@ shared_ptr<Layer<Dtype>> MakeLayer(const string& text) {
   return LayerRegistry<Dtype>::CreateLayer(LayerFromText(text));
 }
 
-/// Standard normal values.
+/// Standard normal values; an empty blob is left alone.
 template <typename Dtype>
 void FillNormal(Blob<Dtype>* blob) {
+  if (blob->count() == 0) return;
   FillerParameter filler;
   filler.set_type("gaussian");
   FillBlob(filler, blob);
