@@ -277,7 +277,9 @@ bool IsPinned(const void* memory, size_t bytes) {
          bytes <= static_cast<size_t>(block->first + block->second.bytes - static_cast<const char*>(memory));
 }
 
-bool IsStream(cudaStream_t stream) { return ValidStream(stream) == cudaSuccess; }
+bool CanUseStream(cudaStream_t stream, int device) {
+  return IsSpecial(stream) || (Streams().Has(stream) && stream->device == device);
+}
 
 }  // namespace gpu_emulator
 

@@ -77,6 +77,9 @@ bool IsPinned(const void* memory, size_t bytes);
 /// Whether kernels of `device` reach the memory of `peer`.
 bool HasPeerAccess(int device, int peer);
 
+/// Whether the stream exists and is one of the device.
+bool CanUseStream(cudaStream_t stream, int device);
+
 /// Of cuBLAS and so on: whether [memory, memory + bytes) can be used on the current device; complains if not.
 bool CheckOperand(const char* function, const char* operand, const void* memory, size_t bytes);
 
