@@ -103,8 +103,9 @@ void GradientChecker<Dtype>::CheckGradientSingle(Layer<Dtype>* layer, const vect
     computed.emplace_back(blob->cpu_diff(), blob->cpu_diff() + blob->count());
   }
 
-  const auto objective_at = [&](Dtype* feature, Dtype value) {
-    *feature = value;
+  // Fetched anew for each pass, so that a pass on the GPU sees the value.
+  const auto objective_at = [&](Blob<Dtype>* blob, int i, Dtype value) {
+    blob->mutable_cpu_data()[i] = value;
     Caffe::set_random_seed(seed_);
     layer->Forward(bottom, top);
     return GetObjAndGradient(*layer, top, top_id, top_data_id);
@@ -112,12 +113,12 @@ void GradientChecker<Dtype>::CheckGradientSingle(Layer<Dtype>* layer, const vect
   for (size_t blob_id = 0; blob_id < checked.size(); ++blob_id) {
     for (int i = 0; i < checked[blob_id]->count(); ++i) {
       Dtype estimated = 0;
-      Dtype* data = checked[blob_id]->mutable_cpu_data();
-      const Dtype feature = data[i];
+      Blob<Dtype>* const blob = checked[blob_id];
+      const Dtype feature = blob->cpu_data()[i];
       if (!element_wise || i == top_data_id) {
-        const Dtype positive = objective_at(data + i, feature + stepsize_);
-        const Dtype negative = objective_at(data + i, feature - stepsize_);
-        data[i] = feature;
+        const Dtype positive = objective_at(blob, i, feature + stepsize_);
+        const Dtype negative = objective_at(blob, i, feature - stepsize_);
+        blob->mutable_cpu_data()[i] = feature;
         estimated = (positive - negative) / (2 * stepsize_);
       }
       const bool at_kink =
