@@ -103,8 +103,9 @@ void GradientChecker<Dtype>::CheckGradientSingle(Layer<Dtype>* layer, const vect
     computed.emplace_back(blob->cpu_diff(), blob->cpu_diff() + blob->count());
   }
 
-  const auto objective_at = [&](Dtype* feature, Dtype value) {
-    *feature = value;
+  // The pointer is asked for each time, which tells the blob that it is changed on the host.
+  const auto objective_at = [&](Blob<Dtype>* blob, int i, Dtype value) {
+    blob->mutable_cpu_data()[i] = value;
     Caffe::set_random_seed(seed_);
     layer->Forward(bottom, top);
     return GetObjAndGradient(*layer, top, top_id, top_data_id);
@@ -112,12 +113,11 @@ void GradientChecker<Dtype>::CheckGradientSingle(Layer<Dtype>* layer, const vect
   for (size_t blob_id = 0; blob_id < checked.size(); ++blob_id) {
     for (int i = 0; i < checked[blob_id]->count(); ++i) {
       Dtype estimated = 0;
-      Dtype* data = checked[blob_id]->mutable_cpu_data();
-      const Dtype feature = data[i];
+      const Dtype feature = checked[blob_id]->cpu_data()[i];
       if (!element_wise || i == top_data_id) {
-        const Dtype positive = objective_at(data + i, feature + stepsize_);
-        const Dtype negative = objective_at(data + i, feature - stepsize_);
-        data[i] = feature;
+        const Dtype positive = objective_at(checked[blob_id], i, feature + stepsize_);
+        const Dtype negative = objective_at(checked[blob_id], i, feature - stepsize_);
+        checked[blob_id]->mutable_cpu_data()[i] = feature;
         estimated = (positive - negative) / (2 * stepsize_);
       }
       const bool at_kink =
