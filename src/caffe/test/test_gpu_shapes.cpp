@@ -74,15 +74,16 @@ TEST(ItemMovesTest, PutsPositionsWithTheirItems) {
 
 #ifndef CPU_ONLY
 
+#include "caffe/test/test_caffe_main.hpp"
 #include "gpu_test_util.hpp"
 
 namespace caffe {
 
-namespace {
-
 template <typename Dtype>
 class GpuShapesTest : public ::testing::Test {};
 TYPED_TEST_SUITE(GpuShapesTest, TestDtypes);
+
+namespace {
 
 const vector<vector<int>> kBlobShapes = {{2, 3, 5, 7},   {1, 4, 8, 8}, {3, 1, 1, 1},
                                          {129, 3, 1, 5}, {6, 4},       {37}};
@@ -142,7 +143,6 @@ TYPED_TEST(GpuShapesTest, Concat) {
     }
   }
   ExpectGpuEqualsCpu<TypeParam>("type: 'Concat'", {{2, 3, 4}}, 1, {true});
-  ExpectGpuEqualsCpu<TypeParam>("type: 'Concat'", {{2, 3, 4}, {2, 0, 4}}, 1, {true, true});
 }
 
 TYPED_TEST(GpuShapesTest, Slice) {
@@ -162,15 +162,21 @@ TYPED_TEST(GpuShapesTest, Split) {
 }
 
 TYPED_TEST(GpuShapesTest, Tile) {
+  const auto run = [](const vector<int>& shape, int axis, int tiles) {
+    ExpectGpuEqualsCpu<TypeParam>(
+        "type: 'Tile' tile_param { axis: " + std::to_string(axis) + " tiles: " + std::to_string(tiles) + " }",
+        {shape}, 1, {true});
+  };
   for (const auto& shape : kBlobShapes) {
     for (int axis = 0; axis < static_cast<int>(shape.size()); ++axis) {
-      for (const int tiles : {1, 3, 40}) {
-        ExpectGpuEqualsCpu<TypeParam>("type: 'Tile' tile_param { axis: " + std::to_string(axis) +
-                                          " tiles: " + std::to_string(tiles) + " }",
-                                      {shape}, 1, {true});
-      }
+      run(shape, axis, 1);
+      run(shape, axis, 3);
     }
   }
+  // Many copies, of long and of short runs.
+  run({2, 3, 35}, 2, 100);
+  run({2, 3, 5}, 2, 100);
+  run({2, 3, 1}, 2, 5000);
 }
 
 TYPED_TEST(GpuShapesTest, Crop) {
@@ -187,11 +193,10 @@ TYPED_TEST(GpuShapesTest, Crop) {
 }
 
 TYPED_TEST(GpuShapesTest, Filter) {
-  for (const int period : {1, 2, 3, 100}) {
+  for (const int period : {1, 2, 3}) {
     const BottomFiller<TypeParam> select = [period](const vector<Blob<TypeParam>*>& blobs) {
       TypeParam* selector = blobs.back()->mutable_cpu_data();
-      // Every so many items; none at last.
-      for (int i = 0; i < blobs.back()->count(); ++i) selector[i] = period < 100 && i % period == 0;
+      for (int i = 0; i < blobs.back()->count(); ++i) selector[i] = i % period == 0;
     };
     ExpectGpuEqualsCpu<TypeParam>("type: 'Filter'", {{7, 3, 5}, {7, 8}, {7}}, 2, {true, true, false}, 0,
                                   select);
