@@ -30,8 +30,8 @@ namespace caffe {
 class GpuBinaryProduct {
  public:
   /// @return null where integers cannot do it: for levels that are more than 16 or in the proportion of no
-  /// integers (see lowbit::FindProductLevels), or images that are larger than 1 GB in bytes; and for groups
-  /// of few channels, which would be slow.
+  /// integers (see lowbit::FindProductLevels), images that are larger than 1 GB in bytes and kernels that
+  /// are larger than 15 x 15; and for groups of few channels, which would be slow.
   static std::unique_ptr<GpuBinaryProduct> Make(const lowbit::BinaryProductShape& shape,
                                                 const std::vector<float>& levels);
 

@@ -272,60 +272,67 @@ __device__ int SegmentOffset(int pixel, int segment) {
   return pixel * kChunkBytes + (segment ^ (pixel >> 1 & (kChunkSegments - 1))) * kSegment;
 }
 
-// Copies of chunks, one after the other: the same segment of some pixels by each thread.
+// Elements that a kernel may have along an axis: they are bits of half a word, and one bit is for none.
+constexpr int kMostKernel = 15;
+
+// Copies of chunks, one after the other: the same segment of some pixels by each thread. What does not exist,
+// outside of the images and behind the last channel, is zeros.
 template <typename Tile>
 class Loader {
  public:
   __device__ Loader(const Geometry& g, const uint8_t* codes, int group, int first_pixel)
-      : g_(g), codes_(codes + group * g.channel_blocks * kUnit + SegmentOfUnit() * kSegment) {
+      : g_(g), codes_(codes), block_(Segment() / kUnitSegments), plane_(0) {
+    const int start = group * g.channel_blocks * kUnit + Segment() % kUnitSegments * kSegment;
     CAFFE_UNROLL
     for (int i = 0; i < kPixels; ++i) {
       const int pixel = first_pixel + PixelOf(i);
       const int image = pixel / g.out_pixels, rest = pixel % g.out_pixels;
-      // Pixels that there are not are outside of any image.
-      constexpr int kFarOutside = INT_MIN / 2;
-      y_[i] = pixel < g.pixels ? rest / g.out_width * g.stride_h - g.pad_h : kFarOutside;
-      x_[i] = rest % g.out_width * g.stride_w - g.pad_w;
-      offset_[i] = pixel < g.pixels ? ((image * g.height + y_[i]) * g.width + x_[i]) * PixelBytes(g) : 0;
+      const int y = rest / g.out_width * g.stride_h - g.pad_h, x = rest % g.out_width * g.stride_w - g.pad_w;
+      offset_[i] = start + ((image * g.height + y) * g.width + x) * PixelBytes(g);
+      exists_[i] = pixel < g.pixels ? Inside(y, g.dilation_h, g.kernel_h, g.height) |
+                                          Inside(x, g.dilation_w, g.kernel_w, g.width) << 16
+                                    : 0;
     }
-    StartPlane();
-  }
-
-  // The next plane's chunks are next.
-  __device__ void StartPlane() {
-    tap_y_ = tap_x_ = 0;
-    block_ = Segment() / (kChunkSegments / kChunkUnits);
     FindTap();
-  }
-  __device__ void NextPlane() {
-    codes_ += g_.plane_bytes;
-    StartPlane();
   }
 
   __device__ void Load(char* stage) {
-    const int dy = tap_y_ * g_.dilation_h, dx = tap_x_ * g_.dilation_w;
-    const int offset = (dy * g_.width + dx) * PixelBytes(g_) + block_ * kUnit;
-    const bool is_weight = tap_y_ < g_.kernel_h;
     CAFFE_UNROLL
     for (int i = 0; i < kPixels; ++i) {
-      const bool exists = is_weight && static_cast<unsigned>(y_[i] + dy) < static_cast<unsigned>(g_.height) &&
-                          static_cast<unsigned>(x_[i] + dx) < static_cast<unsigned>(g_.width);
-      mma::StartCopy(stage + SegmentOffset(PixelOf(i), Segment()),
-                     codes_ + (exists ? offset_[i] + offset : 0), exists);
+      // Where it does not exist, this is no place in the codes, and is not read.
+      const uint8_t* from = codes_ + static_cast<uint32_t>(offset_[i] + tap_offset_ + block_ * kUnit);
+      mma::StartCopy(stage + SegmentOffset(PixelOf(i), Segment()), from, (exists_[i] & tap_) == tap_);
     }
     block_ += kChunkUnits;
+    if (block_ >= g_.channel_blocks) FindTap();
+  }
+
+  // What is loaded next is the next plane's first chunk.
+  __device__ void NextPlane() {
+    plane_ += g_.plane_bytes;
+    tap_y_ = tap_x_ = 0;
+    block_ = Segment() / kUnitSegments;
     FindTap();
   }
 
  private:
   static constexpr int kPixels = Tile::kBlockPixels * kChunkSegments / Tile::kThreads;
+  static constexpr int kUnitSegments = kChunkSegments / kChunkUnits;
 
   static __device__ int Segment() { return threadIdx.x % kChunkSegments; }
-  static __device__ int SegmentOfUnit() { return Segment() % (kChunkSegments / kChunkUnits); }
   static __device__ int PixelOf(int i) {
     return threadIdx.x / kChunkSegments + i * (Tile::kThreads / kChunkSegments);
   }
+  // A bit for each element of the kernel along an axis that lies in the image.
+  static __device__ uint32_t Inside(int first, int dilation, int kernel, int size) {
+    uint32_t bits = 0;
+    for (int k = 0; k < kernel; ++k) {
+      if (static_cast<unsigned>(first + k * dilation) < static_cast<unsigned>(size)) bits |= 1u << k;
+    }
+    return bits;
+  }
 
+  // Brings the block into the kernel element's channels, or that of one of the next.
   __device__ void FindTap() {
     while (block_ >= g_.channel_blocks) {
       block_ -= g_.channel_blocks;
@@ -334,20 +341,26 @@ class Loader {
         ++tap_y_;
       }
     }
+    tap_ = tap_y_ < g_.kernel_h ? 1u << tap_y_ | 0x10000u << tap_x_ : 1u << kMostKernel;
+    tap_offset_ = plane_ + (tap_y_ * g_.dilation_h * g_.width + tap_x_ * g_.dilation_w) * PixelBytes(g_);
   }
 
   const Geometry& g_;
-  const uint8_t* codes_;
-  // Of the input pixels under the kernel's first element.
-  int y_[kPixels], x_[kPixels], offset_[kPixels];
-  // Of the kernel, and of its channels.
-  int tap_y_, tap_x_, block_;
+  const uint8_t* const codes_;
+  // Of the pixels under the kernel's first element; and which elements lie in the image, rows and columns.
+  int offset_[kPixels];
+  uint32_t exists_[kPixels];
+  // The kernel's element, and the block of its channels.
+  int tap_y_ = 0, tap_x_ = 0, block_;
+  uint32_t tap_;
+  int tap_offset_;
+  int plane_;
 };
 
 // Signs as bytes +1 and -1, operands of mma::MultiplyAdd; see PackFragments.
 __device__ void ExpandSigns(uint32_t word, uint32_t (&a)[2][4]) {
-  // A bit of a nibble chooses byte 0 or, set, one of the bytes 1, 2 and 4. A nibble's highest bit may not be
-  // set.
+  // A bit of a selector's nibble chooses byte 0, which is -1, or, where it is set, byte 1, 2 or 4, which are
+  // +1. A nibble's highest bit may not be set.
   constexpr uint32_t kLow = 0x000101ff, kHigh = 0x00000001;
   CAFFE_UNROLL
   for (int half = 0; half < 2; ++half) {
@@ -557,7 +570,8 @@ int Multiprocessors() {
 
 // Tests ask for each.
 TileKind ChooseTile(const Geometry& g) {
-  if (const char* const wanted = std::getenv("HWGQ_GPU_TILE")) {
+  const char* const wanted = std::getenv("HWGQ_GPU_TILE");
+  if (wanted && *wanted) {
     const std::vector<std::string> known = {"wide", "flat", "small"};
     const auto found = std::find(known.begin(), known.end(), wanted);
     if (found == known.end()) throw Error(UnknownName("HWGQ_GPU_TILE", wanted, known));
@@ -745,7 +759,9 @@ std::unique_ptr<GpuBinaryProduct> GpuBinaryProduct::Make(const lowbit::BinaryPro
   if (integers.levels.empty()) return nullptr;
   const Geometry g = MakeGeometry(shape, BytesOf(integers.levels));
   const bool is_thin = g.groups > 1 && std::min(g.group_channels, g.group_outputs) < kLeastGroup;
-  if (is_thin || ImageBytes(g) > kMostBytes || FragmentWords(g) > INT_MAX) return nullptr;
+  if (is_thin || std::max(g.kernel_h, g.kernel_w) > kMostKernel || ImageBytes(g) > kMostBytes ||
+      FragmentWords(g) > INT_MAX)
+    return nullptr;
   return std::unique_ptr<GpuBinaryProduct>(
       new GpuBinaryProduct(std::make_unique<Engine>(g, levels, integers)));
 }
