@@ -8,6 +8,7 @@
 #include "caffe/layers/conv_layer.hpp"
 #include "caffe/proto/caffe.pb.h"
 #include "caffe/util/integer_product.hpp"
+#include "caffe/util/seen_memory.hpp"
 
 namespace caffe {
 
@@ -54,6 +55,8 @@ class BinaryConvolutionLayer : public ConvolutionLayer<Dtype> {
   bool GetProductShape(lowbit::BinaryProductShape* shape) const;
 
   IntegerProduct<Dtype> integers_;
+  /// What binary_weights_ were made of on the GPU, where floats are multiplied.
+  SeenMemory seen_;
 };
 
 }  // namespace caffe

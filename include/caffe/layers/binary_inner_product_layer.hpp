@@ -8,6 +8,7 @@
 #include "caffe/layers/inner_product_layer.hpp"
 #include "caffe/proto/caffe.pb.h"
 #include "caffe/util/integer_product.hpp"
+#include "caffe/util/seen_memory.hpp"
 
 namespace caffe {
 
@@ -51,6 +52,8 @@ class BinaryInnerProductLayer : public InnerProductLayer<Dtype> {
 
  private:
   IntegerProduct<Dtype> integers_;
+  /// What binary_weights_ were made of on the GPU, where floats are multiplied.
+  SeenMemory seen_;
 };
 
 }  // namespace caffe

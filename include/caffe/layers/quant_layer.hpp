@@ -1,6 +1,8 @@
 #ifndef CAFFE_QUANT_LAYER_HPP_
 #define CAFFE_QUANT_LAYER_HPP_
 
+#include <algorithm>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -8,6 +10,7 @@
 #include "caffe/layer.hpp"
 #include "caffe/layers/neuron_layer.hpp"
 #include "caffe/proto/caffe.pb.h"
+#include "caffe/util/quantize.hpp"
 
 namespace caffe {
 
@@ -56,8 +59,69 @@ class QuantLayer : public NeuronLayer<Dtype> {
  private:
   void SetUpCenters();
   template <int kCenters>
-  void ForwardHwgq(const Blob<Dtype>& bottom, Blob<Dtype>* top) const;
+  HwgqFunction<Dtype, kCenters> Hwgq() const;
+  /// Calls run(f), with Forward of f the function that is asked for; centers are where it will run.
+  template <typename Run>
+  void WithForward(bool on_gpu, const Run& run) const;
+  /// Calls run(f), with Derivative of f the gradient that is asked for.
+  template <typename Run>
+  void WithGradient(const Run& run) const;
+  void CheckNotInPlace(const vector<Blob<Dtype>*>& top, const vector<Blob<Dtype>*>& bottom) const;
 };
+
+template <typename Dtype>
+template <int kCenters>
+HwgqFunction<Dtype, kCenters> QuantLayer<Dtype>::Hwgq() const {
+  HwgqFunction<Dtype, kCenters> function;
+  function.negative_slope = this->layer_param_.quant_param().negative_slope();
+  for (int j = 0; j < kCenters; ++j) {
+    const int given = std::min(j, centers_.count() - 1);
+    function.thrs[j] = thrs_.cpu_data()[given];
+    function.centers[j] = centers_.cpu_data()[given];
+  }
+  return function;
+}
+
+template <typename Dtype>
+template <typename Run>
+void QuantLayer<Dtype>::WithForward(bool on_gpu, const Run& run) const {
+  const Dtype negative_slope = this->layer_param_.quant_param().negative_slope();
+  if (forward_func_ == "sign") {
+    run(SignFunction<Dtype>());
+  } else if (forward_func_ == "hard_tanh") {
+    run(ClipFunction<Dtype>{-1, 1});
+  } else if (forward_func_ == "relu") {
+    run(ReluFunction<Dtype>{negative_slope});
+  } else if (centers_.count() <= 1) {
+    run(Hwgq<1>());
+  } else if (centers_.count() <= 3) {
+    run(Hwgq<3>());
+  } else if (centers_.count() <= 7) {
+    run(Hwgq<7>());
+  } else if (centers_.count() <= 15) {
+    run(Hwgq<15>());
+  } else {
+    const auto data = [on_gpu](const Blob<Dtype>& blob) {
+      return on_gpu ? blob.gpu_data() : blob.cpu_data();
+    };
+    run(LongHwgqFunction<Dtype>{negative_slope, data(thrs_), data(centers_), centers_.count()});
+  }
+}
+
+template <typename Dtype>
+template <typename Run>
+void QuantLayer<Dtype>::WithGradient(const Run& run) const {
+  const QuantParameter& param = this->layer_param_.quant_param();
+  const Dtype negative_slope = param.negative_slope();
+  const Dtype limit = param.clip_thr() > 0 ? param.clip_thr() : std::numeric_limits<Dtype>::infinity();
+  if (backward_func_ == "hard_tanh") {
+    run(ClipFunction<Dtype>{-limit, limit});
+  } else if (backward_func_ == "log_tailed_relu") {
+    run(LogTailedReluGradient<Dtype>{negative_slope, limit});
+  } else {
+    run(ClippedReluGradient<Dtype>{negative_slope, limit});
+  }
+}
 
 }  // namespace caffe
 

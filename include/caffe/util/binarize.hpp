@@ -6,6 +6,7 @@
 
 #include "caffe/blob.hpp"
 #include "caffe/util/device_alternate.hpp"
+#include "caffe/util/seen_memory.hpp"
 
 namespace caffe {
 
@@ -13,6 +14,12 @@ namespace caffe {
 template <typename Dtype>
 CAFFE_HOST_DEVICE inline Dtype binarize(Dtype x, Dtype alpha) {
   return x >= Dtype(0) ? alpha : -alpha;
+}
+
+/// Alpha of n weights whose magnitudes add up to `sum`.
+template <typename Dtype>
+CAFFE_HOST_DEVICE inline Dtype binary_alpha(double sum, int n) {
+  return static_cast<Dtype>(sum / n);
 }
 
 /**
@@ -27,10 +34,26 @@ template <typename Dtype>
 void caffe_cpu_binarize(int num_output, int n, const Dtype* weights, bool use_alpha, Dtype* alphas,
                         Dtype* binary);
 
-/// The same for a weight blob whose leading axis is the outputs. Reshapes `alphas` to [num_output] and
-/// `binary` to the weights' shape. @throws Error for a blob without axes.
+/// Gives `alphas` the shape [num_output] and `binary` that of the weights. @throws Error for a blob without
+/// axes.
+template <typename Dtype>
+void ReshapeForBinary(const Blob<Dtype>& weights, Blob<Dtype>* alphas, Blob<Dtype>* binary);
+
+/// Binary weights of a blob whose leading axis is the outputs, in blobs that get their shapes.
 template <typename Dtype>
 void BinarizeWeights(const Blob<Dtype>& weights, bool use_alpha, Blob<Dtype>* alphas, Blob<Dtype>* binary);
+
+/// The same on the GPU. Alphas are sums in double in another order.
+template <typename Dtype>
+void BinarizeWeightsGpu(const Blob<Dtype>& weights, bool use_alpha, Blob<Dtype>* alphas, Blob<Dtype>* binary);
+
+/// The same where the weights may have changed since the last call, which filled these blobs.
+template <typename Dtype>
+void BinarizeNewWeightsGpu(const Blob<Dtype>& weights, bool use_alpha, SeenMemory* seen, Blob<Dtype>* alphas,
+                           Blob<Dtype>* binary) {
+  weights.gpu_data();
+  if (seen->IsNew(weights.data(), true)) BinarizeWeightsGpu(weights, use_alpha, alphas, binary);
+}
 
 /// The same binary weights as alphas and signs (see caffe/util/sign_bits.hpp).
 template <typename Dtype>

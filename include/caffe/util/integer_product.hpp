@@ -7,6 +7,8 @@
 
 #include "caffe/blob.hpp"
 #include "caffe/lowbit/binary_product.hpp"
+#include "caffe/util/gpu_binary_product.hpp"
+#include "caffe/util/seen_memory.hpp"
 
 namespace caffe {
 
@@ -14,8 +16,7 @@ namespace caffe {
  * @brief Computes a binary layer's tops on integers, where its bottoms have the levels of a quantizer.
  *
  * Weights become signs and alphas when the layer first runs. They are looked at again where their blob was
- * written to since (SyncedMemory::version) or somebody holds its memory, and packed for libhwgq where a sign
- * changed.
+ * written to since or somebody holds its memory (SeenMemory), and packed for libhwgq where a sign changed.
  */
 template <typename Dtype>
 class IntegerProduct {
@@ -36,8 +37,13 @@ class IntegerProduct {
                const vector<shared_ptr<Blob<Dtype>>>& blobs, const vector<Blob<Dtype>*>& bottom,
                const vector<Blob<Dtype>*>& top);
 
-  /// Makes alphas and binary weights, as BinarizeWeights does, those that the last Forward used; nothing
-  /// where that returned false, or this was done already.
+  /// The same on the GPU, which looks after other values and alphas by itself: see GpuBinaryProduct.
+  bool ForwardGpu(const lowbit::BinaryProductShape& shape, bool use_alpha,
+                  const vector<shared_ptr<Blob<Dtype>>>& blobs, const vector<Blob<Dtype>*>& bottom,
+                  const vector<Blob<Dtype>*>& top);
+
+  /// Makes alphas and binary weights, as BinarizeWeights does, those that the last pass used; nothing where
+  /// that returned false, or this was done already.
   void FillBinaryWeights(const Blob<Dtype>& weights, Blob<Dtype>* alphas, Blob<Dtype>* binary);
 
  private:
@@ -47,8 +53,7 @@ class IntegerProduct {
 
   vector<float> levels_;
   /// What signs and alphas were made of.
-  std::weak_ptr<SyncedMemory> memory_;
-  uint64_t version_ = 0;
+  SeenMemory seen_;
   vector<uint8_t> signs_;
   vector<Dtype> alphas_;
   lowbit::BinaryProductShape shape_;
@@ -57,6 +62,17 @@ class IntegerProduct {
   bool is_impossible_ = false;
   /// Whether the caller's binary weights are older than those of the last pass.
   bool is_unfilled_ = false;
+
+#ifndef CPU_ONLY
+  /// The same for the GPU.
+  bool PrepareGpu(const lowbit::BinaryProductShape& shape, bool use_alpha, const Blob<Dtype>& weights);
+
+  SeenMemory gpu_seen_;
+  lowbit::BinaryProductShape gpu_shape_;
+  std::unique_ptr<GpuBinaryProduct> gpu_product_;
+  bool is_gpu_impossible_ = false;
+  bool is_gpu_unfilled_ = false;
+#endif
 };
 
 }  // namespace caffe

@@ -6,7 +6,6 @@
 
 #include "caffe/util/elementwise.hpp"
 #include "caffe/util/nearest_names.hpp"
-#include "caffe/util/quantize.hpp"
 
 namespace caffe {
 
@@ -66,69 +65,30 @@ void QuantLayer<Dtype>::SetUpCenters() {
 }
 
 template <typename Dtype>
-template <int kCenters>
-void QuantLayer<Dtype>::ForwardHwgq(const Blob<Dtype>& bottom, Blob<Dtype>* top) const {
-  HwgqFunction<Dtype, kCenters> function;
-  function.negative_slope = this->layer_param_.quant_param().negative_slope();
-  for (int j = 0; j < kCenters; ++j) {
-    const int given = std::min(j, centers_.count() - 1);
-    function.thrs[j] = thrs_.cpu_data()[given];
-    function.centers[j] = centers_.cpu_data()[given];
-  }
-  ElementwiseForward(bottom.count(), function, bottom.cpu_data(), top->mutable_cpu_data());
+void QuantLayer<Dtype>::CheckNotInPlace(const vector<Blob<Dtype>*>& top,
+                                        const vector<Blob<Dtype>*>& bottom) const {
+  CHECK(bottom[0]->data() != top[0]->data())
+      << "cannot run backward in place: the gradient needs the input; give the top another name than the "
+         "bottom";
 }
 
 template <typename Dtype>
 void QuantLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
-  const int count = bottom[0]->count();
   const Dtype* x = bottom[0]->cpu_data();
   Dtype* y = top[0]->mutable_cpu_data();
-  const Dtype negative_slope = this->layer_param_.quant_param().negative_slope();
-  if (forward_func_ == "sign") {
-    ElementwiseForward(count, SignFunction<Dtype>(), x, y);
-  } else if (forward_func_ == "hard_tanh") {
-    ElementwiseForward(count, ClipFunction<Dtype>{-1, 1}, x, y);
-  } else if (forward_func_ == "relu") {
-    ElementwiseForward(count, ReluFunction<Dtype>{negative_slope}, x, y);
-  } else if (centers_.count() <= 1) {
-    ForwardHwgq<1>(*bottom[0], top[0]);
-  } else if (centers_.count() <= 3) {
-    ForwardHwgq<3>(*bottom[0], top[0]);
-  } else if (centers_.count() <= 7) {
-    ForwardHwgq<7>(*bottom[0], top[0]);
-  } else if (centers_.count() <= 15) {
-    ForwardHwgq<15>(*bottom[0], top[0]);
-  } else {
-    const LongHwgqFunction<Dtype> function = {negative_slope, thrs_.cpu_data(), centers_.cpu_data(),
-                                              centers_.count()};
-    ElementwiseForward(count, function, x, y);
-  }
+  WithForward(false, [&](auto function) { ElementwiseForward(bottom[0]->count(), function, x, y); });
 }
 
 template <typename Dtype>
 void QuantLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
                                      const vector<Blob<Dtype>*>& bottom) {
   if (!propagate_down[0]) return;
-  const QuantParameter& param = this->layer_param_.quant_param();
-  const int count = bottom[0]->count();
+  CheckNotInPlace(top, bottom);
   const Dtype* x = bottom[0]->cpu_data();
   const Dtype* y = top[0]->cpu_data();
   const Dtype* dy = top[0]->cpu_diff();
   Dtype* dx = bottom[0]->mutable_cpu_diff();
-  CHECK(x != y)
-      << "cannot run backward in place: the gradient needs the input; give the top another name than "
-         "the bottom";
-  const Dtype limit = param.clip_thr() > 0 ? param.clip_thr() : std::numeric_limits<Dtype>::infinity();
-  if (backward_func_ == "hard_tanh") {
-    ElementwiseBackward(count, ClipFunction<Dtype>{-limit, limit}, x, y, dy, dx);
-    return;
-  }
-  const Dtype negative_slope = param.negative_slope();
-  if (backward_func_ == "log_tailed_relu") {
-    ElementwiseBackward(count, LogTailedReluGradient<Dtype>{negative_slope, limit}, x, y, dy, dx);
-  } else {
-    ElementwiseBackward(count, ClippedReluGradient<Dtype>{negative_slope, limit}, x, y, dy, dx);
-  }
+  WithGradient([&](auto function) { ElementwiseBackward(bottom[0]->count(), function, x, y, dy, dx); });
 }
 
 #ifdef CPU_ONLY

@@ -17,9 +17,6 @@ namespace lowbit {
 
 namespace {
 
-// What CheckPlan allows.
-constexpr int64_t kMostSum = INT32_MAX / 2;
-
 // Elements of a tensor that pass together: more images at a time would take more memory, and not be faster.
 constexpr int64_t kElementsAtOnce = int64_t{1} << 18;
 
@@ -198,8 +195,7 @@ class BinaryProduct::Engine {
 std::unique_ptr<BinaryProduct> BinaryProduct::Make(const BinaryProductShape& shape,
                                                    const std::vector<float>& levels, const uint8_t* signs,
                                                    int threads, const ParallelLoop& loop) {
-  if (levels.size() < 2 || levels.size() > kMaxLevels) return nullptr;
-  const IntegerLevels integers = FindIntegerLevels(levels, kMostSum / shape.weights());
+  const IntegerLevels integers = FindProductLevels(levels, shape.weights());
   if (integers.levels.empty()) return nullptr;
   try {
     return std::unique_ptr<BinaryProduct>(

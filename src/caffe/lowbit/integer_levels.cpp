@@ -13,6 +13,9 @@ namespace {
 constexpr double kTolerance = 2e-6;
 constexpr int kMostDecimals = 6;
 
+// Of a sum; what CheckPlan allows.
+constexpr int64_t kMostSum = INT32_MAX / 2;
+
 // The values in multiples of a unit; none where they are not close to such.
 std::vector<int32_t> Multiples(const std::vector<float>& values, double unit, int64_t most) {
   std::vector<int32_t> levels;
@@ -52,6 +55,11 @@ IntegerLevels FindIntegerLevels(const std::vector<float>& values, int64_t most) 
     if (!levels.empty()) return Reduced(levels, unit);
   }
   return {};
+}
+
+IntegerLevels FindProductLevels(const std::vector<float>& values, int64_t weights) {
+  if (values.size() < 2 || values.size() > kMaxLevels) return {};
+  return FindIntegerLevels(values, kMostSum / weights);
 }
 
 }  // namespace lowbit

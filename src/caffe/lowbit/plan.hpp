@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "caffe/lowbit/integer_levels.hpp"
+
 // What a packed model file says, as read and checked. docs/packed-format.md has the meaning of every field.
 namespace caffe {
 namespace lowbit {
@@ -104,9 +106,6 @@ struct Plan {
   std::vector<BlobInfo> outputs;
   std::vector<StageInfo> stages;
 };
-
-/// Most codes of a quantizer.
-constexpr int kMaxLevels = 16;
 
 /// The words of an error about a part of the plan.
 std::string StageMessage(const StageInfo& stage, const std::string& what);

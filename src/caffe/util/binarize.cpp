@@ -13,7 +13,7 @@ namespace {
 
 // In double and several sums at a time: exact enough that B made from float weights binarizes to itself.
 template <typename Dtype>
-double MeanAbsolute(const Dtype* x, int n) {
+double SumOfMagnitudes(const Dtype* x, int n) {
   constexpr int kLanes = 8;
   double lanes[kLanes] = {};
   int i = 0;
@@ -23,12 +23,12 @@ double MeanAbsolute(const Dtype* x, int n) {
   double sum = 0;
   for (; i < n; ++i) sum += std::fabs(x[i]);
   for (const double lane : lanes) sum += lane;
-  return sum / n;
+  return sum;
 }
 
 template <typename Dtype>
 Dtype Alpha(const Dtype* row, int n, bool use_alpha) {
-  return use_alpha ? static_cast<Dtype>(MeanAbsolute(row, n)) : Dtype(1);
+  return use_alpha ? binary_alpha<Dtype>(SumOfMagnitudes(row, n), n) : Dtype(1);
 }
 
 int64_t OutputGrain(int n) { return kElementGrain / std::max(n, 1) + 1; }
@@ -49,10 +49,15 @@ void caffe_cpu_binarize(int num_output, int n, const Dtype* weights, bool use_al
 }
 
 template <typename Dtype>
-void BinarizeWeights(const Blob<Dtype>& weights, bool use_alpha, Blob<Dtype>* alphas, Blob<Dtype>* binary) {
+void ReshapeForBinary(const Blob<Dtype>& weights, Blob<Dtype>* alphas, Blob<Dtype>* binary) {
   CHECK_GE(weights.num_axes(), 1) << "weights to binarize need a leading axis of outputs";
-  alphas->Reshape(vector<int>(1, weights.shape(0)));
+  alphas->Reshape({weights.shape(0)});
   binary->ReshapeLike(weights);
+}
+
+template <typename Dtype>
+void BinarizeWeights(const Blob<Dtype>& weights, bool use_alpha, Blob<Dtype>* alphas, Blob<Dtype>* binary) {
+  ReshapeForBinary(weights, alphas, binary);
   caffe_cpu_binarize(weights.shape(0), weights.count(1), weights.cpu_data(), use_alpha,
                      alphas->mutable_cpu_data(), binary->mutable_cpu_data());
 }
@@ -75,8 +80,18 @@ void BinarizeToSigns(const Blob<Dtype>& weights, bool use_alpha, vector<Dtype>* 
   });
 }
 
+#ifdef CPU_ONLY
+template <typename Dtype>
+void BinarizeWeightsGpu(const Blob<Dtype>&, bool, Blob<Dtype>*, Blob<Dtype>*) {
+  NO_GPU;
+}
+template void BinarizeWeightsGpu<float>(const Blob<float>&, bool, Blob<float>*, Blob<float>*);
+template void BinarizeWeightsGpu<double>(const Blob<double>&, bool, Blob<double>*, Blob<double>*);
+#endif
+
 #define INSTANTIATE_BINARIZE(Dtype)                                                           \
   template void caffe_cpu_binarize<Dtype>(int, int, const Dtype*, bool, Dtype*, Dtype*);      \
+  template void ReshapeForBinary<Dtype>(const Blob<Dtype>&, Blob<Dtype>*, Blob<Dtype>*);      \
   template void BinarizeWeights<Dtype>(const Blob<Dtype>&, bool, Blob<Dtype>*, Blob<Dtype>*); \
   template void BinarizeToSigns<Dtype>(const Blob<Dtype>&, bool, vector<Dtype>*, vector<uint8_t>*)
 INSTANTIATE_BINARIZE(float);

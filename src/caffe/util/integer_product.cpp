@@ -36,13 +36,9 @@ bool AllFinite(const vector<float>& values) {
 
 template <typename Dtype>
 bool IntegerProduct<Dtype>::UpdateWeights(bool use_alpha, const Blob<Dtype>& weights) {
-  const SyncedMemory& memory = *weights.data();
-  const bool is_known = memory_.lock() == weights.data() && version_ == memory.version();
-  if (is_known && !memory.is_held_by_others()) return false;
+  if (!seen_.IsNew(weights.data(), false)) return false;
   vector<uint8_t> signs;
   BinarizeToSigns(weights, use_alpha, &alphas_, &signs);
-  memory_ = weights.data();
-  version_ = memory.version();
   if (signs == signs_) return false;
   signs_.swap(signs);
   return true;
@@ -73,6 +69,9 @@ bool IntegerProduct<Dtype>::Forward(const lowbit::BinaryProductShape& shape, boo
                                     const vector<shared_ptr<Blob<Dtype>>>& blobs,
                                     const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
   is_unfilled_ = false;
+#ifndef CPU_ONLY
+  is_gpu_unfilled_ = false;
+#endif
   if constexpr (std::is_same<Dtype, float>::value) {
     if (levels_.empty() || !Prepare(shape, use_alpha, *blobs[0]) || !AllFinite(alphas_)) return false;
     const float* bias = blobs.size() > 1 ? blobs[1]->cpu_data() : nullptr;
@@ -90,12 +89,71 @@ bool IntegerProduct<Dtype>::Forward(const lowbit::BinaryProductShape& shape, boo
   return is_unfilled_;
 }
 
+#ifdef CPU_ONLY
+
+template <typename Dtype>
+bool IntegerProduct<Dtype>::ForwardGpu(const lowbit::BinaryProductShape&, bool,
+                                       const vector<shared_ptr<Blob<Dtype>>>&, const vector<Blob<Dtype>*>&,
+                                       const vector<Blob<Dtype>*>&) {
+  NO_GPU;
+}
+
+#else
+
+template <typename Dtype>
+bool IntegerProduct<Dtype>::PrepareGpu(const lowbit::BinaryProductShape& shape, bool use_alpha,
+                                       const Blob<Dtype>& weights) {
+  const bool is_new_shape = !(shape == gpu_shape_) || (!gpu_product_ && !is_gpu_impossible_);
+  if (is_new_shape) {
+    // What there is goes first, so that both need not fit into memory.
+    gpu_product_.reset();
+    gpu_product_ = GpuBinaryProduct::Make(shape, levels_);
+    gpu_shape_ = shape;
+    is_gpu_impossible_ = !gpu_product_;
+  }
+  if (is_gpu_impossible_) return false;
+  const Dtype* data = weights.gpu_data();
+  const bool is_new = gpu_seen_.IsNew(weights.data(), true);
+  if constexpr (std::is_same<Dtype, float>::value) {
+    if (is_new_shape || is_new) gpu_product_->SetWeights(data, use_alpha);
+  }
+  return true;
+}
+
+template <typename Dtype>
+bool IntegerProduct<Dtype>::ForwardGpu(const lowbit::BinaryProductShape& shape, bool use_alpha,
+                                       const vector<shared_ptr<Blob<Dtype>>>& blobs,
+                                       const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
+  is_unfilled_ = is_gpu_unfilled_ = false;
+  if constexpr (std::is_same<Dtype, float>::value) {
+    if (levels_.empty() || !PrepareGpu(shape, use_alpha, *blobs[0])) return false;
+    const float* bias = blobs.size() > 1 ? blobs[1]->gpu_data() : nullptr;
+    const int64_t elements = int64_t{shape.channels} * shape.height * shape.width;
+    for (size_t i = 0; i < bottom.size(); ++i) {
+      gpu_product_->Run(bottom[i]->count() / elements, bottom[i]->gpu_data(), bias,
+                        top[i]->mutable_gpu_data());
+    }
+    is_gpu_unfilled_ = true;
+  }
+  return is_gpu_unfilled_;
+}
+
+#endif  // CPU_ONLY
+
 template <typename Dtype>
 void IntegerProduct<Dtype>::FillBinaryWeights(const Blob<Dtype>& weights, Blob<Dtype>* alphas,
                                               Blob<Dtype>* binary) {
+#ifndef CPU_ONLY
+  if constexpr (std::is_same<Dtype, float>::value) {
+    if (is_gpu_unfilled_) {
+      ReshapeForBinary(weights, alphas, binary);
+      gpu_product_->FillBinaryWeights(alphas->mutable_gpu_data(), binary->mutable_gpu_data());
+      is_gpu_unfilled_ = false;
+    }
+  }
+#endif
   if (!is_unfilled_) return;
-  alphas->Reshape({weights.shape(0)});
-  binary->ReshapeLike(weights);
+  ReshapeForBinary(weights, alphas, binary);
   caffe_copy(alphas->count(), alphas_.data(), alphas->mutable_cpu_data());
   UnpackSigns(weights.shape(0), weights.count(1), signs_.data(), alphas_.data(), binary->mutable_cpu_data());
   is_unfilled_ = false;

@@ -7,6 +7,9 @@
 namespace caffe {
 namespace lowbit {
 
+/// Most levels of a quantizer, and so its codes.
+constexpr int kMaxLevels = 16;
+
 /// Levels of a quantizer as integers times a unit.
 struct IntegerLevels {
   std::vector<int32_t> levels;
@@ -22,6 +25,10 @@ struct IntegerLevels {
  * @return no levels where none come within 2e-6 of each value.
  */
 IntegerLevels FindIntegerLevels(const std::vector<float>& values, int64_t most);
+
+/// Those of which any sum of `weights` levels, each under a sign, fits 32 bits. @return no levels also where
+/// values are fewer than two or more than kMaxLevels.
+IntegerLevels FindProductLevels(const std::vector<float>& values, int64_t weights);
 
 }  // namespace lowbit
 }  // namespace caffe

@@ -1,0 +1,32 @@
+#include "caffe/layers/binary_inner_product_layer.hpp"
+#include "caffe/util/binarize.hpp"
+
+namespace caffe {
+
+template <typename Dtype>
+void BinaryInnerProductLayer<Dtype>::Forward_gpu(const vector<Blob<Dtype>*>& bottom,
+                                                 const vector<Blob<Dtype>*>& top) {
+  const BinaryInnerProductParameter& param = this->layer_param_.binary_inner_product_param();
+  if (!param.use_binarization()) return InnerProductLayer<Dtype>::Forward_gpu(bottom, top);
+  lowbit::BinaryProductShape shape;
+  shape.channels = this->K_;
+  shape.outputs = this->N_;
+  if (integers_.ForwardGpu(shape, param.use_alpha(), this->blobs_, bottom, top)) return;
+  BinarizeNewWeightsGpu(*this->blobs_[0], param.use_alpha(), &seen_, &alphas_, &binary_weights_);
+  this->Forward_rows_gpu(binary_weights_.gpu_data(), bottom, top);
+}
+
+template <typename Dtype>
+void BinaryInnerProductLayer<Dtype>::Backward_gpu(const vector<Blob<Dtype>*>& top,
+                                                  const vector<bool>& propagate_down,
+                                                  const vector<Blob<Dtype>*>& bottom) {
+  if (!this->layer_param_.binary_inner_product_param().use_binarization()) {
+    return InnerProductLayer<Dtype>::Backward_gpu(top, propagate_down, bottom);
+  }
+  integers_.FillBinaryWeights(*this->blobs_[0], &alphas_, &binary_weights_);
+  this->Backward_rows_gpu(binary_weights_.gpu_data(), top, propagate_down, bottom);
+}
+
+INSTANTIATE_LAYER_GPU_FUNCS(BinaryInnerProductLayer);
+
+}  // namespace caffe
