@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import caffe
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -13,7 +15,9 @@ def command(*arguments):
 
 
 def environment():
-    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    # The package that is tested, which need not be the source tree's.
+    package = Path(caffe.__file__).parents[1]
+    paths = [str(package), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "GLOG_minloglevel": "0"}
 
 
