@@ -8,6 +8,7 @@
 #   make install    the library, its headers and CMake files, to PREFIX
 #   make wheel      a self-contained wheel in dist/
 #   make lint       checks the style; make format puts it right
+# CAFFE_CUDA=ON builds for GPUs, too, and stays so until CAFFE_CUDA=OFF. CAFFE_CMAKE_ARGS are more options for CMake.
 BUILD ?= build
 PREFIX ?= /usr/local
 JOBS ?= $(shell sh scripts/jobs.sh)
@@ -61,7 +62,8 @@ format:
 # The generator is chosen once; everything else may change from run to run.
 configure:
 	@cmake -S . -B $(BUILD) $(if $(wildcard $(BUILD)/CMakeCache.txt),--log-level=WARNING,-G Ninja) \
-	  -DPython_EXECUTABLE=$(abspath $(shell command -v $(PYTHON))) $(CAFFE_CMAKE_ARGS)
+	  -DPython_EXECUTABLE=$(abspath $(shell command -v $(PYTHON))) \
+	  $(addprefix -DCAFFE_CUDA=,$(filter ON OFF,$(CAFFE_CUDA))) $(CAFFE_CMAKE_ARGS)
 
 clean:
 	rm -rf $(BUILD) caffe/_caffe*.so caffe/proto/caffe_pb2.py

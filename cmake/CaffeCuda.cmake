@@ -1,10 +1,11 @@
-# The GPU build: nvcc, the libraries, and what code is compiled for. `caffe_use_cuda(TARGET)` gives them to the
-# library.
+# The GPU build: nvcc, the libraries, and what code is compiled for.
 option(CAFFE_CUDA "Compute on NVIDIA GPUs, too, with CUDA" OFF)
 option(CAFFE_CUDNN "Compute on GPUs with cuDNN 9, where it is found" ON)
 option(CAFFE_NCCL "Train on several GPUs with NCCL, where it is found" ON)
 if(NOT CAFFE_CUDA)
   return()
+elseif(CAFFE_GPU_EMULATOR)
+  message(FATAL_ERROR "CAFFE_CUDA and CAFFE_GPU_EMULATOR exclude each other")
 endif()
 
 # nvcc is often not in PATH.
@@ -109,7 +110,9 @@ foreach(folder IN LISTS NvidiaLibraries_LIBRARY_FOLDERS)
 endforeach()
 list(APPEND CAFFE_NVIDIA_RPATH ${NvidiaLibraries_LIBRARY_FOLDERS})
 
+# Makes `target` use GPUs, with the .cu files given.
 function(caffe_use_cuda target)
+  target_sources(${target} PRIVATE ${ARGN})
   list(TRANSFORM caffe_nvidia_found PREPEND Nvidia:: OUTPUT_VARIABLE libraries)
   target_link_libraries(${target} PUBLIC ${libraries})
   foreach(name cudnn nccl)

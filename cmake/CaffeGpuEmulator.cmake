@@ -1,4 +1,4 @@
-# GPUs imitated on the CPU, for tests where there is none: the headers of CUDA, cuBLAS, cuRAND and NCCL are those of
+# GPUs imitated on the CPU, for tests where there is none: the headers of CUDA and its libraries are those of
 # src/caffe/test/gpu_emulator, which also implements them, and .cu files are compiled as C++.
 set(gpu_emulator_dir ${PROJECT_SOURCE_DIR}/src/caffe/test/gpu_emulator)
 
@@ -12,6 +12,6 @@ function(caffe_use_gpu_emulator target)
   if(ARGN)
     set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-x;c++")
   endif()
-  target_compile_definitions(${target} PUBLIC CAFFE_GPU_EMULATOR USE_NCCL)
+  target_compile_definitions(${target} PUBLIC CAFFE_GPU_EMULATOR USE_CUDNN USE_NCCL)
   target_include_directories(${target} BEFORE PUBLIC $<BUILD_INTERFACE:${gpu_emulator_dir}/include>)
 endfunction()

@@ -6,6 +6,8 @@
 # Environment:
 #   PYTHON            the interpreter that .venv is made with, 3.10 or newer (python3)
 #   JOBS              compilations at a time (as many as cores and memory allow)
+#   CAFFE_CUDA        ON or OFF: whether to build for GPUs, too. AUTO, the default: where nvcc and NVIDIA's driver
+#                     are, or where the last build was
 #   CAFFE_CMAKE_ARGS  more options for CMake
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -112,8 +114,31 @@ make_environment() {
   printf '%s\n' "$wanted" >$stamp
 }
 
+# Sets CAFFE_CUDA to ON or OFF.
+choose_cuda() {
+  local nvcc
+  nvcc=$(bash scripts/cuda_libraries.sh nvcc) || nvcc=
+  case ${CAFFE_CUDA:-AUTO} in
+    OFF) ;;
+    ON)
+      [ -n "$nvcc" ] || fail "CAFFE_CUDA=ON needs nvcc: install the CUDA toolkit, version 12 or 13, or of NVIDIA's" \
+        "packages cuda-nvcc and cuda-cudart-dev, and name its folder in CUDA_HOME if that is not /usr/local/cuda"
+      ;;
+    AUTO)
+      CAFFE_CUDA=OFF
+      if [ -n "$nvcc" ] && { command -v nvidia-smi >/dev/null || [ -e /dev/nvidiactl ] ||
+        grep -qs '^CAFFE_CUDA:BOOL=ON' build/CMakeCache.txt; }; then
+        CAFFE_CUDA=ON
+      fi
+      ;;
+    *) fail "CAFFE_CUDA is '$CAFFE_CUDA': it may be ON, OFF or AUTO" ;;
+  esac
+  if [ "$CAFFE_CUDA" = ON ]; then bash scripts/cuda_libraries.sh install .venv/bin/python; fi
+}
+
 check_python
 install_system_packages
 make_environment
+choose_cuda
 say "building"
-make --no-print-directory all ${JOBS:+JOBS="$JOBS"}
+make --no-print-directory all CAFFE_CUDA="$CAFFE_CUDA" ${JOBS:+JOBS="$JOBS"}

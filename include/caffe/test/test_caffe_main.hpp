@@ -34,7 +34,18 @@ int main(int argc, char** argv);
 
 namespace caffe {
 
-/// Base of typed tests that run in the mode of their device, with the same random numbers every time.
+#ifndef CPU_ONLY
+/// Keeps the test that is being made from running where it computes on a GPU and there is none.
+inline void SkipWithoutGpu() {
+  static const bool has_gpu = Caffe::FindDevice() >= 0;
+  if (Caffe::mode() == Caffe::GPU && !has_gpu) {
+    GTEST_SKIP() << "no GPU: there is none that this build can use";
+  }
+}
+#endif
+
+/// Base of typed tests that run in the mode of their device, with the same random numbers every time. Those
+/// for a GPU are skipped where there is none.
 template <typename TypeParam>
 class MultiDeviceTest : public ::testing::Test {
  public:
@@ -44,8 +55,12 @@ class MultiDeviceTest : public ::testing::Test {
   MultiDeviceTest() {
     Caffe::set_mode(TypeParam::device);
     Caffe::set_random_seed(1701);
+#ifndef CPU_ONLY
+    // Here and not in SetUp, which tests have one of their own of.
+    SkipWithoutGpu();
+#endif
   }
-  virtual ~MultiDeviceTest() {}
+  virtual ~MultiDeviceTest() { Caffe::set_mode(Caffe::CPU); }
 };
 
 typedef ::testing::Types<float, double> TestDtypes;

@@ -1,0 +1,328 @@
+// Layers that cuDNN computes on the GPU, beside the same ones on the CPU.
+#ifdef USE_CUDNN
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "caffe/layers/cudnn_batch_norm_layer.hpp"
+#include "caffe/layers/cudnn_binary_conv_layer.hpp"
+#include "caffe/layers/cudnn_conv_layer.hpp"
+#include "caffe/layers/cudnn_lcn_layer.hpp"
+#include "caffe/test/test_caffe_main.hpp"
+#include "environment_for_test.hpp"
+#include "gpu_test_util.hpp"
+#ifdef CAFFE_GPU_EMULATOR
+#include "gpu_emulator.h"
+#endif
+
+namespace caffe {
+
+// BatchNorm has no `engine` to ask for cuDNN's by.
+REGISTER_LAYER_CLASS(CuDNNBatchNorm);
+
+template <typename Dtype>
+class CudnnLayersTest : public ::testing::Test {
+ protected:
+  using Shape = vector<int>;
+
+  // Sums of cuDNN's are in another order, and some of its algorithms transform what they multiply.
+  static double Tolerance() { return sizeof(Dtype) == 8 ? 1e-10 : 1e-4; }
+
+  void Expect(const string& text, const vector<Shape>& shapes, GpuRun run = GpuRun::kOnGpu) {
+    ExpectGpuEqualsCpu<Dtype>(text, shapes, static_cast<int>(shapes.size()),
+                              vector<bool>(shapes.size(), true), Tolerance(), nullptr, run);
+  }
+  void ExpectConvolution(const string& type, const string& settings, const vector<Shape>& shapes) {
+    Expect("type: \"" + type +
+               "\" convolution_param { engine: CUDNN weight_filler { type: \"gaussian\" std: 0.3 } "
+               "bias_filler { type: \"gaussian\" } " +
+               settings + " }",
+           shapes);
+  }
+};
+
+TYPED_TEST_SUITE(CudnnLayersTest, TestDtypes);
+
+TYPED_TEST(CudnnLayersTest, Convolutions) {
+  for (const string type : {"Convolution", "BinaryConvolution"}) {
+    this->ExpectConvolution(type, "num_output: 5 kernel_size: 3", {{2, 3, 6, 5}});
+    this->ExpectConvolution(type, "num_output: 4 kernel_size: 3 pad: 1 stride: 2 bias_term: false",
+                            {{3, 3, 7, 8}});
+    this->ExpectConvolution(type,
+                            "num_output: 6 kernel_h: 1 kernel_w: 3 pad_h: 0 pad_w: 2 stride_h: 2 stride_w: 1",
+                            {{2, 4, 5, 6}});
+    this->ExpectConvolution(type, "num_output: 6 kernel_size: 3 group: 2 dilation: 2 pad: 2", {{2, 4, 7, 6}});
+    this->ExpectConvolution(type, "num_output: 4 kernel_size: 3 pad: 1 group: 4", {{2, 4, 5, 5}});
+    this->ExpectConvolution(type, "num_output: 3 kernel_size: 1", {{4, 5, 3, 3}, {4, 5, 3, 3}});
+    this->ExpectConvolution(type, "num_output: 3 kernel_size: 4 stride: 2", {{2, 2, 11}});
+  }
+}
+
+TYPED_TEST(CudnnLayersTest, Deconvolutions) {
+  const string type = "Deconvolution";
+  this->ExpectConvolution(type, "num_output: 5 kernel_size: 3", {{2, 3, 6, 5}});
+  this->ExpectConvolution(type, "num_output: 4 kernel_size: 4 pad: 1 stride: 2 bias_term: false",
+                          {{3, 3, 4, 5}});
+  this->ExpectConvolution(type, "num_output: 6 kernel_h: 2 kernel_w: 3 stride_h: 3 stride_w: 1 group: 2",
+                          {{2, 4, 3, 4}, {2, 4, 3, 4}});
+  this->ExpectConvolution(type, "num_output: 3 kernel_size: 3 dilation: 2 pad: 1", {{2, 2, 5, 4}});
+  this->ExpectConvolution(type, "num_output: 3 kernel_size: 4 stride: 2", {{2, 2, 5}});
+}
+
+TYPED_TEST(CudnnLayersTest, WhatItDoesNotConvolveIsOurs) {
+  for (const string type : {"Convolution", "Deconvolution"}) {
+    this->ExpectConvolution(type, "num_output: 3 kernel_size: 2", {{2, 2, 3, 4, 3}});
+  }
+}
+
+TYPED_TEST(CudnnLayersTest, ConvolutionsWithinAnyLimit) {
+  // Each time another shape, as choices are kept.
+  {
+    const EnvironmentForTest none("CAFFE_CUDNN_WORKSPACE_MB", "0");
+    this->ExpectConvolution("Convolution", "num_output: 5 kernel_size: 3", {{2, 3, 9, 9}});
+  }
+  {
+    const EnvironmentForTest limit("CAFFE_CUDNN_WORKSPACE_MB", "64");
+    this->ExpectConvolution("Convolution", "num_output: 5 kernel_size: 3", {{2, 3, 9, 10}});
+  }
+  {
+    const EnvironmentForTest search("CAFFE_CUDNN_SEARCH", "0");
+    this->ExpectConvolution("Convolution", "num_output: 5 kernel_size: 3", {{2, 3, 9, 11}});
+  }
+}
+
+TYPED_TEST(CudnnLayersTest, BadSettingsOfTheSearch) {
+  SKIP_WITHOUT_GPU();
+  const ModeForTest mode(Caffe::GPU);
+  const auto error_of = [](const char* name, const char* value) {
+    const EnvironmentForTest setting(name, value);
+    LayerRun<TypeParam> conv(
+        "name: \"conv1\" type: \"Convolution\" convolution_param { engine: CUDNN num_output: 2 "
+        "kernel_size: 3 }",
+        {{1, 2, 13, 12}});
+    conv.SetUp();
+    return ErrorOf([&] { conv.Forward(); });
+  };
+  EXPECT_TRUE(Contains(error_of("CAFFE_CUDNN_WORKSPACE_MB", "much"), "'much'"));
+  EXPECT_TRUE(Contains(error_of("CAFFE_CUDNN_WORKSPACE_MB", "-1"), "conv1"));
+  EXPECT_TRUE(Contains(error_of("CAFFE_CUDNN_SEARCH", "yes"), "CAFFE_CUDNN_SEARCH"));
+  EXPECT_TRUE(Contains(error_of("CAFFE_TF32", "yes"), "CAFFE_TF32"));
+}
+
+TYPED_TEST(CudnnLayersTest, ConvolutionsFollowTheirShape) {
+  SKIP_WITHOUT_GPU();
+  const string text =
+      "type: \"Convolution\" convolution_param { engine: CUDNN num_output: 3 kernel_size: 3 pad: 1 "
+      "weight_filler { type: \"gaussian\" } }";
+  const ModeForTest mode(Caffe::GPU);
+  LayerRun<TypeParam> conv(text, {{2, 2, 5, 6}});
+  conv.SetUp();
+  for (const vector<int>& shape : {vector<int>{2, 2, 5, 6}, {3, 2, 4, 4}, {1, 2, 7, 3}, {2, 2, 5, 6}}) {
+    conv.bottoms[0]->Reshape(shape);
+    FillNormal(conv.bottoms[0]);
+    conv.Forward();
+    const vector<TypeParam> top = DataOf(*conv.tops[0]);
+    const ModeForTest cpu(Caffe::CPU);
+    conv.Forward();
+    gpu_test::ExpectClose(top, DataOf(*conv.tops[0]), this->Tolerance(), "the top");
+  }
+}
+
+TYPED_TEST(CudnnLayersTest, GradientsThatNobodyWants) {
+  SKIP_WITHOUT_GPU();
+  const ModeForTest mode(Caffe::GPU);
+  LayerRun<TypeParam> conv(
+      "type: \"Convolution\" convolution_param { engine: CUDNN num_output: 3 kernel_size: 3 }",
+      {{2, 2, 5, 6}});
+  conv.SetUp();
+  conv.Forward();
+  conv.layer->set_param_propagate_down(0, false);
+  conv.layer->set_param_propagate_down(1, false);
+  FillNormal(conv.tops[0]);
+  std::copy_n(conv.tops[0]->cpu_data(), conv.tops[0]->count(), conv.tops[0]->mutable_cpu_diff());
+  conv.Backward({false});
+  EXPECT_EQ(0, conv.layer->blobs()[0]->asum_diff());
+  EXPECT_EQ(0, conv.layer->blobs()[1]->asum_diff());
+  EXPECT_EQ(0, conv.bottoms[0]->asum_diff());
+}
+
+TYPED_TEST(CudnnLayersTest, Pooling) {
+  for (const string pool : {"MAX", "AVE"}) {
+    for (const string settings : {"kernel_size: 2 stride: 2", "kernel_size: 3 stride: 1 pad: 1",
+                                  "kernel_h: 3 kernel_w: 2 stride_h: 1 stride_w: 2", "global_pooling: true",
+                                  // The last window reaches beyond the padding, and lies outside altogether.
+                                  "kernel_size: 3 stride: 2", "kernel_size: 1 stride: 3"}) {
+      this->Expect("type: \"Pooling\" pooling_param { engine: CUDNN pool: " + pool + " " + settings + " }",
+                   {{2, 3, 8, 6}});
+    }
+  }
+  const string text = "type: \"Pooling\" pooling_param { engine: CUDNN kernel_size: 2 stride: 2 }";
+  // With the places as second top.
+  ExpectGpuEqualsCpu<TypeParam>(text, {{2, 3, 4, 6}}, 2, {}, this->Tolerance());
+}
+
+TYPED_TEST(CudnnLayersTest, Activations) {
+  for (const string type : {"ReLU", "Sigmoid", "TanH"}) {
+    string name = type;
+    for (char& c : name) c = static_cast<char>(std::tolower(c));
+    const string text = "type: \"" + type + "\" " + name + "_param { engine: CUDNN }";
+    this->Expect(text, {{2, 3, 4, 5}});
+    this->Expect(text, {{2, 3}});
+    this->Expect(text, {{7}});
+    this->Expect(text, {{2, 3, 2, 2, 3}});
+    this->Expect(text, {{2, 3, 4, 5}}, GpuRun::kInPlace);
+  }
+  this->Expect("type: \"ReLU\" relu_param { engine: CUDNN negative_slope: 0.1 }", {{2, 3, 4, 5}});
+}
+
+TYPED_TEST(CudnnLayersTest, Softmax) {
+  for (const string axis : {"0", "1", "2", "-1"}) {
+    const string text = "type: \"Softmax\" softmax_param { engine: CUDNN axis: " + axis + " }";
+    this->Expect(text, {{2, 5, 3, 4}});
+    this->Expect(text, {{3, 4, 2}}, GpuRun::kInPlace);
+  }
+  this->Expect("type: \"Softmax\" softmax_param { engine: CUDNN }", {{4, 10}});
+}
+
+TYPED_TEST(CudnnLayersTest, LocalResponseNormalization) {
+  for (const string settings :
+       {"local_size: 5 alpha: 0.5 beta: 0.75", "local_size: 3 alpha: 2 beta: 0.5 k: 2",
+        // What cuDNN does not take.
+        "local_size: 17 alpha: 0.5 beta: 0.75", "local_size: 3 alpha: 0.5 beta: 0.001",
+        "local_size: 3 k: 0"}) {
+    this->Expect("type: \"LRN\" lrn_param { engine: CUDNN " + settings + " }", {{2, 7, 3, 4}});
+  }
+  for (const string settings :
+       {"local_size: 3 alpha: 0.5 beta: 0.75", "local_size: 5 alpha: 2 beta: 0.5 k: 2",
+        "local_size: 17 alpha: 0.5 beta: 0.75"}) {
+    this->Expect("type: \"LRN\" lrn_param { engine: CUDNN norm_region: WITHIN_CHANNEL " + settings + " }",
+                 {{2, 3, 6, 7}});
+  }
+}
+
+TYPED_TEST(CudnnLayersTest, BatchNorm) {
+  const string type = "type: \"CuDNNBatchNorm\" ";
+  for (const string settings :
+       {"phase: TRAIN", "phase: TRAIN batch_norm_param { moving_average_fraction: 0.9 eps: 0.01 }",
+        "phase: TEST batch_norm_param { eps: 0.5 }",
+        "phase: TRAIN batch_norm_param { use_global_stats: true eps: 0.1 }"}) {
+    this->Expect(type + settings, {{4, 3, 5, 2}});
+    this->Expect(type + settings, {{9, 3}});
+    this->Expect(type + settings, {{12}});
+    this->Expect(type + settings, {{4, 3, 2, 2, 3}});
+    this->Expect(type + settings, {{4, 3, 5, 2}}, GpuRun::kInPlace);
+  }
+  // A single value of each channel.
+  this->Expect(type + "phase: TRAIN", {{1, 3}});
+}
+
+TYPED_TEST(CudnnLayersTest, EmptyBatches) {
+  SKIP_WITHOUT_GPU();
+  const ModeForTest mode(Caffe::GPU);
+  for (const string text :
+       {"type: \"Convolution\" convolution_param { engine: CUDNN num_output: 2 kernel_size: 3 }",
+        "type: \"Deconvolution\" convolution_param { engine: CUDNN num_output: 2 kernel_size: 3 }",
+        "type: \"Pooling\" pooling_param { engine: CUDNN kernel_size: 2 }",
+        "type: \"ReLU\" relu_param { engine: CUDNN }", "type: \"Sigmoid\" sigmoid_param { engine: CUDNN }",
+        "type: \"TanH\" tanh_param { engine: CUDNN }", "type: \"Softmax\" softmax_param { engine: CUDNN }",
+        "type: \"LRN\" lrn_param { engine: CUDNN }",
+        "type: \"LRN\" lrn_param { engine: CUDNN norm_region: WITHIN_CHANNEL }",
+        "type: \"CuDNNBatchNorm\" phase: TRAIN"}) {
+    LayerRun<TypeParam> layer(text, {{2, 2, 4, 4}});
+    layer.SetUp();
+    layer.bottoms[0]->Reshape({0, 2, 4, 4});
+    EXPECT_EQ("", ErrorOf([&] {
+                layer.Forward();
+                layer.Backward({true});
+              }))
+        << text;
+    EXPECT_EQ(0, layer.tops[0]->count());
+  }
+}
+
+TYPED_TEST(CudnnLayersTest, BatchNormKeepsStatistics) {
+  SKIP_WITHOUT_GPU();
+  const string text =
+      "type: \"CuDNNBatchNorm\" phase: TRAIN batch_norm_param { moving_average_fraction: 0.7 }";
+  LayerRun<TypeParam> cpu(text, {{3, 4, 5, 2}}), gpu(text, {{3, 4, 5, 2}});
+  const auto run = [&](LayerRun<TypeParam>* layer, Caffe::Brew brew) {
+    const ModeForTest mode(brew);
+    layer->SetUp();
+    Caffe::set_random_seed(1701);
+    for (int step = 0; step < 3; ++step) {
+      FillNormal(layer->bottoms[0]);
+      layer->Forward();
+    }
+  };
+  run(&cpu, Caffe::CPU);
+  run(&gpu, Caffe::GPU);
+  for (int i = 0; i < 3; ++i) {
+    gpu_test::ExpectClose(DataOf(*gpu.layer->blobs()[i]), DataOf(*cpu.layer->blobs()[i]), this->Tolerance(),
+                          "statistics");
+  }
+}
+
+TYPED_TEST(CudnnLayersTest, TheEngineSaysWhetherCudnnComputes) {
+  typedef Layer<TypeParam> Base;
+  const auto is_cudnns = [](const string& settings, auto cudnns) {
+    typedef typename decltype(cudnns)::type Cudnns;
+    return std::dynamic_pointer_cast<Cudnns>(shared_ptr<Base>(MakeLayer<TypeParam>(settings))) != nullptr;
+  };
+  const auto text = [](const string& engine) {
+    return "type: \"Convolution\" convolution_param { num_output: 1 kernel_size: 1 " + engine + " }";
+  };
+  struct Convolution {
+    typedef CuDNNConvolutionLayer<TypeParam> type;
+  };
+  struct WithinChannel {
+    typedef CuDNNLCNLayer<TypeParam> type;
+  };
+  EXPECT_TRUE(is_cudnns(text("engine: CUDNN"), Convolution()));
+  EXPECT_FALSE(is_cudnns(text("engine: CAFFE"), Convolution()));
+  EXPECT_FALSE(is_cudnns(text("engine: CUDNN force_nd_im2col: true"), Convolution()));
+  EXPECT_TRUE(
+      is_cudnns("type: \"LRN\" lrn_param { norm_region: WITHIN_CHANNEL engine: CUDNN }", WithinChannel()));
+  EXPECT_FALSE(is_cudnns("type: \"LRN\" lrn_param { norm_region: WITHIN_CHANNEL }", WithinChannel()));
+#ifndef CAFFE_GPU_EMULATOR
+  EXPECT_TRUE(is_cudnns(text(""), Convolution()));
+#endif
+  const EnvironmentForTest engine("CAFFE_ENGINE", "CAFFE");
+  EXPECT_FALSE(is_cudnns(text(""), Convolution()));
+  EXPECT_TRUE(is_cudnns(text("engine: CUDNN"), Convolution()));
+}
+
+#ifdef CAFFE_GPU_EMULATOR
+
+TYPED_TEST(CudnnLayersTest, WorkOnTheCpuWhereThereIsNoGpu) {
+  const ModeForTest mode(Caffe::CPU);
+  gpu_emulator::SetDeviceCount(0);
+  for (const string type : {"Convolution", "Deconvolution", "BinaryConvolution"}) {
+    LayerRun<TypeParam> conv(
+        "type: \"" + type + "\" convolution_param { engine: CUDNN num_output: 2 kernel_size: 3 }",
+        {{2, 2, 5, 6}});
+    EXPECT_EQ("", ErrorOf([&] {
+                conv.SetUp();
+                conv.Forward();
+                conv.Backward({true});
+              }));
+  }
+  for (const string text :
+       {"type: \"Pooling\" pooling_param { engine: CUDNN kernel_size: 2 }",
+        "type: \"ReLU\" relu_param { engine: CUDNN }", "type: \"CuDNNBatchNorm\" phase: TRAIN",
+        "type: \"LRN\" lrn_param { engine: CUDNN }", "type: \"Softmax\" softmax_param { engine: CUDNN }"}) {
+    LayerRun<TypeParam> layer(text, {{2, 2, 4, 4}});
+    EXPECT_EQ("", ErrorOf([&] {
+                layer.SetUp();
+                layer.Forward();
+                layer.Backward({true});
+              }));
+  }
+  gpu_emulator::SetDeviceCount(2);
+}
+
+#endif  // CAFFE_GPU_EMULATOR
+
+}  // namespace caffe
+
+#endif  // USE_CUDNN
