@@ -61,11 +61,13 @@ void InfogainLossLayer<Dtype>::Backward_gpu(const vector<Blob<Dtype>*>& top,
   CHECK(!propagate_down[1]) << "labels have no gradient";
   CHECK(bottom.size() == 2 || !propagate_down[2]) << "the matrix H has no gradient";
   if (!propagate_down[0]) return;
-  if (bottom.size() > 2) SumRows(num_labels_, bottom[2]->gpu_data(), sum_rows_H_.mutable_gpu_data());
+  // Here even where the sums of H are on the host: those are added up in another order.
+  const Dtype* infogain = (bottom.size() > 2 ? *bottom[2] : infogain_).gpu_data();
+  SumRows(num_labels_, infogain, sum_rows_H_.mutable_gpu_data());
   const Dtype weight = top[0]->cpu_diff()[0] / this->get_normalizer(this->normalization_, this->valid_count_);
   GpuBackward(bottom[0]->count(), {num_labels_, this->inner_num_}, this->label_rule(), bottom[1]->gpu_data(),
-              (bottom.size() > 2 ? *bottom[2] : infogain_).gpu_data(), sum_rows_H_.gpu_data(),
-              this->prob_.gpu_data(), weight, bottom[0]->mutable_gpu_diff());
+              infogain, sum_rows_H_.gpu_data(), this->prob_.gpu_data(), weight,
+              bottom[0]->mutable_gpu_diff());
 }
 
 INSTANTIATE_LAYER_GPU_FUNCS(InfogainLossLayer);
