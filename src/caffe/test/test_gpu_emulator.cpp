@@ -132,10 +132,11 @@ TEST_F(GpuEmulatorTest, BarriersCount) {
   EXPECT_EQ(out.Get(), expected);
 }
 
-// What Launch throws.
+// What Launch throws, or whoever waits for the kernel.
 std::string ErrorOf(dim3 blocks, dim3 threads, const std::function<void()>& kernel) {
   try {
     Launch(blocks, threads, 0, kernel);
+    cudaDeviceSynchronize();
   } catch (const std::logic_error& error) {
     return error.what();
   }
@@ -183,6 +184,7 @@ TEST_F(GpuEmulatorTest, LaunchesThatCannotBeLeaveAnError) {
   EXPECT_EQ(error_of(1, 1, 228 << 10), cudaErrorInvalidValue);
   EXPECT_EQ(runs, 0);
   EXPECT_EQ(error_of(1, 1024, 227 << 10), cudaSuccess);
+  cudaDeviceSynchronize();
   EXPECT_EQ(runs, 1024);
 }
 
@@ -204,7 +206,12 @@ TEST_F(GpuEmulatorTest, DynamicSharedMemoryIsTheBlocksOwn) {
 }
 
 TEST_F(GpuEmulatorTest, WritingBehindDynamicSharedMemoryIsAnError) {
-  EXPECT_THROW(Launch(1, 1, 64, [] { gpu_emulator::SharedMemory()[64] = 0; }), std::logic_error);
+  EXPECT_THROW(
+      {
+        Launch(1, 1, 64, [] { gpu_emulator::SharedMemory()[64] = 0; });
+        cudaDeviceSynchronize();
+      },
+      std::logic_error);
 }
 
 TEST_F(GpuEmulatorTest, ForEachRunsAllInEachOrder) {
@@ -378,7 +385,10 @@ TEST_F(GpuEmulatorTest, AtomicsReturnWhatWasThere) {
   const OnGpu<float> total(std::vector<float>(1, 0.f));
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i) {
-    threads.emplace_back([&] { Launch(100, 64, 0, [&] { atomicAdd(total.get(), 1.f); }); });
+    threads.emplace_back([&] {
+      Launch(100, 64, 0, [&] { atomicAdd(total.get(), 1.f); });
+      EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
+    });
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(total.Get()[0], 4 * 6400);
@@ -617,6 +627,7 @@ TEST_F(GpuEmulatorTest, StrictModeCatchesHostAndOtherGpu) {
         cudaMalloc(&memory, 4);
         cudaSetDevice(1);
         Launch(1, 1, 0, [&] { *static_cast<volatile int*>(memory) = 1; });
+        cudaDeviceSynchronize();
       },
       "by another GPU without peer access");
   EXPECT_EXIT(
@@ -683,7 +694,8 @@ TEST_F(GpuEmulatorTest, EventsMeasureTime) {
   float milliseconds = -1;
   EXPECT_EQ(cudaEventElapsedTime(&milliseconds, start, end), cudaErrorInvalidResourceHandle);
   ASSERT_EQ(cudaEventRecord(start, stream), cudaSuccess);
-  std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  const auto sleep = [](void*) { std::this_thread::sleep_for(std::chrono::milliseconds(2)); };
+  ASSERT_EQ(cudaLaunchHostFunc(stream, sleep, nullptr), cudaSuccess);
   ASSERT_EQ(cudaEventRecord(end, stream), cudaSuccess);
   ASSERT_EQ(cudaEventSynchronize(end), cudaSuccess);
   ASSERT_EQ(cudaEventElapsedTime(&milliseconds, start, end), cudaSuccess);
@@ -707,6 +719,115 @@ TEST_F(GpuEmulatorTest, EventsAndStreamsBelongToGpus) {
   EXPECT_EQ(cudaStreamWaitEvent(stream, event), cudaSuccess);
   EXPECT_EQ(cudaStreamDestroy(stream), cudaSuccess);
   EXPECT_EQ(cudaEventDestroy(event), cudaSuccess);
+}
+
+// ---- Work that is done late ----
+
+class LazyGpuEmulatorTest : public GpuEmulatorTest {
+ protected:
+  void SetUp() override {
+    GpuEmulatorTest::SetUp();
+    was_lazy_ = std::getenv("CAFFE_EMULATED_GPU_LAZY") != nullptr;
+    gpu_emulator::SetLazy(true);
+    EXPECT_EQ(cudaMallocHost(&pinned_, sizeof(int)), cudaSuccess);
+    EXPECT_EQ(cudaMalloc(&gpu_, sizeof(int)), cudaSuccess);
+    EXPECT_EQ(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), cudaSuccess);
+    EXPECT_EQ(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), cudaSuccess);
+    Put(1);
+    EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
+  }
+  void TearDown() override {
+    EXPECT_EQ(cudaEventDestroy(event_), cudaSuccess);
+    EXPECT_EQ(cudaStreamDestroy(stream_), cudaSuccess);
+    EXPECT_EQ(cudaFree(gpu_), cudaSuccess);
+    EXPECT_EQ(cudaFreeHost(pinned_), cudaSuccess);
+    gpu_emulator::SetLazy(was_lazy_);
+    GpuEmulatorTest::TearDown();
+  }
+  // *gpu = value, in the thread's own stream.
+  void Put(int value) {
+    int* const gpu = gpu_;
+    Launch(1, 1, 0, [=] { *gpu = value; });
+  }
+  void Copy(cudaStream_t stream) {
+    EXPECT_EQ(cudaMemcpyAsync(pinned_, gpu_, sizeof(int), cudaMemcpyDeviceToHost, stream), cudaSuccess);
+  }
+
+  bool was_lazy_;
+  int *pinned_, *gpu_;
+  cudaStream_t stream_;
+  cudaEvent_t event_;
+};
+
+TEST_F(LazyGpuEmulatorTest, CopiesAreThereWhenTheStreamIsWaitedFor) {
+  *pinned_ = 0;
+  Copy(stream_);
+  EXPECT_EQ(*pinned_, 0);
+  EXPECT_EQ(cudaStreamSynchronize(stream_), cudaSuccess);
+  EXPECT_EQ(*pinned_, 1);
+  // Pinned memory must stay as it is until it has been read, pageable memory need not.
+  int pageable = 2;
+  EXPECT_EQ(cudaMemcpyAsync(gpu_, &pageable, sizeof(int), cudaMemcpyHostToDevice, stream_), cudaSuccess);
+  pageable = 3;
+  Copy(stream_);
+  EXPECT_EQ(cudaStreamSynchronize(stream_), cudaSuccess);
+  EXPECT_EQ(*pinned_, 2);
+  EXPECT_EQ(cudaMemcpyAsync(gpu_, pinned_, sizeof(int), cudaMemcpyHostToDevice, stream_), cudaSuccess);
+  *pinned_ = 4;
+  EXPECT_EQ(cudaMemcpyAsync(&pageable, gpu_, sizeof(int), cudaMemcpyDeviceToHost, stream_), cudaSuccess);
+  EXPECT_EQ(pageable, 4);
+}
+
+TEST_F(LazyGpuEmulatorTest, StreamsGoInOrderOnlyWhereTheyAreToldTo) {
+  Put(2);
+  Copy(stream_);
+  EXPECT_EQ(cudaStreamSynchronize(stream_), cudaSuccess);
+  EXPECT_EQ(*pinned_, 1);
+  Put(3);
+  EXPECT_EQ(cudaEventRecord(event_, cudaStreamPerThread), cudaSuccess);
+  Put(4);
+  EXPECT_EQ(cudaStreamWaitEvent(stream_, event_, 0), cudaSuccess);
+  Copy(stream_);
+  EXPECT_EQ(cudaStreamSynchronize(stream_), cudaSuccess);
+  EXPECT_EQ(*pinned_, 3);
+  // The legacy stream follows the threads' streams, of threads that have ended too, and they follow it.
+  std::thread([&] { Put(5); }).join();
+  Copy(cudaStreamLegacy);
+  Put(6);
+  EXPECT_EQ(cudaStreamSynchronize(cudaStreamPerThread), cudaSuccess);
+  EXPECT_EQ(*pinned_, 5);
+}
+
+TEST_F(LazyGpuEmulatorTest, EventsPassWhenTheyAreWaitedFor) {
+  Put(2);
+  EXPECT_EQ(cudaEventRecord(event_, cudaStreamPerThread), cudaSuccess);
+  EXPECT_EQ(cudaEventQuery(event_), cudaErrorNotReady);
+  int polls = 0;
+  while (cudaEventQuery(event_) == cudaErrorNotReady) ASSERT_LT(++polls, 10);
+  EXPECT_EQ(cudaEventQuery(event_), cudaSuccess);
+  Put(3);
+  EXPECT_EQ(cudaEventRecord(event_, cudaStreamPerThread), cudaSuccess);
+  EXPECT_EQ(cudaEventSynchronize(event_), cudaSuccess);
+  Copy(stream_);
+  EXPECT_EQ(cudaStreamSynchronize(stream_), cudaSuccess);
+  EXPECT_EQ(*pinned_, 3);
+}
+
+TEST_F(LazyGpuEmulatorTest, FreedMemoryIsReusedWhenItsStreamIsDoneWithIt) {
+  int *memory, *other;
+  ASSERT_EQ(cudaMallocAsync(&memory, sizeof(int), cudaStreamPerThread), cudaSuccess);
+  Launch(1, 1, 0, [=] { *memory = 7; });
+  EXPECT_EQ(cudaMemcpyAsync(gpu_, memory, sizeof(int), cudaMemcpyDeviceToDevice, cudaStreamPerThread),
+            cudaSuccess);
+  EXPECT_EQ(cudaFreeAsync(memory, cudaStreamPerThread), cudaSuccess);
+  EXPECT_EQ(cudaFreeAsync(memory, cudaStreamPerThread), cudaErrorInvalidValue);
+  ASSERT_EQ(cudaMallocAsync(&other, sizeof(int), stream_), cudaSuccess);
+  EXPECT_NE(memory, other);
+  Copy(cudaStreamPerThread);
+  EXPECT_EQ(cudaStreamSynchronize(cudaStreamPerThread), cudaSuccess);
+  EXPECT_EQ(*pinned_, 7);
+  EXPECT_EQ(cudaFreeAsync(other, stream_), cudaSuccess);
+  EXPECT_EQ(cudaStreamSynchronize(stream_), cudaSuccess);
 }
 
 // ---- cuBLAS ----
@@ -927,7 +1048,11 @@ void OnRanks(int ranks, const std::function<void(int, ncclComm_t)>& body) {
       ncclComm_t comm;
       ASSERT_EQ(ncclCommInitRank(&comm, ranks, id, rank), ncclSuccess);
       body(rank, comm);
-      EXPECT_EQ(ncclCommDestroy(comm), ncclSuccess);
+      // Unless body has.
+      int count;
+      if (ncclCommCount(comm, &count) == ncclSuccess) {
+        EXPECT_EQ(ncclCommDestroy(comm), ncclSuccess);
+      }
     });
   }
   for (std::thread& thread : threads) thread.join();
@@ -1022,6 +1147,58 @@ TEST_F(GpuEmulatorTest, ProcessesReduceTogether) {
   int status;
   ASSERT_EQ(waitpid(child, &status, 0), child);
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 3);
+}
+
+TEST_F(GpuEmulatorTest, CollectivesAreWaitedForInTheirStream) {
+  for (const bool lazy : {false, true}) {
+    gpu_emulator::SetLazy(lazy);
+    ASSERT_EQ(cudaSetDevice(0), cudaSuccess);
+    ncclComm_t comms[2];
+    ASSERT_EQ(ncclCommInitAll(comms, 2, nullptr), ncclSuccess);
+    cudaStream_t streams[2];
+    cudaEvent_t event;
+    ASSERT_EQ(cudaEventCreate(&event), cudaSuccess);
+    std::unique_ptr<OnGpu<int>> data[2];
+    for (int i = 0; i < 2; ++i) {
+      ASSERT_EQ(cudaSetDevice(i), cudaSuccess);
+      data[i] = std::make_unique<OnGpu<int>>(std::vector<int>{i + 1});
+      // What is on the GPU before the collective begins.
+      ASSERT_EQ(cudaDeviceSynchronize(), cudaSuccess);
+      ASSERT_EQ(cudaStreamCreateWithFlags(&streams[i], cudaStreamNonBlocking), cudaSuccess);
+    }
+    ASSERT_EQ(cudaSetDevice(0), cudaSuccess);
+    // The call does not wait for the other rank, but what comes after it in its stream does.
+    ASSERT_EQ(ncclAllReduce(data[0]->get(), data[0]->get(), 1, ncclInt, ncclSum, comms[0], streams[0]),
+              ncclSuccess);
+    ASSERT_EQ(cudaEventRecord(event, streams[0]), cudaSuccess);
+    for (int i = 0; i < 10; ++i) EXPECT_EQ(cudaEventQuery(event), cudaErrorNotReady);
+    ASSERT_EQ(ncclAllReduce(data[1]->get(), data[1]->get(), 1, ncclInt, ncclSum, comms[1], streams[1]),
+              ncclSuccess);
+    ASSERT_EQ(cudaStreamWaitEvent(cudaStreamPerThread, event, 0), cudaSuccess);
+    EXPECT_EQ(data[0]->Get(), std::vector<int>{3});
+    ASSERT_EQ(cudaStreamSynchronize(streams[1]), cudaSuccess);
+    for (int i = 0; i < 2; ++i) {
+      ASSERT_EQ(cudaSetDevice(i), cudaSuccess);
+      data[i].reset();
+      EXPECT_EQ(cudaStreamDestroy(streams[i]), cudaSuccess);
+      EXPECT_EQ(ncclCommDestroy(comms[i]), ncclSuccess);
+    }
+    EXPECT_EQ(cudaEventDestroy(event), cudaSuccess);
+  }
+  gpu_emulator::SetLazy(std::getenv("CAFFE_EMULATED_GPU_LAZY") != nullptr);
+}
+
+TEST_F(GpuEmulatorTest, AbortEndsWaitingForRanksThatDoNotCome) {
+  OnRanks(2, [](int rank, ncclComm_t comm) {
+    if (rank == 1) return;
+    const OnGpu<float> data(std::vector<float>(4, 1.f));
+    ASSERT_EQ(ncclAllReduce(data.get(), data.get(), 4, ncclFloat, ncclSum, comm, nullptr), ncclSuccess);
+    ncclResult_t error;
+    EXPECT_EQ(ncclCommGetAsyncError(comm, &error), ncclSuccess);
+    EXPECT_EQ(error, ncclSuccess);
+    EXPECT_EQ(ncclCommAbort(comm), ncclSuccess);
+    EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
+  });
 }
 
 TEST_F(GpuEmulatorTest, RanksThatDisagreeGetAnError) {

@@ -1,4 +1,5 @@
-// cuBLAS: products of matrices by the CPU's BLAS, the rest by loops.
+// cuBLAS: products of matrices by the CPU's BLAS, the rest by loops. Each function checks its operands when
+// it is called, and computes in the stream of its handle.
 
 #include <cblas.h>
 
@@ -13,6 +14,7 @@
 #include "cublas_v2.h"
 #include "gpu_emulator.h"
 #include "state.hpp"
+#include "streams.hpp"
 
 struct cublasContext {
   int device = 0;
@@ -78,6 +80,20 @@ cublasStatus_t CheckScalar(const char* function, const char* name, cublasHandle_
            " is on a GPU, but the handle's pointer mode is that of the host");
   return CUBLAS_STATUS_EXECUTION_FAILED;
 }
+
+/// What a checked scalar is: known when the function is called, or read on the GPU when it is computed with.
+template <typename T>
+class Scalar {
+ public:
+  Scalar(cublasHandle_t handle, const T* scalar)
+      : on_gpu_(handle->pointer_mode == CUBLAS_POINTER_MODE_DEVICE ? scalar : nullptr),
+        value_(on_gpu_ ? T() : *scalar) {}
+  T operator*() const { return on_gpu_ ? *on_gpu_ : value_; }
+
+ private:
+  const T* on_gpu_;
+  T value_;
+};
 
 bool ValidOp(cublasOperation_t op) { return op == CUBLAS_OP_N || op == CUBLAS_OP_T || op == CUBLAS_OP_C; }
 CBLAS_TRANSPOSE ToCblas(cublasOperation_t op) { return op == CUBLAS_OP_N ? CblasNoTrans : CblasTrans; }
@@ -229,55 +245,100 @@ void GemmOfTypes(cublasOperation_t op_a, cublasOperation_t op_b, int m, int n, i
   }
 }
 
-cublasStatus_t GemmBatch(const char* function, cublasHandle_t handle, cublasOperation_t op_a,
-                         cublasOperation_t op_b, int m, int n, int k, const void* alpha, const void* a,
-                         cudaDataType type_a, int lda, long long stride_a, const void* b, cudaDataType type_b,
-                         int ldb, long long stride_b, const void* beta, void* c, cudaDataType type_c, int ldc,
-                         long long stride_c, int batch, cublasComputeType_t compute) {
+/// The operands of a batch of products, all checked.
+struct Batch {
+  cublasOperation_t op_a, op_b;
+  int m, n, k;
+  const void* a;
+  cudaDataType type_a;
+  int lda;
+  long long stride_a;
+  const void* b;
+  cudaDataType type_b;
+  int ldb;
+  long long stride_b;
+  void* c;
+  cudaDataType type_c;
+  int ldc;
+  long long stride_c;
+  int batch;
+  cublasComputeType_t compute;
+
+  const char* OneA(int i) const {
+    return static_cast<const char*>(a) + i * stride_a * static_cast<long long>(SizeOf(type_a));
+  }
+  const char* OneB(int i) const {
+    return static_cast<const char*>(b) + i * stride_b * static_cast<long long>(SizeOf(type_b));
+  }
+  char* OneC(int i) const {
+    return static_cast<char*>(c) + i * stride_c * static_cast<long long>(SizeOf(type_c));
+  }
+};
+
+/// T: what is computed with; Given: the scalars' type.
+template <typename T, typename Given>
+void SubmitBatch(cublasHandle_t handle, const Batch& batch, const void* alpha, const void* beta) {
+  const Scalar<Given> factor(handle, static_cast<const Given*>(alpha));
+  const Scalar<Given> factor_c(handle, static_cast<const Given*>(beta));
+  // The CPU's BLAS takes operands of its own type as they are, if no bits are to be rounded off.
+  constexpr cudaDataType kOwnType = std::is_same<T, float>::value ? CUDA_R_32F : CUDA_R_64F;
+  const bool direct =
+      batch.type_a == kOwnType && batch.type_c == kOwnType && RoundOperand(1 / 3.f, batch.compute) == 1 / 3.f;
+  Submit(handle->stream, [=] {
+    const DeviceAccess access;
+    const T x = static_cast<T>(*factor), y = static_cast<T>(*factor_c);
+    for (int i = 0; i < batch.batch; ++i) {
+      if (direct) {
+        Gemm(batch.op_a, batch.op_b, batch.m, batch.n, batch.k, x, reinterpret_cast<const T*>(batch.OneA(i)),
+             batch.lda, reinterpret_cast<const T*>(batch.OneB(i)), batch.ldb, y,
+             reinterpret_cast<T*>(batch.OneC(i)), batch.ldc);
+      } else {
+        GemmOfTypes<T>(batch.op_a, batch.op_b, batch.m, batch.n, batch.k, x, batch.OneA(i), batch.type_a,
+                       batch.lda, batch.OneB(i), batch.type_b, batch.ldb, y, batch.OneC(i), batch.type_c,
+                       batch.ldc, batch.compute);
+      }
+    }
+  });
+}
+
+cublasStatus_t GemmBatch(const char* function, cublasHandle_t handle, const void* alpha, const void* beta,
+                         const Batch& batch) {
   RETURN_UNLESS_SUCCESS(CheckHandle(function, handle));
-  if (m < 0 || n < 0 || k < 0 || batch < 0 || !ValidOp(op_a) || !ValidOp(op_b))
+  const int m = batch.m, n = batch.n, k = batch.k;
+  if (m < 0 || n < 0 || k < 0 || batch.batch < 0 || !ValidOp(batch.op_a) || !ValidOp(batch.op_b)) {
     return CUBLAS_STATUS_INVALID_VALUE;
-  if (!Supported(type_a, type_b, type_c, compute)) return CUBLAS_STATUS_NOT_SUPPORTED;
-  const bool integers = type_a == CUDA_R_8I;
-  if (integers && (lda % 4 || ldb % 4 || reinterpret_cast<uintptr_t>(a) % 4 ||
-                   reinterpret_cast<uintptr_t>(b) % 4 || (batch > 1 && (stride_a % 4 || stride_b % 4)))) {
+  }
+  if (!Supported(batch.type_a, batch.type_b, batch.type_c, batch.compute)) return CUBLAS_STATUS_NOT_SUPPORTED;
+  const bool integers = batch.type_a == CUDA_R_8I;
+  const auto by_words = [](const void* data, int ld, long long stride) {
+    return reinterpret_cast<uintptr_t>(data) % 4 == 0 && ld % 4 == 0 && stride % 4 == 0;
+  };
+  if (integers &&
+      !(by_words(batch.a, batch.lda, batch.stride_a) && by_words(batch.b, batch.ldb, batch.stride_b))) {
     return CUBLAS_STATUS_NOT_SUPPORTED;
   }
-  const size_t size_a = SizeOf(type_a), size_b = SizeOf(type_b), size_c = SizeOf(type_c);
-  const size_t scalar_bytes = compute == CUBLAS_COMPUTE_64F ? 8 : 4;
+  const size_t scalar_bytes = batch.compute == CUBLAS_COMPUTE_64F ? 8 : 4;
   RETURN_UNLESS_SUCCESS(CheckScalar(function, "alpha", handle, alpha, scalar_bytes));
   RETURN_UNLESS_SUCCESS(CheckScalar(function, "beta", handle, beta, scalar_bytes));
-  const int rows_a = op_a == CUBLAS_OP_N ? m : k, columns_a = op_a == CUBLAS_OP_N ? k : m;
-  const int rows_b = op_b == CUBLAS_OP_N ? k : n, columns_b = op_b == CUBLAS_OP_N ? n : k;
-  const DeviceAccess access;
-  for (int i = 0; i < batch; ++i) {
-    const char* const one_a = static_cast<const char*>(a) + i * stride_a * static_cast<int64_t>(size_a);
-    const char* const one_b = static_cast<const char*>(b) + i * stride_b * static_cast<int64_t>(size_b);
-    char* const one_c = static_cast<char*>(c) + i * stride_c * static_cast<int64_t>(size_c);
-    if (m > 0 && n > 0) {
-      RETURN_UNLESS_SUCCESS(CheckMatrix(function, "A", one_a, rows_a, columns_a, lda, size_a));
-      RETURN_UNLESS_SUCCESS(CheckMatrix(function, "B", one_b, rows_b, columns_b, ldb, size_b));
-      RETURN_UNLESS_SUCCESS(CheckMatrix(function, "C", one_c, m, n, ldc, size_c));
-    } else if (lda < std::max(1, rows_a) || ldb < std::max(1, rows_b) || ldc < std::max(1, m)) {
-      return CUBLAS_STATUS_INVALID_VALUE;
-    }
-    if (m == 0 || n == 0) continue;
-    if (integers) {
-      GemmOfTypes<double>(op_a, op_b, m, n, k, *static_cast<const int32_t*>(alpha), one_a, type_a, lda, one_b,
-                          type_b, ldb, *static_cast<const int32_t*>(beta), one_c, type_c, ldc, compute);
-    } else if (type_a == CUDA_R_64F) {
-      const double factor = *static_cast<const double*>(beta);
-      double* const out = reinterpret_cast<double*>(one_c);
-      Gemm(op_a, op_b, m, n, k, *static_cast<const double*>(alpha), reinterpret_cast<const double*>(one_a),
-           lda, reinterpret_cast<const double*>(one_b), ldb, factor, out, ldc);
-    } else if (type_a == CUDA_R_32F && RoundOperand(1 / 3.f, compute) == 1 / 3.f) {
-      Gemm(op_a, op_b, m, n, k, *static_cast<const float*>(alpha), reinterpret_cast<const float*>(one_a), lda,
-           reinterpret_cast<const float*>(one_b), ldb, *static_cast<const float*>(beta),
-           reinterpret_cast<float*>(one_c), ldc);
-    } else {
-      GemmOfTypes<float>(op_a, op_b, m, n, k, *static_cast<const float*>(alpha), one_a, type_a, lda, one_b,
-                         type_b, ldb, *static_cast<const float*>(beta), one_c, type_c, ldc, compute);
-    }
+  const int rows_a = batch.op_a == CUBLAS_OP_N ? m : k, columns_a = batch.op_a == CUBLAS_OP_N ? k : m;
+  const int rows_b = batch.op_b == CUBLAS_OP_N ? k : n, columns_b = batch.op_b == CUBLAS_OP_N ? n : k;
+  if (batch.lda < std::max(1, rows_a) || batch.ldb < std::max(1, rows_b) || batch.ldc < std::max(1, m)) {
+    return CUBLAS_STATUS_INVALID_VALUE;
+  }
+  if (m == 0 || n == 0) return CUBLAS_STATUS_SUCCESS;
+  for (int i = 0; i < batch.batch; ++i) {
+    RETURN_UNLESS_SUCCESS(
+        CheckMatrix(function, "A", batch.OneA(i), rows_a, columns_a, batch.lda, SizeOf(batch.type_a)));
+    RETURN_UNLESS_SUCCESS(
+        CheckMatrix(function, "B", batch.OneB(i), rows_b, columns_b, batch.ldb, SizeOf(batch.type_b)));
+    RETURN_UNLESS_SUCCESS(CheckMatrix(function, "C", batch.OneC(i), m, n, batch.ldc, SizeOf(batch.type_c)));
+  }
+  if (integers) {
+    SubmitBatch<double, int32_t>(handle, batch, alpha, beta);
+  } else if (batch.compute == CUBLAS_COMPUTE_64F) {
+    SubmitBatch<double, double>(handle, batch, alpha, beta);
+  } else {
+    SubmitBatch<float, float>(handle, batch, alpha, beta);
   }
   return CUBLAS_STATUS_SUCCESS;
 }
@@ -293,8 +354,9 @@ cublasStatus_t TypedGemm(const char* function, cublasHandle_t handle, cublasOper
   if (is_float && handle && (handle->math_mode & 0xf) == CUBLAS_TF32_TENSOR_OP_MATH) {
     compute = CUBLAS_COMPUTE_32F_FAST_TF32;
   }
-  return GemmBatch(function, handle, op_a, op_b, m, n, k, alpha, a, type, lda, stride_a, b, type, ldb,
-                   stride_b, beta, c, type, ldc, stride_c, batch, compute);
+  return GemmBatch(function, handle, alpha, beta,
+                   {op_a, op_b, m, n, k, a, type, lda, stride_a, b, type, ldb, stride_b, c, type, ldc,
+                    stride_c, batch, compute});
 }
 
 template <typename T>
@@ -312,17 +374,20 @@ cublasStatus_t Gemv(const char* function, cublasHandle_t handle, cublasOperation
   RETURN_UNLESS_SUCCESS(CheckMatrix(function, "A", a, m, n, lda, sizeof(T)));
   RETURN_UNLESS_SUCCESS(CheckVector(function, "x", x, size_x, incx));
   RETURN_UNLESS_SUCCESS(CheckVector(function, "y", y, size_y, incy));
-  const DeviceAccess access;
   const Vector<const T> in(x, size_x, incx);
   const Vector<T> out(y, size_y, incy);
-  for (int i = 0; i < size_y; ++i) {
-    T sum = 0;
-    for (int j = 0; j < size_x; ++j) {
-      sum += in[j] * (op == CUBLAS_OP_N ? a[static_cast<int64_t>(j) * lda + i]
-                                        : a[static_cast<int64_t>(i) * lda + j]);
+  const Scalar<T> factor(handle, alpha), factor_y(handle, beta);
+  Submit(handle->stream, [=] {
+    const DeviceAccess access;
+    for (int i = 0; i < size_y; ++i) {
+      T sum = 0;
+      for (int j = 0; j < size_x; ++j) {
+        sum += in[j] * (op == CUBLAS_OP_N ? a[static_cast<int64_t>(j) * lda + i]
+                                          : a[static_cast<int64_t>(i) * lda + j]);
+      }
+      out[i] = *factor_y == 0 ? *factor * sum : *factor * sum + *factor_y * out[i];
     }
-    out[i] = *beta == 0 ? *alpha * sum : *alpha * sum + *beta * out[i];
-  }
+  });
   return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -335,11 +400,14 @@ cublasStatus_t Ger(const char* function, cublasHandle_t handle, int m, int n, co
   RETURN_UNLESS_SUCCESS(CheckMatrix(function, "A", a, m, n, lda, sizeof(T)));
   RETURN_UNLESS_SUCCESS(CheckVector(function, "x", x, m, incx));
   RETURN_UNLESS_SUCCESS(CheckVector(function, "y", y, n, incy));
-  const DeviceAccess access;
   const Vector<const T> rows(x, m, incx), columns(y, n, incy);
-  for (int j = 0; j < n; ++j) {
-    for (int i = 0; i < m; ++i) a[static_cast<int64_t>(j) * lda + i] += *alpha * rows[i] * columns[j];
-  }
+  const Scalar<T> factor(handle, alpha);
+  Submit(handle->stream, [=] {
+    const DeviceAccess access;
+    for (int j = 0; j < n; ++j) {
+      for (int i = 0; i < m; ++i) a[static_cast<int64_t>(j) * lda + i] += *factor * rows[i] * columns[j];
+    }
+  });
   return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -355,26 +423,30 @@ cublasStatus_t Geam(const char* function, cublasHandle_t handle, cublasOperation
   }
   RETURN_UNLESS_SUCCESS(CheckScalar(function, "alpha", handle, alpha, sizeof(T)));
   RETURN_UNLESS_SUCCESS(CheckScalar(function, "beta", handle, beta, sizeof(T)));
-  const DeviceAccess access;
-  const T factor_a = *alpha, factor_b = *beta;
   const auto check = [&](const char* name, const T* data, cublasOperation_t op, int ld) {
     return op == CUBLAS_OP_N ? CheckMatrix(function, name, data, m, n, ld, sizeof(T))
                              : CheckMatrix(function, name, data, n, m, ld, sizeof(T));
   };
-  if (factor_a != 0) RETURN_UNLESS_SUCCESS(check("A", a, op_a, lda));
-  if (factor_b != 0) RETURN_UNLESS_SUCCESS(check("B", b, op_b, ldb));
+  // What is multiplied by a 0 of the host is not read.
+  const bool by_host = handle->pointer_mode == CUBLAS_POINTER_MODE_HOST;
+  if (!by_host || *alpha != 0) RETURN_UNLESS_SUCCESS(check("A", a, op_a, lda));
+  if (!by_host || *beta != 0) RETURN_UNLESS_SUCCESS(check("B", b, op_b, ldb));
   RETURN_UNLESS_SUCCESS(check("C", c, CUBLAS_OP_N, ldc));
-  const auto at = [](const T* data, cublasOperation_t op, int64_t ld, int64_t row, int64_t column) {
-    return op == CUBLAS_OP_N ? data[column * ld + row] : data[row * ld + column];
-  };
-  for (int j = 0; j < n; ++j) {
-    for (int i = 0; i < m; ++i) {
-      T value = 0;
-      if (factor_a != 0) value += factor_a * at(a, op_a, lda, i, j);
-      if (factor_b != 0) value += factor_b * at(b, op_b, ldb, i, j);
-      c[static_cast<int64_t>(j) * ldc + i] = value;
+  const Scalar<T> factor_a(handle, alpha), factor_b(handle, beta);
+  Submit(handle->stream, [=] {
+    const DeviceAccess access;
+    const auto at = [](const T* data, cublasOperation_t op, int64_t ld, int64_t row, int64_t column) {
+      return op == CUBLAS_OP_N ? data[column * ld + row] : data[row * ld + column];
+    };
+    for (int j = 0; j < n; ++j) {
+      for (int i = 0; i < m; ++i) {
+        T value = 0;
+        if (*factor_a != 0) value += *factor_a * at(a, op_a, lda, i, j);
+        if (*factor_b != 0) value += *factor_b * at(b, op_b, ldb, i, j);
+        c[static_cast<int64_t>(j) * ldc + i] = value;
+      }
     }
-  }
+  });
   return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -385,11 +457,13 @@ cublasStatus_t Axpy(const char* function, cublasHandle_t handle, int n, const T*
   RETURN_UNLESS_SUCCESS(CheckScalar(function, "alpha", handle, alpha, sizeof(T)));
   RETURN_UNLESS_SUCCESS(CheckVector(function, "x", x, n, incx));
   RETURN_UNLESS_SUCCESS(CheckVector(function, "y", y, n, incy));
-  const DeviceAccess access;
-  const T factor = *alpha;
   const Vector<const T> in(x, n, incx);
   const Vector<T> out(y, n, incy);
-  for (int i = 0; i < n; ++i) out[i] += factor * in[i];
+  const Scalar<T> factor(handle, alpha);
+  Submit(handle->stream, [=] {
+    const DeviceAccess access;
+    for (int i = 0; i < n; ++i) out[i] += *factor * in[i];
+  });
   return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -398,10 +472,12 @@ cublasStatus_t Scal(const char* function, cublasHandle_t handle, int n, const T*
   RETURN_UNLESS_SUCCESS(CheckHandle(function, handle));
   RETURN_UNLESS_SUCCESS(CheckScalar(function, "alpha", handle, alpha, sizeof(T)));
   RETURN_UNLESS_SUCCESS(CheckVector(function, "x", x, n, incx));
-  const DeviceAccess access;
-  const T factor = *alpha;
   const Vector<T> values(x, n, incx);
-  for (int i = 0; i < n; ++i) values[i] *= factor;
+  const Scalar<T> factor(handle, alpha);
+  Submit(handle->stream, [=] {
+    const DeviceAccess access;
+    for (int i = 0; i < n; ++i) values[i] *= *factor;
+  });
   return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -411,10 +487,12 @@ cublasStatus_t CopyVector(const char* function, cublasHandle_t handle, int n, co
   RETURN_UNLESS_SUCCESS(CheckHandle(function, handle));
   RETURN_UNLESS_SUCCESS(CheckVector(function, "x", x, n, incx));
   RETURN_UNLESS_SUCCESS(CheckVector(function, "y", y, n, incy));
-  const DeviceAccess access;
   const Vector<const T> in(x, n, incx);
   const Vector<T> out(y, n, incy);
-  for (int i = 0; i < n; ++i) out[i] = in[i];
+  Submit(handle->stream, [=] {
+    const DeviceAccess access;
+    for (int i = 0; i < n; ++i) out[i] = in[i];
+  });
   return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -423,10 +501,14 @@ template <typename T, typename Term, typename Finish>
 cublasStatus_t Reduce(const char* function, cublasHandle_t handle, int n, T* result, const Term& term,
                       const Finish& finish) {
   RETURN_UNLESS_SUCCESS(CheckScalar(function, "the result", handle, result, sizeof(T)));
-  const DeviceAccess access;
-  double sum = 0;
-  for (int i = 0; i < n; ++i) sum += term(i);
-  *result = static_cast<T>(finish(sum));
+  Submit(handle->stream, [=] {
+    const DeviceAccess access;
+    double sum = 0;
+    for (int i = 0; i < n; ++i) sum += term(i);
+    *result = static_cast<T>(finish(sum));
+  });
+  // The host gets its result before the function returns.
+  if (handle->pointer_mode == CUBLAS_POINTER_MODE_HOST) WaitForStream(handle->stream);
   return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -438,7 +520,7 @@ cublasStatus_t Dot(const char* function, cublasHandle_t handle, int n, const T* 
   RETURN_UNLESS_SUCCESS(CheckVector(function, "y", y, n, incy));
   const Vector<const T> a(x, n, incx), b(y, n, incy);
   return Reduce(
-      function, handle, n, result, [&](int i) { return static_cast<double>(a[i]) * b[i]; },
+      function, handle, n, result, [=](int i) { return static_cast<double>(a[i]) * b[i]; },
       [](double sum) { return sum; });
 }
 
@@ -448,7 +530,7 @@ cublasStatus_t Asum(const char* function, cublasHandle_t handle, int n, const T*
   RETURN_UNLESS_SUCCESS(CheckVector(function, "x", x, n, incx));
   const Vector<const T> a(x, n, incx);
   return Reduce(
-      function, handle, n, result, [&](int i) { return std::abs(static_cast<double>(a[i])); },
+      function, handle, n, result, [=](int i) { return std::abs(static_cast<double>(a[i])); },
       [](double sum) { return sum; });
 }
 
@@ -458,7 +540,7 @@ cublasStatus_t Nrm2(const char* function, cublasHandle_t handle, int n, const T*
   RETURN_UNLESS_SUCCESS(CheckVector(function, "x", x, n, incx));
   const Vector<const T> a(x, n, incx);
   return Reduce(
-      function, handle, n, result, [&](int i) { return static_cast<double>(a[i]) * a[i]; },
+      function, handle, n, result, [=](int i) { return static_cast<double>(a[i]) * a[i]; },
       [](double sum) { return std::sqrt(sum); });
 }
 
@@ -621,8 +703,9 @@ cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t op_a, cubla
                             int n, int k, const void* alpha, const void* a, cudaDataType type_a, int lda,
                             const void* b, cudaDataType type_b, int ldb, const void* beta, void* c,
                             cudaDataType type_c, int ldc, cublasComputeType_t compute, cublasGemmAlgo_t) {
-  return GemmBatch("cublasGemmEx", handle, op_a, op_b, m, n, k, alpha, a, type_a, lda, 0, b, type_b, ldb, 0,
-                   beta, c, type_c, ldc, 0, 1, compute);
+  return GemmBatch(
+      "cublasGemmEx", handle, alpha, beta,
+      {op_a, op_b, m, n, k, a, type_a, lda, 0, b, type_b, ldb, 0, c, type_c, ldc, 0, 1, compute});
 }
 
 cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle, cublasOperation_t op_a,
@@ -632,6 +715,7 @@ cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle, cublasOperation
                                           const void* beta, void* c, cudaDataType type_c, int ldc,
                                           long long stride_c, int batch, cublasComputeType_t compute,
                                           cublasGemmAlgo_t) {
-  return GemmBatch("cublasGemmStridedBatchedEx", handle, op_a, op_b, m, n, k, alpha, a, type_a, lda, stride_a,
-                   b, type_b, ldb, stride_b, beta, c, type_c, ldc, stride_c, batch, compute);
+  return GemmBatch("cublasGemmStridedBatchedEx", handle, alpha, beta,
+                   {op_a, op_b, m, n, k, a, type_a, lda, stride_a, b, type_b, ldb, stride_b, c, type_c, ldc,
+                    stride_c, batch, compute});
 }

@@ -151,7 +151,6 @@ std::string Text(uint3 index) {
 }
 
 void Executor::Run(dim3 blocks, dim3 threads, size_t shared_bytes, const std::function<void()>& body) {
-  if (running()) throw std::logic_error("emulated GPU: a kernel launches a kernel");
   body_ = &body;
   order_ = CurrentThreadOrder();
   count_ = threads.x * threads.y * threads.z;
@@ -400,9 +399,18 @@ std::string Executor::Standstill() const {
   return text.str();
 }
 
+void RunKernel(dim3 blocks, dim3 threads, size_t shared_bytes, const std::function<void()>& body) {
+  {
+    const DeviceAccess access;
+    ThisExecutor().Run(blocks, threads, shared_bytes, body);
+  }
+  if (IsStrict()) CheckGuards();
+}
+
 }  // namespace
 
 void Launch(dim3 blocks, dim3 threads, size_t shared_bytes, const std::function<void()>& body) {
+  if (ThisExecutor().running()) throw std::logic_error("emulated GPU: a kernel launches a kernel");
   if (const cudaError_t error = NeedDevice()) {
     SetLastError(error);
     return;
@@ -417,11 +425,11 @@ void Launch(dim3 blocks, dim3 threads, size_t shared_bytes, const std::function<
     SetLastError(cudaErrorInvalidValue);
     return;
   }
-  {
-    const DeviceAccess access;
-    ThisExecutor().Run(blocks, threads, shared_bytes, body);
+  if (RunsNow()) {
+    RunKernel(blocks, threads, shared_bytes, body);
+  } else {
+    RunLater([=] { RunKernel(blocks, threads, shared_bytes, body); });
   }
-  if (IsStrict()) CheckGuards();
 }
 
 char* SharedMemory() { return RunningExecutor("dynamic shared memory").shared(); }

@@ -72,15 +72,19 @@ class Arena {
     return nullptr;
   }
 
-  bool Free(void* memory) {
+  std::optional<Allocation> End(void* memory) {
     const auto found = used_.find(static_cast<char*>(memory));
-    if (found == used_.end()) return false;
+    if (found == used_.end()) return std::nullopt;
     const Allocation allocation = found->second;
-    const Opened opened(this);
-    CheckGuards(allocation);
     used_.erase(found);
     use_.all -= RoundUp(allocation.bytes, kAlignment);
     if (allocation.pooled) use_.pooled -= RoundUp(allocation.bytes, kAlignment);
+    return allocation;
+  }
+
+  void Release(const Allocation& allocation) {
+    const Opened opened(this);
+    CheckGuards(allocation);
     char* place = allocation.begin - kAlignment;
     size_t room = BytesWithGuards(allocation.bytes);
     // Who still reads it finds garbage.
@@ -99,11 +103,10 @@ class Arena {
     } else {
       free_[place] = room;
     }
-    return true;
   }
 
   void FreeAll() {
-    while (!used_.empty()) Free(used_.begin()->first);
+    while (!used_.empty()) Release(*End(used_.begin()->first));
   }
 
   std::optional<Allocation> Find(const void* address) const {
@@ -272,13 +275,19 @@ cudaError_t AllocateOnDevice(int device, size_t bytes, bool pooled, void** memor
   return cudaSuccess;
 }
 
-cudaError_t FreeOnDevice(void* memory) {
+std::optional<Allocation> EndAllocation(void* memory) {
   Arenas& arenas = TheArenas();
   const std::lock_guard<std::mutex> lock(arenas.mutex);
   for (Arena& arena : arenas.all) {
-    if (arena.Has(memory)) return arena.Free(memory) ? cudaSuccess : cudaErrorInvalidValue;
+    if (arena.Has(memory)) return arena.End(memory);
   }
-  return cudaErrorInvalidValue;
+  return std::nullopt;
+}
+
+void ReleaseRoom(const Allocation& allocation) {
+  Arenas& arenas = TheArenas();
+  const std::lock_guard<std::mutex> lock(arenas.mutex);
+  arenas.all[allocation.device].Release(allocation);
 }
 
 int DeviceOf(const void* address) {

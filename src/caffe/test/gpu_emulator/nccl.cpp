@@ -16,6 +16,7 @@
 #include <cstdio>
 #include <cstring>
 #include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -30,6 +31,7 @@
 #include "cuda_bf16.h"
 #include "cuda_fp16.h"
 #include "state.hpp"
+#include "streams.hpp"
 
 namespace gpu_emulator {
 namespace {
@@ -221,9 +223,13 @@ class Ticket {
     changed_.wait(lock, [this] { return done_; });
     return result_;
   }
+  bool IsDone() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return done_;
+  }
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   bool done_ = false;
   ncclResult_t result_ = ncclSuccess;
@@ -259,7 +265,29 @@ struct ncclComm {
   int ranks() const { return ranks_; }
   int device() const { return device_; }
   ncclResult_t error() const { return error_; }
-  void Abort() { aborted_ = true; }
+
+  /// What it is in does not wait for others any more, and what it is told to do after that fails.
+  void Abort() {
+    aborted_ = true;
+    error_ = ncclInternalError;
+  }
+
+  /// Notes when a collective will be done.
+  void Add(const Moment& moment) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    // Those that came before it in its stream are done by then too.
+    const auto same = [&](const Moment& one) { return one.stream == moment.stream; };
+    submitted_.erase(std::remove_if(submitted_.begin(), submitted_.end(), same), submitted_.end());
+    submitted_.push_back(moment);
+  }
+  void WaitForAll() {
+    std::vector<Moment> submitted;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      submitted.swap(submitted_);
+    }
+    for (const Moment& moment : submitted) WaitFor(moment);
+  }
 
   std::shared_ptr<Ticket> Begin(const Operation& operation) {
     const auto ticket = std::make_shared<Ticket>();
@@ -290,7 +318,8 @@ struct ncclComm {
       }
       if (error_ == ncclSuccess) {
         const AccessToAll access;
-        error_ = Run(order.operation);
+        const ncclResult_t result = Run(order.operation);
+        if (result != ncclSuccess) error_ = result;
       }
       order.ticket->Done(error_);
     }
@@ -400,6 +429,7 @@ struct ncclComm {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Order> waiting_;
+  std::vector<Moment> submitted_;
   bool ending_ = false;
   std::thread worker_;
 };
@@ -409,40 +439,79 @@ namespace {
 
 // ---- Groups: what the thread calls in one begins at its end ----
 
+using CommPointer = std::shared_ptr<ncclComm>;
+
+/// The communicators that there are handles of.
+struct Comms {
+  std::mutex mutex;
+  std::map<ncclComm_t, CommPointer> all;
+};
+
+Comms& TheComms() {
+  static Comms* const comms = new Comms;
+  return *comms;
+}
+
+CommPointer Find(ncclComm_t comm) {
+  const std::lock_guard<std::mutex> lock(TheComms().mutex);
+  const auto found = TheComms().all.find(comm);
+  return found == TheComms().all.end() ? nullptr : found->second;
+}
+
+/// @return what the handle stood for.
+CommPointer Remove(ncclComm_t comm) {
+  const std::lock_guard<std::mutex> lock(TheComms().mutex);
+  const auto found = TheComms().all.find(comm);
+  if (found == TheComms().all.end()) return nullptr;
+  const CommPointer removed = found->second;
+  TheComms().all.erase(found);
+  return removed;
+}
+
 struct GroupState {
   int depth = 0;
   ncclResult_t error = ncclSuccess;
+  struct Join {
+    CommPointer comm;
+    /// Where the handle is to be.
+    ncclComm_t* handle;
+  };
+  std::vector<Join> joins;
   struct Call {
-    ncclComm_t comm;
+    CommPointer comm;
     Operation operation;
-    /// Where the communicator is to be, of those that join.
-    ncclComm_t* joined;
+    cudaStream_t stream;
   };
   std::vector<Call> calls;
 };
 thread_local GroupState group;
 
-ncclResult_t Finish(const std::vector<GroupState::Call>& calls) {
+ncclResult_t FinishJoins(const std::vector<GroupState::Join>& joins) {
+  constexpr Operation kJoin = {{Kind::kJoin, ncclInt8, ncclSum, 0, 0}, nullptr, nullptr};
   std::vector<std::shared_ptr<Ticket>> tickets;
-  for (const GroupState::Call& call : calls) tickets.push_back(call.comm->Begin(call.operation));
+  for (const GroupState::Join& join : joins) tickets.push_back(join.comm->Begin(kJoin));
   ncclResult_t result = ncclSuccess;
-  for (size_t i = 0; i < calls.size(); ++i) {
+  for (size_t i = 0; i < joins.size(); ++i) {
     const ncclResult_t one = tickets[i]->Wait();
-    if (one != ncclSuccess && result == ncclSuccess) result = one;
-    if (!calls[i].joined) continue;
-    if (one == ncclSuccess) {
-      *calls[i].joined = calls[i].comm;
-    } else {
-      delete calls[i].comm;
+    if (one != ncclSuccess) {
+      if (result == ncclSuccess) result = one;
+      continue;
     }
+    const std::lock_guard<std::mutex> lock(TheComms().mutex);
+    *joins[i].handle = joins[i].comm.get();
+    TheComms().all[joins[i].comm.get()] = joins[i].comm;
   }
   return result;
 }
 
-ncclResult_t Call(ncclComm_t comm, const Operation& operation, ncclComm_t* joined) {
-  if (group.depth == 0) return Finish({{comm, operation, joined}});
-  group.calls.push_back({comm, operation, joined});
-  return ncclSuccess;
+void FinishCall(const GroupState::Call& call) {
+  const int device = CurrentDevice();
+  SetCurrentDevice(call.comm->device());
+  const auto ticket = std::make_shared<std::shared_ptr<Ticket>>();
+  call.comm->Add(SubmitDetached(
+      call.stream, [=, comm = call.comm, operation = call.operation] { *ticket = comm->Begin(operation); },
+      [=] { return (*ticket)->IsDone(); }));
+  SetCurrentDevice(device);
 }
 
 /// In a group, what is wrong fails the group too.
@@ -451,7 +520,7 @@ ncclResult_t FailCall(ncclResult_t result, const std::string& message) {
   return Fail(result, message);
 }
 
-bool CheckBuffer(ncclComm_t comm, const char* function, const char* name, const void* buffer,
+bool CheckBuffer(const CommPointer& comm, const char* function, const char* name, const void* buffer,
                  uint64_t elements, ncclDataType_t type) {
   const int device = CurrentDevice();
   SetCurrentDevice(comm->device());
@@ -460,9 +529,10 @@ bool CheckBuffer(ncclComm_t comm, const char* function, const char* name, const 
   return valid;
 }
 
-ncclResult_t Collective(const Terms& terms, const void* send, void* receive, ncclComm_t comm,
+ncclResult_t Collective(const Terms& terms, const void* send, void* receive, ncclComm_t handle,
                         cudaStream_t stream) {
   const char* const function = kKindNames[static_cast<int>(terms.kind)];
+  const CommPointer comm = Find(handle);
   if (!comm) return FailCall(ncclInvalidArgument, std::string(function) + ": no communicator");
   const bool rooted = terms.kind == Kind::kReduce || terms.kind == Kind::kBroadcast;
   if (SizeOf(terms.type) == 0 || terms.op < ncclSum || terms.op > ncclAvg ||
@@ -483,13 +553,17 @@ ncclResult_t Collective(const Terms& terms, const void* send, void* receive, ncc
       (receives && !CheckBuffer(comm, function, "the receive buffer", receive, received, terms.type))) {
     return FailCall(ncclInvalidArgument, "invalid buffer of " + Describe(terms));
   }
-  return Call(comm, {terms, send, receive}, nullptr);
+  const GroupState::Call call{comm, {terms, send, receive}, stream};
+  if (group.depth > 0) {
+    group.calls.push_back(call);
+  } else {
+    FinishCall(call);
+  }
+  return ncclSuccess;
 }
 
-constexpr Terms kJoinTerms = {Kind::kJoin, ncclInt8, ncclSum, 0, 0};
-
 /// @return nullptr with *result set, where that fails.
-ncclComm_t Enter(int ranks, const ncclUniqueId& id, int rank, int device, ncclResult_t* result) {
+CommPointer Enter(int ranks, const ncclUniqueId& id, int rank, int device, ncclResult_t* result) {
   const std::string name(id.internal, strnlen(id.internal, sizeof(id.internal)));
   auto mapping = std::make_unique<Mapping>(name);
   if (!mapping->valid()) {
@@ -510,7 +584,7 @@ ncclComm_t Enter(int ranks, const ncclUniqueId& id, int rank, int device, ncclRe
   }
   clique.rank[rank].device = device;
   *result = ncclSuccess;
-  return new ncclComm(std::move(mapping), name, rank, ranks, device);
+  return std::make_shared<ncclComm>(std::move(mapping), name, rank, ranks, device);
 }
 
 }  // namespace
@@ -569,8 +643,11 @@ ncclResult_t ncclCommInitRank(ncclComm_t* comm, int ranks, ncclUniqueId id, int 
   }
   *comm = nullptr;
   ncclResult_t result;
-  ncclComm_t const entered = Enter(ranks, id, rank, CurrentDevice(), &result);
-  return entered ? Call(entered, {kJoinTerms, nullptr, nullptr}, comm) : result;
+  const CommPointer entered = Enter(ranks, id, rank, CurrentDevice(), &result);
+  if (!entered) return result;
+  if (group.depth == 0) return FinishJoins({{entered, comm}});
+  group.joins.push_back({entered, comm});
+  return ncclSuccess;
 }
 
 ncclResult_t ncclCommInitAll(ncclComm_t* comms, int count, const int* devices) {
@@ -589,51 +666,65 @@ ncclResult_t ncclCommInitAll(ncclComm_t* comms, int count, const int* devices) {
   }
   ncclUniqueId id;
   if (const ncclResult_t result = ncclGetUniqueId(&id)) return result;
-  std::vector<GroupState::Call> calls;
+  std::vector<GroupState::Join> joins;
   for (int i = 0; i < count; ++i) {
     ncclResult_t result;
-    ncclComm_t const entered = Enter(count, id, i, devices ? devices[i] : i, &result);
+    const CommPointer entered = Enter(count, id, i, devices ? devices[i] : i, &result);
     if (!entered) return result;
-    calls.push_back({entered, {kJoinTerms, nullptr, nullptr}, &comms[i]});
+    joins.push_back({entered, &comms[i]});
   }
-  return Finish(calls);
+  return FinishJoins(joins);
 }
 
-ncclResult_t ncclCommFinalize(ncclComm_t comm) { return comm ? comm->error() : ncclInvalidArgument; }
+ncclResult_t ncclCommFinalize(ncclComm_t comm) {
+  const CommPointer found = Find(comm);
+  if (!found) return ncclInvalidArgument;
+  found->WaitForAll();
+  return found->error();
+}
 
 ncclResult_t ncclCommDestroy(ncclComm_t comm) {
-  delete comm;
+  if (!comm) return ncclSuccess;
+  const CommPointer removed = Remove(comm);
+  if (!removed) return FailCall(ncclInvalidArgument, "ncclCommDestroy: no communicator");
+  removed->WaitForAll();
   return ncclSuccess;
 }
 
 ncclResult_t ncclCommAbort(ncclComm_t comm) {
   if (!comm) return ncclSuccess;
-  comm->Abort();
-  delete comm;
+  const CommPointer removed = Remove(comm);
+  if (!removed) return FailCall(ncclInvalidArgument, "ncclCommAbort: no communicator");
+  removed->Abort();
+  removed->WaitForAll();
   return ncclSuccess;
 }
 
 ncclResult_t ncclCommCount(const ncclComm_t comm, int* count) {
-  if (!comm || !count) return ncclInvalidArgument;
-  *count = comm->ranks();
+  const CommPointer found = Find(comm);
+  if (!found || !count) return ncclInvalidArgument;
+  *count = found->ranks();
   return ncclSuccess;
 }
 
 ncclResult_t ncclCommCuDevice(const ncclComm_t comm, int* device) {
-  if (!comm || !device) return ncclInvalidArgument;
-  *device = comm->device();
+  const CommPointer found = Find(comm);
+  if (!found || !device) return ncclInvalidArgument;
+  *device = found->device();
   return ncclSuccess;
 }
 
 ncclResult_t ncclCommUserRank(const ncclComm_t comm, int* rank) {
-  if (!comm || !rank) return ncclInvalidArgument;
-  *rank = comm->rank();
+  const CommPointer found = Find(comm);
+  if (!found || !rank) return ncclInvalidArgument;
+  *rank = found->rank();
   return ncclSuccess;
 }
 
 ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* error) {
-  if (!comm || !error) return ncclInvalidArgument;
-  *error = comm->error();
+  const CommPointer found = Find(comm);
+  if (!found || !error) return ncclInvalidArgument;
+  *error = found->error();
   return ncclSuccess;
 }
 
@@ -676,9 +767,8 @@ ncclResult_t ncclGroupEnd() {
   if (group.depth == 0) return Fail(ncclInvalidUsage, "ncclGroupEnd without ncclGroupStart");
   if (--group.depth > 0) return ncclSuccess;
   const GroupState ended = std::exchange(group, GroupState());
-  if (ended.error == ncclSuccess) return Finish(ended.calls);
-  for (const GroupState::Call& call : ended.calls) {
-    if (call.joined) delete call.comm;
-  }
-  return ended.error;
+  if (ended.error != ncclSuccess) return ended.error;
+  if (const ncclResult_t result = FinishJoins(ended.joins)) return result;
+  for (const GroupState::Call& call : ended.calls) FinishCall(call);
+  return ncclSuccess;
 }

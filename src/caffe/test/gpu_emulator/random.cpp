@@ -6,11 +6,13 @@
 #include "curand.h"
 #include "gpu_emulator.h"
 #include "state.hpp"
+#include "streams.hpp"
 
 struct curandGenerator_st {
   unsigned long long seed = 0;
   unsigned long long next = 0;
   int device = 0;
+  cudaStream_t stream = nullptr;
 };
 
 namespace gpu_emulator {
@@ -37,6 +39,7 @@ double Uniform(const curandGenerator_st& generator, uint64_t i) {
   return std::ldexp(static_cast<double>((Bits(generator, i) >> 11) + 1), -53);
 }
 
+/// fill(state of the generator) in its stream.
 template <typename T, typename Fill>
 curandStatus_t Generate(const char* function, curandGenerator_t generator, T* out, size_t n,
                         const Fill& fill) {
@@ -47,8 +50,10 @@ curandStatus_t Generate(const char* function, curandGenerator_t generator, T* ou
     return CURAND_STATUS_LAUNCH_FAILURE;
   }
   if (!CheckOperand(function, "the output", out, n * sizeof(T))) return CURAND_STATUS_LAUNCH_FAILURE;
-  const DeviceAccess access;
-  fill();
+  Submit(generator->stream, [=, numbers = *generator] {
+    const DeviceAccess access;
+    fill(numbers);
+  });
   generator->next += n;
   return CURAND_STATUS_SUCCESS;
 }
@@ -57,11 +62,11 @@ template <typename T>
 curandStatus_t GenerateNormal(const char* function, curandGenerator_t generator, T* out, size_t n, T mean,
                               T stddev) {
   if (n % 2) return CURAND_STATUS_LENGTH_NOT_MULTIPLE;
-  return Generate(function, generator, out, n, [&] {
+  return Generate(function, generator, out, n, [=](const curandGenerator_st& numbers) {
     for (size_t i = 0; i < n; i += 2) {
       // Two numbers of each point of the plane (Box and Muller).
-      const double radius = std::sqrt(-2 * std::log(Uniform(*generator, i)));
-      const double angle = 2 * M_PI * Uniform(*generator, i + 1);
+      const double radius = std::sqrt(-2 * std::log(Uniform(numbers, i)));
+      const double angle = 2 * M_PI * Uniform(numbers, i + 1);
       out[i] = static_cast<T>(mean + stddev * radius * std::cos(angle));
       out[i + 1] = static_cast<T>(mean + stddev * radius * std::sin(angle));
     }
@@ -94,8 +99,10 @@ curandStatus_t curandDestroyGenerator(curandGenerator_t generator) {
   return CURAND_STATUS_SUCCESS;
 }
 
-curandStatus_t curandSetStream(curandGenerator_t generator, cudaStream_t) {
-  return generator ? CURAND_STATUS_SUCCESS : CURAND_STATUS_NOT_INITIALIZED;
+curandStatus_t curandSetStream(curandGenerator_t generator, cudaStream_t stream) {
+  if (!generator) return CURAND_STATUS_NOT_INITIALIZED;
+  generator->stream = stream;
+  return CURAND_STATUS_SUCCESS;
 }
 
 curandStatus_t curandSetPseudoRandomGeneratorSeed(curandGenerator_t generator, unsigned long long seed) {
@@ -120,23 +127,23 @@ curandStatus_t curandGenerateSeeds(curandGenerator_t generator) {
 }
 
 curandStatus_t curandGenerate(curandGenerator_t generator, unsigned* out, size_t n) {
-  return Generate("curandGenerate", generator, out, n, [&] {
-    for (size_t i = 0; i < n; ++i) out[i] = static_cast<unsigned>(Bits(*generator, i) >> 32);
+  return Generate("curandGenerate", generator, out, n, [=](const curandGenerator_st& numbers) {
+    for (size_t i = 0; i < n; ++i) out[i] = static_cast<unsigned>(Bits(numbers, i) >> 32);
   });
 }
 
 curandStatus_t curandGenerateUniform(curandGenerator_t generator, float* out, size_t n) {
-  return Generate("curandGenerateUniform", generator, out, n, [&] {
+  return Generate("curandGenerateUniform", generator, out, n, [=](const curandGenerator_st& numbers) {
     // 24 bits, so that no number is rounded to 0.
     for (size_t i = 0; i < n; ++i) {
-      out[i] = std::ldexp(static_cast<float>((Bits(*generator, i) >> 40) + 1), -24);
+      out[i] = std::ldexp(static_cast<float>((Bits(numbers, i) >> 40) + 1), -24);
     }
   });
 }
 
 curandStatus_t curandGenerateUniformDouble(curandGenerator_t generator, double* out, size_t n) {
-  return Generate("curandGenerateUniformDouble", generator, out, n, [&] {
-    for (size_t i = 0; i < n; ++i) out[i] = Uniform(*generator, i);
+  return Generate("curandGenerateUniformDouble", generator, out, n, [=](const curandGenerator_st& numbers) {
+    for (size_t i = 0; i < n; ++i) out[i] = Uniform(numbers, i);
   });
 }
 

@@ -1,30 +1,18 @@
-// The CUDA runtime's functions for devices, memory, streams and events.
+// The CUDA runtime's functions for devices and memory.
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 #include <mutex>
-#include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "cuda_runtime.h"
 #include "state.hpp"
-
-struct CUstream_st {
-  int device;
-  unsigned flags;
-  int priority;
-};
-
-struct CUevent_st {
-  int device;
-  unsigned flags;
-  bool recorded;
-  std::chrono::steady_clock::time_point time;
-};
+#include "streams.hpp"
 
 struct CUmemPoolHandle_st {
   int device;
@@ -34,74 +22,13 @@ struct CUmemPoolHandle_st {
 namespace gpu_emulator {
 namespace {
 
-constexpr int kLeastPriority = 0;
-constexpr int kGreatestPriority = -5;
 constexpr size_t kHostGuard = 64;
 constexpr int kGuard = 0xa5;
 constexpr int kGarbage = 0xff;
 
-/// What the functions return, kept for cudaGetLastError too.
-cudaError_t Report(cudaError_t error) {
-  if (error != cudaSuccess && error != cudaErrorNotReady) SetLastError(error);
-  return error;
-}
-
-#define RETURN_IF_ERROR(expression)                                   \
-  do {                                                                \
-    if (const cudaError_t status = expression) return Report(status); \
-  } while (0)
-
 cudaError_t ValidDevice(int device) {
   if (const cudaError_t error = NeedDevice()) return error;
   return device >= 0 && device < DeviceCount() ? cudaSuccess : cudaErrorInvalidDevice;
-}
-
-/// Which handles are alive.
-template <typename Handle>
-class Handles {
- public:
-  void Add(Handle* handle) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    alive_.insert(handle);
-  }
-  bool Remove(Handle* handle) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    return alive_.erase(handle) > 0;
-  }
-  bool Has(Handle* handle) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    return alive_.count(handle) > 0;
-  }
-
- private:
-  std::mutex mutex_;
-  std::set<Handle*> alive_;
-};
-
-Handles<CUstream_st>& Streams() {
-  static auto* const streams = new Handles<CUstream_st>;
-  return *streams;
-}
-Handles<CUevent_st>& Events() {
-  static auto* const events = new Handles<CUevent_st>;
-  return *events;
-}
-
-bool IsSpecial(cudaStream_t stream) {
-  return stream == nullptr || stream == cudaStreamLegacy || stream == cudaStreamPerThread;
-}
-
-/// cudaSuccess where the stream can be used.
-cudaError_t ValidStream(cudaStream_t stream) {
-  if (const cudaError_t error = NeedDevice()) return error;
-  return IsSpecial(stream) || Streams().Has(stream) ? cudaSuccess : cudaErrorInvalidResourceHandle;
-}
-
-int DeviceOfStream(cudaStream_t stream) { return IsSpecial(stream) ? CurrentDevice() : stream->device; }
-
-cudaError_t ValidEvent(cudaEvent_t event) {
-  if (const cudaError_t error = NeedDevice()) return error;
-  return Events().Has(event) ? cudaSuccess : cudaErrorInvalidResourceHandle;
 }
 
 // ---- Pinned memory of the host ----
@@ -177,18 +104,40 @@ size_t Extent(size_t pitch, size_t width, size_t height) {
   return width == 0 || height == 0 ? 0 : (height - 1) * pitch + width;
 }
 
-cudaError_t Copy2D(void* to, size_t to_pitch, const void* from, size_t from_pitch, size_t width,
-                   size_t height, cudaMemcpyKind kind, cudaStream_t stream) {
-  RETURN_IF_ERROR(ValidStream(stream));
-  if (width == 0 || height == 0) return cudaSuccess;
-  if (width > to_pitch || width > from_pitch) return Report(cudaErrorInvalidValue);
-  RETURN_IF_ERROR(
-      CheckCopy(to, Extent(to_pitch, width, height), from, Extent(from_pitch, width, height), kind));
-  const AccessToAll access;
+void CopyRows(void* to, size_t to_pitch, const void* from, size_t from_pitch, size_t width, size_t height) {
   for (size_t row = 0; row < height; ++row) {
     std::memmove(static_cast<char*>(to) + row * to_pitch, static_cast<const char*>(from) + row * from_pitch,
                  width);
   }
+}
+
+/// @param waits the call is one of those that return when all is done, or at least when the host's memory is
+/// free.
+cudaError_t Copy2D(void* to, size_t to_pitch, const void* from, size_t from_pitch, size_t width,
+                   size_t height, cudaMemcpyKind kind, cudaStream_t stream, bool waits) {
+  RETURN_IF_ERROR(ValidStream(stream));
+  if (width == 0 || height == 0) return cudaSuccess;
+  if (width > to_pitch || width > from_pitch) return Report(cudaErrorInvalidValue);
+  const size_t to_extent = Extent(to_pitch, width, height), from_extent = Extent(from_pitch, width, height);
+  RETURN_IF_ERROR(CheckCopy(to, to_extent, from, from_extent, kind));
+  const bool from_host = DeviceOf(from) < 0, to_host = DeviceOf(to) < 0;
+  const bool from_pageable = from_host && !IsPinned(from, from_extent);
+  const bool to_pageable = to_host && !IsPinned(to, to_extent);
+  if (IsLazy() && from_pageable && !to_host) {
+    // It is read before the call returns, whatever the call.
+    std::vector<char> staged(width * height);
+    CopyRows(staged.data(), width, from, from_pitch, width, height);
+    Submit(stream, [=, staged = std::move(staged)] {
+      const AccessToAll access;
+      CopyRows(to, to_pitch, staged.data(), width, width, height);
+    });
+    return cudaSuccess;
+  }
+  Submit(stream, [=] {
+    const AccessToAll access;
+    CopyRows(to, to_pitch, from, from_pitch, width, height);
+  });
+  if (to_pageable || (waits && (from_host || to_host))) WaitForStream(stream);
   return cudaSuccess;
 }
 
@@ -199,9 +148,11 @@ cudaError_t Set2D(void* memory, size_t pitch, int value, size_t width, size_t he
   if (width > pitch || (!IsDeviceMemory(memory, extent) && !IsPinned(memory, extent))) {
     return Report(cudaErrorInvalidValue);
   }
-  const AccessToAll access;
-  for (size_t row = 0; row < height; ++row)
-    std::memset(static_cast<char*>(memory) + row * pitch, value, width);
+  Submit(stream, [=] {
+    const AccessToAll access;
+    for (size_t row = 0; row < height; ++row)
+      std::memset(static_cast<char*>(memory) + row * pitch, value, width);
+  });
   return cudaSuccess;
 }
 
@@ -275,10 +226,6 @@ bool IsPinned(const void* memory, size_t bytes) {
   const auto block = FindPinned(pinned, memory);
   return block != pinned.blocks.end() &&
          bytes <= static_cast<size_t>(block->first + block->second.bytes - static_cast<const char*>(memory));
-}
-
-bool CanUseStream(cudaStream_t stream, int device) {
-  return IsSpecial(stream) || (Streams().Has(stream) && stream->device == device);
 }
 
 }  // namespace gpu_emulator
@@ -490,18 +437,10 @@ cudaError_t cudaDeviceGetPCIBusId(char* id, int length, int device) {
   return cudaSuccess;
 }
 
-cudaError_t cudaDeviceSynchronize() { return Report(NeedDevice()); }
-
 cudaError_t cudaDeviceReset() {
   RETURN_IF_ERROR(NeedDevice());
+  WaitForDevice(CurrentDevice());
   FreeAllOf(CurrentDevice());
-  return cudaSuccess;
-}
-
-cudaError_t cudaDeviceGetStreamPriorityRange(int* least, int* greatest) {
-  RETURN_IF_ERROR(NeedDevice());
-  if (least) *least = kLeastPriority;
-  if (greatest) *greatest = kGreatestPriority;
   return cudaSuccess;
 }
 
@@ -522,7 +461,12 @@ cudaError_t cudaMalloc(void** memory, size_t bytes) {
 
 cudaError_t cudaFree(void* memory) {
   RETURN_IF_ERROR(NeedDevice());
-  return memory ? Report(FreeOnDevice(memory)) : cudaSuccess;
+  if (!memory) return cudaSuccess;
+  const auto allocation = EndAllocation(memory);
+  if (!allocation) return Report(cudaErrorInvalidValue);
+  WaitForDevice(allocation->device);
+  ReleaseRoom(*allocation);
+  return cudaSuccess;
 }
 
 cudaError_t cudaHostAlloc(void** memory, size_t bytes, unsigned) {
@@ -549,6 +493,7 @@ cudaError_t cudaMallocHost(void** memory, size_t bytes) { return cudaHostAlloc(m
 cudaError_t cudaFreeHost(void* memory) {
   RETURN_IF_ERROR(NeedDevice());
   if (!memory) return cudaSuccess;
+  for (int device = 0; device < kMostDevices; ++device) WaitForDevice(device);
   PinnedMemory& pinned = ThePinnedMemory();
   const std::lock_guard<std::mutex> lock(pinned.mutex);
   const auto block = pinned.blocks.find(static_cast<char*>(memory));
@@ -620,7 +565,11 @@ cudaError_t cudaMallocFromPoolAsync(void** memory, size_t bytes, cudaMemPool_t p
 
 cudaError_t cudaFreeAsync(void* memory, cudaStream_t stream) {
   RETURN_IF_ERROR(ValidStream(stream));
-  return memory ? Report(FreeOnDevice(memory)) : cudaSuccess;
+  if (!memory) return cudaSuccess;
+  const auto allocation = EndAllocation(memory);
+  if (!allocation) return Report(cudaErrorInvalidValue);
+  Submit(stream, [=] { ReleaseRoom(*allocation); });
+  return cudaSuccess;
 }
 
 cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t* pool, int device) {
@@ -687,22 +636,22 @@ cudaError_t cudaMemPoolTrimTo(cudaMemPool_t pool, size_t) {
 // ---- Copies ----
 
 cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
-  return Copy2D(to, bytes, from, bytes, bytes, 1, kind, nullptr);
+  return Copy2D(to, bytes, from, bytes, bytes, 1, kind, nullptr, true);
 }
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream) {
-  return Copy2D(to, bytes, from, bytes, bytes, 1, kind, stream);
+  return Copy2D(to, bytes, from, bytes, bytes, 1, kind, stream, false);
 }
 
 cudaError_t cudaMemcpy2D(void* to, size_t to_pitch, const void* from, size_t from_pitch, size_t width,
                          size_t height, cudaMemcpyKind kind) {
-  return Copy2D(to, to_pitch, from, from_pitch, width, height, kind, nullptr);
+  return Copy2D(to, to_pitch, from, from_pitch, width, height, kind, nullptr, true);
 }
 
 cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_t from_pitch, size_t width,
                               size_t height, cudaMemcpyKind kind, cudaStream_t stream) {
-  return Copy2D(to, to_pitch, from, from_pitch, width, height, kind, stream);
+  return Copy2D(to, to_pitch, from, from_pitch, width, height, kind, stream, false);
 }
 
 cudaError_t cudaMemcpyPeerAsync(void* to, int to_device, const void* from, int from_device, size_t bytes,
@@ -712,7 +661,7 @@ cudaError_t cudaMemcpyPeerAsync(void* to, int to_device, const void* from, int f
   if (bytes > 0 && (DeviceOf(to) != to_device || DeviceOf(from) != from_device)) {
     return Report(cudaErrorInvalidValue);
   }
-  return Copy2D(to, bytes, from, bytes, bytes, 1, cudaMemcpyDeviceToDevice, stream);
+  return Copy2D(to, bytes, from, bytes, bytes, 1, cudaMemcpyDeviceToDevice, stream, false);
 }
 
 cudaError_t cudaMemcpyPeer(void* to, int to_device, const void* from, int from_device, size_t bytes) {
@@ -734,106 +683,6 @@ cudaError_t cudaMemset2D(void* memory, size_t pitch, int value, size_t width, si
 cudaError_t cudaMemset2DAsync(void* memory, size_t pitch, int value, size_t width, size_t height,
                               cudaStream_t stream) {
   return Set2D(memory, pitch, value, width, height, stream);
-}
-
-// ---- Streams ----
-
-cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, int priority) {
-  RETURN_IF_ERROR(ValidDevice(CurrentDevice()));
-  if (!stream || (flags != cudaStreamDefault && flags != cudaStreamNonBlocking)) {
-    return Report(cudaErrorInvalidValue);
-  }
-  *stream = new CUstream_st{CurrentDevice(), flags, std::clamp(priority, kGreatestPriority, kLeastPriority)};
-  Streams().Add(*stream);
-  return cudaSuccess;
-}
-
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
-  return cudaStreamCreateWithPriority(stream, flags, kLeastPriority);
-}
-
-cudaError_t cudaStreamCreate(cudaStream_t* stream) {
-  return cudaStreamCreateWithPriority(stream, cudaStreamDefault, kLeastPriority);
-}
-
-cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-  RETURN_IF_ERROR(NeedDevice());
-  if (!Streams().Remove(stream)) return Report(cudaErrorInvalidResourceHandle);
-  delete stream;
-  return cudaSuccess;
-}
-
-cudaError_t cudaStreamSynchronize(cudaStream_t stream) { return Report(ValidStream(stream)); }
-
-cudaError_t cudaStreamQuery(cudaStream_t stream) { return Report(ValidStream(stream)); }
-
-cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags) {
-  RETURN_IF_ERROR(ValidStream(stream));
-  RETURN_IF_ERROR(ValidEvent(event));
-  return flags == 0 ? cudaSuccess : Report(cudaErrorInvalidValue);
-}
-
-cudaError_t cudaStreamGetFlags(cudaStream_t stream, unsigned* flags) {
-  RETURN_IF_ERROR(ValidStream(stream));
-  *flags = IsSpecial(stream) ? cudaStreamDefault : stream->flags;
-  return cudaSuccess;
-}
-
-cudaError_t cudaStreamGetPriority(cudaStream_t stream, int* priority) {
-  RETURN_IF_ERROR(ValidStream(stream));
-  *priority = IsSpecial(stream) ? kLeastPriority : stream->priority;
-  return cudaSuccess;
-}
-
-cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void* data) {
-  RETURN_IF_ERROR(ValidStream(stream));
-  if (!function) return Report(cudaErrorInvalidValue);
-  function(data);
-  return cudaSuccess;
-}
-
-// ---- Events ----
-
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
-  RETURN_IF_ERROR(ValidDevice(CurrentDevice()));
-  if (!event) return Report(cudaErrorInvalidValue);
-  *event = new CUevent_st{CurrentDevice(), flags, false, {}};
-  Events().Add(*event);
-  return cudaSuccess;
-}
-
-cudaError_t cudaEventCreate(cudaEvent_t* event) { return cudaEventCreateWithFlags(event, cudaEventDefault); }
-
-cudaError_t cudaEventDestroy(cudaEvent_t event) {
-  RETURN_IF_ERROR(NeedDevice());
-  if (!Events().Remove(event)) return Report(cudaErrorInvalidResourceHandle);
-  delete event;
-  return cudaSuccess;
-}
-
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-  RETURN_IF_ERROR(ValidStream(stream));
-  RETURN_IF_ERROR(ValidEvent(event));
-  // The two have to be of one device.
-  if (DeviceOfStream(stream) != event->device) return Report(cudaErrorInvalidResourceHandle);
-  event->recorded = true;
-  event->time = std::chrono::steady_clock::now();
-  return cudaSuccess;
-}
-
-cudaError_t cudaEventSynchronize(cudaEvent_t event) { return Report(ValidEvent(event)); }
-
-cudaError_t cudaEventQuery(cudaEvent_t event) { return Report(ValidEvent(event)); }
-
-cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
-  RETURN_IF_ERROR(ValidEvent(start));
-  RETURN_IF_ERROR(ValidEvent(end));
-  if (!milliseconds) return Report(cudaErrorInvalidValue);
-  if (!start->recorded || !end->recorded || (start->flags | end->flags) & cudaEventDisableTiming) {
-    return Report(cudaErrorInvalidResourceHandle);
-  }
-  *milliseconds = std::chrono::duration<float, std::milli>(end->time - start->time).count();
-  return cudaSuccess;
 }
 
 // ---- Kernels ----

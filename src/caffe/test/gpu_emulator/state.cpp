@@ -23,6 +23,7 @@ struct Settings {
   std::atomic<size_t> memory{EnvironmentNumber("CAFFE_EMULATED_GPU_MEMORY", size_t{8} << 30)};
   std::atomic<int> driver{static_cast<int>(EnvironmentNumber("CAFFE_EMULATED_GPU_DRIVER", CUDART_VERSION))};
   std::atomic<ThreadOrder> order{OrderFromEnvironment()};
+  std::atomic<bool> lazy{EnvironmentNumber("CAFFE_EMULATED_GPU_LAZY", 0) != 0};
   const bool strict = EnvironmentNumber("CAFFE_EMULATED_GPU_STRICT", 0) != 0;
 };
 
@@ -53,6 +54,8 @@ size_t EnvironmentNumber(const char* name, size_t otherwise) {
 }
 
 bool IsStrict() { return TheSettings().strict; }
+bool IsLazy() { return TheSettings().lazy; }
+void SetLazy(bool lazy) { TheSettings().lazy = lazy; }
 int DeviceCount() {
   const int devices = TheSettings().devices;
   return devices < kMostDevices ? devices : kMostDevices;
@@ -75,6 +78,11 @@ cudaError_t NeedDevice() {
 int CurrentDevice() { return current_device; }
 void SetCurrentDevice(int device) { current_device = device; }
 void SetLastError(cudaError_t error) { last_error = error; }
+
+cudaError_t Report(cudaError_t error) {
+  if (error != cudaSuccess) last_error = error;
+  return error;
+}
 
 }  // namespace gpu_emulator
 

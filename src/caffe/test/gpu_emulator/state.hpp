@@ -24,6 +24,7 @@ void Complain(const std::string& message);
 size_t EnvironmentNumber(const char* name, size_t otherwise);
 
 bool IsStrict();
+bool IsLazy();
 int DeviceCount();
 /// Of each device.
 size_t DeviceMemoryLimit();
@@ -35,6 +36,12 @@ int CurrentDevice();
 void SetCurrentDevice(int device);
 
 void SetLastError(cudaError_t error);
+/// What functions return, kept for cudaGetLastError too.
+cudaError_t Report(cudaError_t error);
+#define RETURN_IF_ERROR(expression)                                                 \
+  do {                                                                              \
+    if (const cudaError_t status = expression) return gpu_emulator::Report(status); \
+  } while (0)
 
 /// An allocation on a GPU.
 struct Allocation {
@@ -47,8 +54,11 @@ struct Allocation {
 
 /// Garbage in *memory. cudaErrorMemoryAllocation where the device has too little.
 cudaError_t AllocateOnDevice(int device, size_t bytes, bool pooled, void** memory);
-/// cudaErrorInvalidValue where `memory` is not the begin of an allocation. Looks at the guards.
-cudaError_t FreeOnDevice(void* memory);
+/// Ends the allocation that begins at `memory`, which keeps its room until that is released. Nothing where
+/// there is none.
+std::optional<Allocation> EndAllocation(void* memory);
+/// Looks at the guards, and gives the room of an ended allocation to others.
+void ReleaseRoom(const Allocation& allocation);
 /// The device that an address belongs to, allocated or not; -1: the host.
 int DeviceOf(const void* address);
 /// The allocation that has `address` inside.
@@ -59,7 +69,7 @@ struct MemoryUse {
 };
 MemoryUse UseOf(int device);
 void ResetMostPooled(int device);
-/// Frees all of a device.
+/// Ends all allocations of a device, and releases them.
 void FreeAllOf(int device);
 
 /// For copies: opens the memory of all GPUs.
@@ -76,9 +86,6 @@ bool IsPinned(const void* memory, size_t bytes);
 
 /// Whether kernels of `device` reach the memory of `peer`.
 bool HasPeerAccess(int device, int peer);
-
-/// Whether the stream exists and is one of the device.
-bool CanUseStream(cudaStream_t stream, int device);
 
 /// Of cuBLAS and so on: whether [memory, memory + bytes) can be used on the current device; complains if not.
 bool CheckOperand(const char* function, const char* operand, const void* memory, size_t bytes);

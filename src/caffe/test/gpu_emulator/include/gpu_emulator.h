@@ -18,6 +18,10 @@
 ///                               that does so ends the process with a message; and the guards around all
 ///                               allocations are looked at after every kernel. Slow where there is much
 ///                               memory.
+///   CAFFE_EMULATED_GPU_LAZY     1: what is put into a stream is done only when somebody waits for it, as
+///   late as a
+///                               GPU might. What lacks such waiting, or an order between streams, shows. By
+///                               default it is done at once.
 ///   CAFFE_EMULATED_NCCL_TIMEOUT seconds until a collective that lacks a rank fails (60)
 
 #include <cstddef>
@@ -46,8 +50,8 @@ void Launch(dim3 blocks, dim3 threads, size_t shared_bytes, const std::function<
 /// In a kernel: the dynamic shared memory of the block, aligned to 1024 bytes; garbage at the block's start.
 char* SharedMemory();
 
-/// body(i) for i in [0, n) as a kernel would do, for bodies that do not wait for each other; in the order of
-/// CAFFE_EMULATED_GPU_ORDER.
+/// body(i) for i in [0, n), in the calling thread's own stream, as a kernel of bodies that do not wait for
+/// each other would do it; in the order of CAFFE_EMULATED_GPU_ORDER. If lazy, it is a copy of body that runs.
 template <typename Body>
 void ForEach(int64_t n, const Body& body);
 
@@ -77,6 +81,7 @@ void SetDeviceMemory(size_t bytes);
 void SetDriverVersion(int version);
 enum class ThreadOrder { kForward, kBackward, kRandom };
 void SetThreadOrder(ThreadOrder order);
+void SetLazy(bool lazy);
 
 /// What the lanes of a warp bring to a collective: of each a T, where it takes part.
 template <typename T>
@@ -145,23 +150,33 @@ auto WarpExchange(unsigned mask, const char* name, const T& mine, const Combine&
 /// How __syncthreads_count and so on combine what the threads bring: all get how many were not 0.
 int SyncThreads(int predicate);
 
-// Of ForEach.
+// Of ForEach. Whether what is put into the thread's own stream is to run now: what is in the way has been
+// waited for.
+bool RunsNow();
+void RunLater(std::function<void()> work);
 ThreadOrder CurrentThreadOrder();
 int64_t ShuffledIndex(int64_t i, int64_t n);
 
 template <typename Body>
 void ForEach(int64_t n, const Body& body) {
-  const DeviceAccess access;
-  switch (CurrentThreadOrder()) {
-    case ThreadOrder::kForward:
-      for (int64_t i = 0; i < n; ++i) body(i);
-      break;
-    case ThreadOrder::kBackward:
-      for (int64_t i = n - 1; i >= 0; --i) body(i);
-      break;
-    case ThreadOrder::kRandom:
-      for (int64_t i = 0; i < n; ++i) body(ShuffledIndex(i, n));
-      break;
+  const auto run = [n](const Body& one) {
+    const DeviceAccess access;
+    switch (CurrentThreadOrder()) {
+      case ThreadOrder::kForward:
+        for (int64_t i = 0; i < n; ++i) one(i);
+        break;
+      case ThreadOrder::kBackward:
+        for (int64_t i = n - 1; i >= 0; --i) one(i);
+        break;
+      case ThreadOrder::kRandom:
+        for (int64_t i = 0; i < n; ++i) one(ShuffledIndex(i, n));
+        break;
+    }
+  };
+  if (RunsNow()) {
+    run(body);
+  } else {
+    RunLater([run, body] { run(body); });
   }
 }
 

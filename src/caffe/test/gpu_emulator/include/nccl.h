@@ -5,9 +5,10 @@
 /// What this project uses of NCCL, imitated: between threads of a process, and between processes of a
 /// machine.
 ///
-/// A collective returns when it is done. Ranks that call different ones, or with different sizes, all get
-/// ncclInvalidUsage, and a rank that waits for others longer than CAFFE_EMULATED_NCCL_TIMEOUT seconds (60)
-/// ncclSystemError; a message on stderr says which.
+/// A collective goes on by itself when all ranks have come to it in their streams, which wait for it. Where
+/// ranks are in different ones, or of different sizes, all fail with ncclInvalidUsage, and where a rank has
+/// waited for others longer than CAFFE_EMULATED_NCCL_TIMEOUT seconds (60) with ncclSystemError: see
+/// ncclCommGetAsyncError. A message on stderr says which.
 
 #include "cuda_runtime_api.h"
 

@@ -1,0 +1,59 @@
+#ifndef CAFFE_GPU_EMULATOR_STREAMS_HPP_
+#define CAFFE_GPU_EMULATOR_STREAMS_HPP_
+
+/// @file
+/// Work in streams. By default it is done as soon as it is submitted; with CAFFE_EMULATED_GPU_LAZY, only when
+/// somebody waits for it. What a real GPU may do lies between.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <utility>
+
+#include "cuda_runtime_api.h"
+
+namespace gpu_emulator {
+
+/// When all is done that was submitted to a stream up to a certain call. Of no stream: it has passed.
+struct Moment {
+  std::shared_ptr<CUstream_st> stream;
+  uint64_t position = 0;
+};
+
+/// cudaSuccess where the stream can be used by the calling thread.
+cudaError_t ValidStream(cudaStream_t stream);
+/// The device of a valid stream.
+int DeviceOfStream(cudaStream_t stream);
+
+/// Whether the stream exists and is one of the device.
+bool CanUseStream(cudaStream_t stream, int device);
+
+/// Whether what is put into a valid stream is to run at once; then what is in the way has been waited for.
+bool RunsNow(cudaStream_t stream);
+/// Puts work into a valid stream. It runs with the current device that is current now, on any thread.
+void Enqueue(cudaStream_t stream, std::function<void()> work);
+
+/// Does one or the other.
+template <typename Work>
+void Submit(cudaStream_t stream, Work work) {
+  if (RunsNow(stream)) {
+    work();
+  } else {
+    Enqueue(stream, std::move(work));
+  }
+}
+
+/// Puts work into a valid stream that goes on by itself once started; is_done tells when it has ended.
+/// @return when that is.
+Moment SubmitDetached(cudaStream_t stream, std::function<void()> start, std::function<bool()> is_done);
+
+/// The present moment of a valid stream.
+Moment Now(cudaStream_t stream);
+void WaitFor(const Moment& moment);
+void WaitForStream(cudaStream_t stream);
+/// Waits for all streams of a device.
+void WaitForDevice(int device);
+
+}  // namespace gpu_emulator
+
+#endif  // CAFFE_GPU_EMULATOR_STREAMS_HPP_
