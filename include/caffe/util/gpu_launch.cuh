@@ -18,7 +18,7 @@ namespace caffe {
 template <typename... Params, typename... Args>
 void LaunchKernel(void (*kernel)(Params...), dim3 blocks, dim3 threads, size_t shared_bytes, Args... args) {
 #ifdef CAFFE_GPU_EMULATOR
-  gpu_emulator::Launch(blocks, threads, shared_bytes, [&] { kernel(args...); });
+  gpu_emulator::Launch(blocks, threads, shared_bytes, [=] { kernel(args...); });
 #else
   // More than a block gets without being asked.
   constexpr size_t kUsualShared = 48 << 10;
@@ -133,7 +133,7 @@ void GpuForEach(int64_t n, const Body& body) {
   if (n == 0) return;
   CHECK_LE(n, INT_MAX) << "more elements than one kernel takes";
 #ifdef CAFFE_GPU_EMULATOR
-  for (int64_t i = 0; i < n; ++i) body(static_cast<int>(i));
+  gpu_emulator::ForEach(n, [body](int64_t i) { body(static_cast<int>(i)); });
 #else
   using namespace gpu_launch;
   const int blocks = static_cast<int>(std::min<int64_t>((n - 1) / kThreads + 1, kMostBlocks));
