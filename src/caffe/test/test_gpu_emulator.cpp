@@ -599,8 +599,8 @@ TEST_F(GpuEmulatorTest, WritingOutsideEndsTheProcess) {
     Launch(1, 1, 0, [&] { memory[index] = 1; });
     cudaFree(memory);
   };
-  EXPECT_DEATH(write(100), "written 0 bytes behind the end of an allocation of 100 bytes");
-  EXPECT_DEATH(write(-1), "written 1 bytes before an allocation of 100 bytes");
+  EXPECT_DEATH(write(100), "written 0 bytes behind the end of an allocation of 100 bytes|AddressSanitizer");
+  EXPECT_DEATH(write(-1), "written 1 bytes before an allocation of 100 bytes|AddressSanitizer");
   EXPECT_DEATH(
       {
         char* memory;
@@ -608,7 +608,7 @@ TEST_F(GpuEmulatorTest, WritingOutsideEndsTheProcess) {
         memory[100] = 1;
         cudaFreeHost(memory);
       },
-      "behind the end of pinned memory");
+      "behind the end of pinned memory|AddressSanitizer");
 }
 
 TEST_F(GpuEmulatorTest, StrictModeCatchesHostAndOtherGpu) {

@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "cuda_runtime.h"
+#include "sanitizer.hpp"
 #include "state.hpp"
 
 __thread uint3 threadIdx, blockIdx, blockDim, gridDim;
@@ -63,6 +64,7 @@ struct Fiber {
   Stack stack;
   jmp_buf place;
   bool begun = false;
+  void* left = nullptr;
 };
 
 enum class Wait { kNothing, kBlock, kWarp };
@@ -97,6 +99,7 @@ class Executor {
   void RunBlock();
   void EndBlock();
   void Resume(Fiber* fiber);
+  void Suspend(Fiber* fiber);
   static void FiberMain();
   void Work(Fiber* self);
   void RunThread(unsigned thread);
@@ -120,6 +123,9 @@ class Executor {
   std::deque<unsigned> ready_;
   std::exception_ptr error_;
   jmp_buf scheduler_;
+  void* left_by_scheduler_ = nullptr;
+  const void* scheduler_stack_ = nullptr;
+  size_t scheduler_stack_bytes_ = 0;
   std::vector<std::unique_ptr<Fiber>> fibers_;
   std::vector<Fiber*> idle_;
   std::vector<char> shared_memory_;
@@ -240,22 +246,32 @@ void Executor::EndBlock() {
 
 void Executor::Resume(Fiber* fiber) {
   fiber_ = fiber;
+  LeaveStack(&left_by_scheduler_, fiber->stack.begin(), kStackBytes);
   if (fiber->begun) {
     Switch(scheduler_, fiber->place);
-    return;
+  } else {
+    fiber->begun = true;
+    Allow(fiber->stack.begin(), kStackBytes);
+    ucontext_t start;
+    getcontext(&start);
+    start.uc_stack.ss_sp = fiber->stack.begin();
+    start.uc_stack.ss_size = kStackBytes;
+    start.uc_link = nullptr;
+    makecontext(&start, &Executor::FiberMain, 0);
+    if (_setjmp(scheduler_) == 0) setcontext(&start);
   }
-  fiber->begun = true;
-  ucontext_t start;
-  getcontext(&start);
-  start.uc_stack.ss_sp = fiber->stack.begin();
-  start.uc_stack.ss_size = kStackBytes;
-  start.uc_link = nullptr;
-  makecontext(&start, &Executor::FiberMain, 0);
-  if (_setjmp(scheduler_) == 0) setcontext(&start);
+  EnterStack(left_by_scheduler_, nullptr, nullptr);
+}
+
+void Executor::Suspend(Fiber* fiber) {
+  LeaveStack(&fiber->left, scheduler_stack_, scheduler_stack_bytes_);
+  Switch(fiber->place, scheduler_);
+  EnterStack(fiber->left, &scheduler_stack_, &scheduler_stack_bytes_);
 }
 
 void Executor::FiberMain() {
   Executor& executor = ThisExecutor();
+  EnterStack(nullptr, &executor.scheduler_stack_, &executor.scheduler_stack_bytes_);
   executor.Work(executor.fiber_);
 }
 
@@ -263,7 +279,7 @@ void Executor::Work(Fiber* self) {
   for (;;) {
     while (begun_ < count_ && !error_) RunThread(InOrder(begun_++));
     idle_.push_back(self);
-    Switch(self->place, scheduler_);
+    Suspend(self);
   }
 }
 
@@ -298,7 +314,7 @@ void Executor::Rest(Wait wait) {
   Thread& me = threads_[thread];
   me.wait = wait;
   me.fiber = fiber_;
-  Switch(me.fiber->place, scheduler_);
+  Suspend(me.fiber);
   threadIdx = me.index;
 }
 

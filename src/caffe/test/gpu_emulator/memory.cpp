@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "gpu_emulator.h"
+#include "sanitizer.hpp"
 #include "state.hpp"
 
 namespace gpu_emulator {
@@ -61,9 +62,12 @@ class Arena {
       const Allocation allocation{place + kAlignment, bytes, device_, pooled};
       used_[allocation.begin] = allocation;
       const Opened opened(this);
+      Allow(place, needed);
       std::memset(place, kGuard, kAlignment);
       std::memset(allocation.begin, kGarbage, std::min(bytes, kMostGarbage));
       std::memset(allocation.begin + bytes, kGuard, needed - kAlignment - bytes);
+      Forbid(place, kAlignment);
+      Forbid(allocation.begin + bytes, needed - kAlignment - bytes);
       use_.all += RoundUp(bytes, kAlignment);
       if (pooled) use_.pooled += RoundUp(bytes, kAlignment);
       use_.most_pooled = std::max(use_.most_pooled, use_.pooled);
@@ -93,6 +97,7 @@ class Arena {
     } else {
       GiveBack(place, room);
     }
+    Forbid(place, room);
     auto next = free_.lower_bound(place);
     if (next != free_.end() && place + room == next->first) {
       room += next->second;
@@ -168,23 +173,25 @@ class Arena {
   }
 
   static void CheckGuards(const Allocation& allocation) {
-    const auto check = [&](const char* begin, const char* end) {
-      for (const char* byte = begin; byte < end; ++byte) {
-        if (static_cast<unsigned char>(*byte) == kGuard) continue;
-        std::ostringstream text;
-        text << "GPU " << allocation.device << ": something was written ";
-        if (byte < allocation.begin) {
-          text << allocation.begin - byte << " bytes before";
-        } else {
-          text << byte - allocation.begin - allocation.bytes << " bytes behind the end of";
-        }
-        text << " an allocation of " << allocation.bytes << " bytes";
-        Die(text.str());
+    CheckGuard(allocation, allocation.begin - kAlignment, allocation.begin);
+    CheckGuard(allocation, allocation.begin + allocation.bytes,
+               allocation.begin + RoundUp(allocation.bytes, kAlignment) + kAlignment);
+  }
+
+  GPU_EMULATOR_UNCHECKED static void CheckGuard(const Allocation& allocation, const char* begin,
+                                                const char* end) {
+    for (const char* byte = begin; byte < end; ++byte) {
+      if (static_cast<unsigned char>(*byte) == kGuard) continue;
+      std::ostringstream text;
+      text << "GPU " << allocation.device << ": something was written ";
+      if (byte < allocation.begin) {
+        text << allocation.begin - byte << " bytes before";
+      } else {
+        text << byte - allocation.begin - allocation.bytes << " bytes behind the end of";
       }
-    };
-    check(allocation.begin - kAlignment, allocation.begin);
-    check(allocation.begin + allocation.bytes,
-          allocation.begin + RoundUp(allocation.bytes, kAlignment) + kAlignment);
+      text << " an allocation of " << allocation.bytes << " bytes";
+      Die(text.str());
+    }
   }
 
   int device_ = -1;
@@ -237,12 +244,17 @@ void InstallFaultHandler() {
 }
 
 /// Opens or closes the memory of the devices whose bits are set.
-void Switch(unsigned devices, void (Arena::*action)()) {
+void SetOpen(unsigned devices, bool open) {
   if (!IsStrict()) return;
   Arenas& arenas = TheArenas();
   const std::lock_guard<std::mutex> lock(arenas.mutex);
   for (int i = 0; i < kMostDevices; ++i) {
-    if (devices >> i & 1) (arenas.all[i].*action)();
+    if (!(devices >> i & 1)) continue;
+    if (open) {
+      arenas.all[i].Open();
+    } else {
+      arenas.all[i].Close();
+    }
   }
 }
 
@@ -256,10 +268,10 @@ unsigned ReachedFromHere() {
 
 }  // namespace
 
-DeviceAccess::DeviceAccess() : opened_(ReachedFromHere()) { Switch(opened_, &Arena::Open); }
-DeviceAccess::~DeviceAccess() { Switch(opened_, &Arena::Close); }
-AccessToAll::AccessToAll() { Switch(~0u, &Arena::Open); }
-AccessToAll::~AccessToAll() { Switch(~0u, &Arena::Close); }
+DeviceAccess::DeviceAccess() : opened_(ReachedFromHere()) { SetOpen(opened_, true); }
+DeviceAccess::~DeviceAccess() { SetOpen(opened_, false); }
+AccessToAll::AccessToAll() { SetOpen(~0u, true); }
+AccessToAll::~AccessToAll() { SetOpen(~0u, false); }
 
 cudaError_t AllocateOnDevice(int device, size_t bytes, bool pooled, void** memory) {
   Arenas& arenas = TheArenas();

@@ -7,22 +7,21 @@
 /// The headers beside this one stand for CUDA's, cuBLAS's, cuRAND's and NCCL's. `.cu` files are compiled as
 /// C++; a kernel is a function, which Launch calls once for each thread of each block. Environment:
 ///
-///   CAFFE_EMULATED_GPUS         how many there are (2); 0: none
-///   CAFFE_EMULATED_GPU_MEMORY   bytes of each (8 GiB)
-///   CAFFE_EMULATED_GPU_DRIVER   the driver's version, as cudaDriverGetVersion has it (13000); 0: no driver
-///   CAFFE_EMULATED_GPU_ORDER    in which order a block's threads run as long as none waits: forward
-///   (default),
-///                               backward or random. A missing __syncthreads() shows in one of them.
-///   CAFFE_EMULATED_GPU_STRICT   1: only kernels, copies and libraries can reach the memory of a GPU: host
-///   code
-///                               that does so ends the process with a message; and the guards around all
-///                               allocations are looked at after every kernel. Slow where there is much
-///                               memory.
-///   CAFFE_EMULATED_GPU_LAZY     1: what is put into a stream is done only when somebody waits for it, as
-///   late as a
-///                               GPU might. What lacks such waiting, or an order between streams, shows. By
-///                               default it is done at once.
-///   CAFFE_EMULATED_NCCL_TIMEOUT seconds until a collective that lacks a rank fails (60)
+/// - CAFFE_EMULATED_GPUS: how many there are (2); 0: none.
+/// - CAFFE_EMULATED_GPU_MEMORY: bytes of each (8 GiB).
+/// - CAFFE_EMULATED_GPU_DRIVER: the driver's version, as cudaDriverGetVersion has it (13000); 0: no driver.
+/// - CAFFE_EMULATED_GPU_ORDER: in which order a block's threads run as long as none waits: forward (default),
+///   backward or random. A missing __syncthreads() shows in one of them.
+/// - CAFFE_EMULATED_GPU_STRICT: 1: only kernels, copies and libraries reach the memory of a GPU; host code
+///   that does so ends the process with a message. And the guards around all allocations are looked at after
+///   every kernel. Slow where there is much memory.
+/// - CAFFE_EMULATED_GPU_LAZY: 1: what is put into a stream is done only when somebody waits for it, as late
+///   as a GPU might. What lacks such waiting, or an order between streams, shows. By default it is done at
+///   once.
+/// - CAFFE_EMULATED_NCCL_TIMEOUT: seconds until a collective that lacks a rank fails (60).
+///
+/// A build with -fsanitize=address,undefined finds more: kernels that read outside allocations or after they
+/// were freed, and vectors that are not aligned as a GPU wants them.
 
 #include <cstddef>
 #include <cstdint>
