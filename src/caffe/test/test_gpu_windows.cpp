@@ -147,16 +147,15 @@ TYPED_TEST(GpuWindowsTest, ConvolutionOfSeveralBottoms) {
                {{2, 3, 5, 6}, {2, 3, 5, 6}}, 2);
 }
 
-// The columns of all images do not fit into the room for them, and those of the last ones are fewer.
-TYPED_TEST(GpuWindowsTest, ConvolutionOfManyImages) {
-  for (const string kernel : {"kernel_size: 3 ", "kernel_size: 3 group: 5 ", "kernel_size: 1 "}) {
-    const string param = "num_output: 10 " + kernel + kFillers + "engine: CAFFE ";
-    this->Expect("type: 'Convolution' convolution_param { " + param + "}",
-                 {{5, 30, kernel == "kernel_size: 1 " ? 300 : 110, 110}});
-  }
-  this->Expect("type: 'Deconvolution' convolution_param { num_output: 30 kernel_size: 3 " + string(kFillers) +
-                   "engine: CAFFE }",
-               {{5, 3, 108, 108}});
+// The columns of all images do not fit into the room for them, and those of the last one are fewer.
+TEST(GpuConvolutionTest, ManyImages) {
+  ExpectGpuEqualsCpu<float>(
+      "type: 'Convolution' convolution_param { num_output: 10 kernel_size: 3 group: 5 " + string(kFillers) +
+          "engine: CAFFE }",
+      {{3, 30, 110, 110}}, 1, {true});
+  ExpectGpuEqualsCpu<float>("type: 'Deconvolution' convolution_param { num_output: 30 kernel_size: 3 " +
+                                string(kFillers) + "engine: CAFFE }",
+                            {{3, 3, 108, 108}}, 1, {true});
 }
 
 TYPED_TEST(GpuWindowsTest, GradientsByOneOnly) {
@@ -216,7 +215,7 @@ TYPED_TEST(GpuWindowsTest, MeanVarianceNormalization) {
                                 "across_channels: true normalize_variance: false"}) {
     const string text = "type: 'MVN' mvn_param { " + settings + " }";
     for (const vector<int>& shape :
-         {vector<int>{2, 3, 5, 7}, vector<int>{1, 2, 60, 71}, vector<int>{3, 2, 1, 2}}) {
+         {vector<int>{2, 3, 5, 7}, vector<int>{1, 2, 60, 71}, vector<int>{3, 2, 1, 3}}) {
       this->Expect(text, {shape});
       this->Expect(text, {shape}, 1, nullptr, GpuRun::kInPlace);
     }
