@@ -1,17 +1,11 @@
 #include "caffe/layers/eltwise_layer.hpp"
 #include "caffe/util/eltwise.hpp"
 #include "caffe/util/gpu_launch.cuh"
+#include "caffe/util/gpu_map.cuh"
 
 namespace caffe {
 
 namespace {
-
-template <typename Function, typename T>
-struct SetElement {
-  Function f;
-  T* y;
-  __device__ void operator()(int i) const { y[i] = f(i); }
-};
 
 template <typename FirstFunction, typename FirstT, typename Function, typename T>
 struct SetElements {
@@ -28,7 +22,7 @@ struct SetElements {
 struct Gpu : GpuSide {
   template <typename Function, typename T>
   static void Map(int64_t n, Function f, T* y) {
-    GpuForEach(n, SetElement<Function, T>{f, y});
+    GpuMap(n, f, y);
   }
   template <typename FirstFunction, typename FirstT, typename Function, typename T>
   static void Map(int64_t n, FirstFunction f, FirstT* y, Function g, T* z) {

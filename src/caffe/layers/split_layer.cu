@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "caffe/layers/split_layer.hpp"
-#include "caffe/util/gpu_launch.cuh"
+#include "caffe/util/gpu_map.cuh"
 
 namespace caffe {
 
@@ -11,17 +11,16 @@ namespace {
 constexpr int kMostTerms = 8;
 
 template <typename Dtype>
-struct AddUpTerms {
+struct SumOfTerms {
   const Dtype* terms[kMostTerms];
   int count;
-  Dtype* sum;
-  __device__ void operator()(int i) const {
-    Dtype value = terms[0][i];
+  __device__ Dtype operator()(int i) const {
+    Dtype sum = terms[0][i];
 #pragma unroll
     for (int t = 1; t < kMostTerms; ++t) {
-      if (t < count) value += terms[t][i];
+      if (t < count) sum += terms[t][i];
     }
-    sum[i] = value;
+    return sum;
   }
 };
 
@@ -37,15 +36,15 @@ void SplitLayer<Dtype>::Backward_gpu(const vector<Blob<Dtype>*>& top, const vect
                                      const vector<Blob<Dtype>*>& bottom) {
   if (!propagate_down[0]) return;
   Dtype* dx = bottom[0]->mutable_gpu_diff();
-  AddUpTerms<Dtype> add = {{}, 0, dx};
+  SumOfTerms<Dtype> sum = {};
   for (const Blob<Dtype>* blob : top) {
-    if (add.count == kMostTerms) {
-      GpuForEach(count_, add);
-      add = {{dx}, 1, dx};
+    if (sum.count == kMostTerms) {
+      GpuMap(count_, sum, dx);
+      sum = {{dx}, 1};
     }
-    add.terms[add.count++] = blob->gpu_diff();
+    sum.terms[sum.count++] = blob->gpu_diff();
   }
-  GpuForEach(count_, add);
+  GpuMap(count_, sum, dx);
 }
 
 INSTANTIATE_LAYER_GPU_FUNCS(SplitLayer);
