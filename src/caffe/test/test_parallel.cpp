@@ -277,8 +277,8 @@ TYPED_TEST(ParallelTest, PartsOfLargeNetsTravelApart) {
     hidden += "layer { name: '" + out + "' type: 'InnerProduct' bottom: '" + in + "' top: '" + out +
               "' inner_product_param { num_output: 1030 weight_filler { type: 'xavier' } } } ";
   }
-  SolverParameter large = this->Definition(8, "momentum: 0.9 max_iter: 2", hidden);
-  SolverParameter small = this->Definition(4, "momentum: 0.9 max_iter: 2", hidden);
+  SolverParameter large = this->Definition(8, "base_lr: 1e-4 max_iter: 3", hidden);
+  SolverParameter small = this->Definition(4, "base_lr: 1e-4 max_iter: 3", hidden);
   for (SolverParameter* param : {&large, &small}) {
     const int ip = param->net_param().layer_size() - 2;
     param->mutable_net_param()->mutable_layer(ip)->set_bottom(0, "wide1");
@@ -417,8 +417,12 @@ TYPED_TEST(ParallelTest, AStopWhileTheRootTestsStopsAll) {
   NEED_GPUS(2);
   const auto solver = this->MakeFor(
       2, this->Definition(4, "type: 'RecordingSGD' max_iter: 50 test_iter: 3 test_interval: 2"));
-  solver->SetActionFunction(
-      [&] { return this->log_.Count("Iteration 2, Testing net") ? SolverAction::STOP : SolverAction::NONE; });
+  bool asked = false;
+  solver->SetActionFunction([&] {
+    if (asked || !this->log_.Count("Iteration 2, Testing net")) return SolverAction::NONE;
+    asked = true;
+    return SolverAction::STOP;
+  });
   NCCL<TypeParam>(solver).Run(this->Gpus(2), nullptr);
   EXPECT_EQ(2, solver->iter());
   this->ExpectSameRecords(2, 2);
