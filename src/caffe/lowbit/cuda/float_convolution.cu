@@ -176,11 +176,11 @@ __global__ void __launch_bounds__(Tile::kThreads)
           // The small ones first.
           CAFFE_UNROLL
           for (int s = 0; s < kSumSteps; ++s) {
-            mma::MultiplyAdd(some, a[i][s][0], low[s]);
-            if (kWeightParts > 1) mma::MultiplyAdd(some, a[i][s][kWeightParts - 1], high[s]);
+            mma::MultiplyAddTf32(some, a[i][s][0], low[s]);
+            if (kWeightParts > 1) mma::MultiplyAddTf32(some, a[i][s][kWeightParts - 1], high[s]);
           }
           CAFFE_UNROLL
-          for (int s = 0; s < kSumSteps; ++s) mma::MultiplyAdd(some, a[i][s][0], high[s]);
+          for (int s = 0; s < kSumSteps; ++s) mma::MultiplyAddTf32(some, a[i][s][0], high[s]);
           CAFFE_UNROLL
           for (int k = 0; k < 4; ++k) sums[i][j][k] += some[k];
         }
@@ -270,7 +270,7 @@ class FloatConvolution : public Stage {
       ReadRow(stage, output, &row);
       const int64_t block = group * blocks_of_group + in_group / kRowOutputs;
       for (int64_t k = 0; k < info.weights; ++k) {
-        // See mma::MultiplyAdd.
+        // See mma::MultiplyAddTf32.
         const int64_t in_step = k % kStep;
         const int64_t lane = in_group % 8 * 4 + in_step % 4, i = in_group % 16 / 8 + in_step / 4 * 2;
         float* const at = weights.data() + (block * steps + k / kStep) * floats_of_step + lane * 4 + i;

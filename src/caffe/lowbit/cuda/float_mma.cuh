@@ -31,7 +31,7 @@ inline __device__ uint32_t RoundToTf32(float x) {
  * - of b: b[i] is row t + 4 i of column g;
  * - of sums: sums[i] is column 2 t + i % 2 of row g + 8 (i / 2).
  */
-inline __device__ void MultiplyAdd(float (&sums)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+inline __device__ void MultiplyAddTf32(float (&sums)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
 #ifdef CAFFE_GPU_EMULATOR
   struct Operands {
     float a[4], b[2];
