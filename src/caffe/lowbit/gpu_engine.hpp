@@ -22,9 +22,10 @@ class GpuEngine {
    * @param inputs for each input images x elements values, in Caffe's order, on the host or on the engine's
    * GPU.
    * @param outputs likewise.
+   * @param threads at most so many copy what lies on the host.
    * @param seconds null, or for each stage what its time is added to.
    */
-  virtual void Forward(int64_t images, const float* const* inputs, float* const* outputs,
+  virtual void Forward(int64_t images, const float* const* inputs, float* const* outputs, int threads,
                        std::vector<double>* seconds) const = 0;
 
   /// How a stage is computed, for reports.

@@ -105,9 +105,9 @@ class PackedNet::Engine {
   void Forward(int64_t images, const float* const* inputs, float* const* outputs, int threads,
                std::vector<double>* seconds) {
     if (images < 1) throw PlanError("a batch needs at least one image");
-    if (gpu_engine_) return gpu_engine_->Forward(images, inputs, outputs, seconds);
-    const int most = static_cast<int>(std::min<int64_t>(images, max_images_));
     const int most_threads = threads > 0 ? std::min(threads, ThreadPool::kMaxThreads) : threads_;
+    if (gpu_engine_) return gpu_engine_->Forward(images, inputs, outputs, most_threads, seconds);
+    const int most = static_cast<int>(std::min<int64_t>(images, max_images_));
     std::unique_ptr<Workspace> workspace = Take(most);
     for (int64_t first = 0; first < images; first += most) {
       workspace->tensors.images = static_cast<int>(std::min<int64_t>(most, images - first));

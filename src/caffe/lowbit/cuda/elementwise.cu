@@ -209,10 +209,7 @@ __global__ void __launch_bounds__(kPixelThreads)
 void StartTranspose(int images, int64_t rows, int64_t columns, const float* x, float* y) {
   constexpr int kFew = 8, kMostAlongY = 65535;
   const int r = static_cast<int>(rows), c = static_cast<int>(columns);
-  if (r == 1 || c == 1) {
-    HWGQ_CUDA_CHECK(cudaMemcpyAsync(y, x, sizeof(float) * images * rows * columns, cudaMemcpyDeviceToDevice,
-                                    cudaStreamPerThread));
-  } else if (r <= kFew) {
+  if (r <= kFew) {
     const int64_t blocks = (images * columns + kPixelThreads - 1) / kPixelThreads;
     LaunchKernel(TransposeFew, static_cast<unsigned>(blocks), kPixelThreads, 0, images, r, c, x, y);
   } else {
@@ -228,10 +225,10 @@ std::unique_ptr<Stage> MakeElementwise(const Plan& plan, const StageInfo& stage)
   return std::make_unique<Elementwise>(plan, stage);
 }
 
-std::unique_ptr<Stage> MakeStage(const Plan& plan, const StageInfo& stage) {
+std::unique_ptr<Stage> MakeStage(const Plan& plan, const StageInfo& stage, bool by_channels) {
   switch (stage.kind) {
     case StageKind::kConvolution:
-      return MakeFloatConvolution(plan, stage);
+      return MakeFloatConvolution(plan, stage, by_channels);
     case StageKind::kBinaryConvolution:
       return MakeBinaryConvolution(plan, stage);
     case StageKind::kPooling:

@@ -2,11 +2,13 @@
 #include <cstring>
 #include <mutex>
 #include <string>
+#include <utility>
 
+#include "caffe/lowbit/cuda/recordings.hpp"
 #include "caffe/lowbit/cuda/stage.hpp"
 #include "caffe/lowbit/gpu_engine.hpp"
 #include "caffe/lowbit/memory_plan.hpp"
-#include "caffe/lowbit/plan_check.hpp"
+#include "caffe/lowbit/thread_pool.hpp"
 
 namespace caffe {
 namespace lowbit {
@@ -30,12 +32,14 @@ struct Workspace {
   Tensors tensors;
   /// For each stage.
   std::vector<uint8_t*> rooms;
-  /// Inputs and outputs in Caffe's order, on the GPU and on the host.
+  /// Inputs and outputs in Caffe's order, on the GPU and on the host; on the GPU these may be the tensors.
   std::vector<float*> inputs, outputs;
   PinnedBytes pinned;
   std::vector<float*> pinned_inputs, pinned_outputs;
   DeviceBytes steps;
   std::vector<StepList> lists;
+  /// Of all stages, by the number of images.
+  Recordings recordings;
 };
 
 /// Memory that a kernel or a GPU's copy reaches by itself.
@@ -71,7 +75,10 @@ class Engine : public GpuEngine {
   Engine(const Plan& plan, int gpu) : plan_(plan), gpu_(gpu) {
     const DeviceScope scope(gpu_);
     CheckCapability();
-    for (const StageInfo& stage : plan.stages) stages_.push_back(MakeStage(plan, stage));
+    FindTensorsByChannels();
+    for (const StageInfo& stage : plan.stages) {
+      stages_.push_back(MakeStage(plan, stage, by_channels_[stage.inputs[0]]));
+    }
     const size_t bytes = PlanMemory(Lifetimes(1)).bytes;
     if (bytes > kMaxImageBytes) {
       throw PlanError("an image takes " + std::to_string(bytes >> 20) +
@@ -82,14 +89,14 @@ class Engine : public GpuEngine {
         static_cast<int>(std::clamp<size_t>(kMaxPassBytes / std::max<size_t>(bytes, 1), 1, kMaxImages));
   }
 
-  void Forward(int64_t images, const float* const* inputs, float* const* outputs,
+  void Forward(int64_t images, const float* const* inputs, float* const* outputs, int threads,
                std::vector<double>* seconds) const override {
     const DeviceScope scope(gpu_);
     const int most = static_cast<int>(std::min<int64_t>(images, max_images_));
     std::unique_ptr<Workspace> workspace = Take(most);
     for (int64_t first = 0; first < images; first += most) {
       workspace->tensors.images = static_cast<int>(std::min<int64_t>(most, images - first));
-      Pass(*workspace, first, inputs, outputs, seconds);
+      Pass(workspace.get(), first, inputs, outputs, threads, seconds);
     }
     GiveBack(std::move(workspace));
   }
@@ -105,6 +112,27 @@ class Engine : public GpuEngine {
       throw PlanError("packed inference needs a GPU of compute capability 8.0 or more; GPU " +
                       std::to_string(gpu_) + " has " + std::to_string(major) + "." + std::to_string(minor));
     }
+  }
+
+  // Inputs that only convolutions of reals read stay in Caffe's order, which these read as well.
+  void FindTensorsByChannels() {
+    by_channels_.assign(plan_.tensors.size(), false);
+    for (const BlobInfo& input : plan_.inputs) by_channels_[input.tensor] = true;
+    for (const BlobInfo& output : plan_.outputs) by_channels_[output.tensor] = false;
+    for (const StageInfo& stage : plan_.stages) {
+      for (const int input : stage.inputs) {
+        if (stage.kind != StageKind::kConvolution) by_channels_[input] = false;
+      }
+      for (const StepInfo& step : stage.steps) {
+        if (step.tensor >= 0) by_channels_[step.tensor] = false;
+      }
+    }
+  }
+
+  // Whether a tensor of the net's interface lies otherwise than in Caffe's order.
+  bool IsReordered(int tensor) const {
+    const TensorInfo& info = plan_.tensors[tensor];
+    return !by_channels_[tensor] && info.pixels() > 1 && info.channels > 1;
   }
 
   // A workspace that no other pass has, for so many images.
@@ -149,11 +177,12 @@ class Engine : public GpuEngine {
       }
     }
     for (int s = 0; s < end; ++s) lifetimes.push_back({Aligned(stages_[s]->RoomBytes(images)), s, s});
-    for (const BlobInfo& input : plan_.inputs) {
-      lifetimes.push_back({Aligned(images * ImageBytes(plan_.tensors[input.tensor])), 0, 0});
-    }
-    for (const BlobInfo& output : plan_.outputs) {
-      lifetimes.push_back({Aligned(images * ImageBytes(plan_.tensors[output.tensor])), end, end});
+    for (const auto& [blobs, time] :
+         {std::make_pair(&plan_.inputs, 0), std::make_pair(&plan_.outputs, end)}) {
+      for (const BlobInfo& blob : *blobs) {
+        const size_t bytes = Aligned(images * ImageBytes(plan_.tensors[blob.tensor]));
+        lifetimes.push_back({IsReordered(blob.tensor) ? bytes : 0, time, time});
+      }
     }
     return lifetimes;
   }
@@ -170,12 +199,12 @@ class Engine : public GpuEngine {
     const auto next = [&] { return workspace->memory.data() + *offset++; };
     for (size_t t = 0; t < plan_.tensors.size(); ++t) workspace->tensors.at.push_back(next());
     for (size_t s = 0; s < stages_.size(); ++s) workspace->rooms.push_back(next());
-    for (size_t i = 0; i < plan_.inputs.size(); ++i) {
-      workspace->inputs.push_back(reinterpret_cast<float*>(next()));
-    }
-    for (size_t i = 0; i < plan_.outputs.size(); ++i) {
-      workspace->outputs.push_back(reinterpret_cast<float*>(next()));
-    }
+    const auto ordered = [&](const BlobInfo& blob) {
+      float* const apart = reinterpret_cast<float*>(next());
+      return IsReordered(blob.tensor) ? apart : workspace->tensors.real(blob.tensor);
+    };
+    for (const BlobInfo& input : plan_.inputs) workspace->inputs.push_back(ordered(input));
+    for (const BlobInfo& output : plan_.outputs) workspace->outputs.push_back(ordered(output));
     BindSteps(workspace.get());
     PinBlobs(workspace.get());
     return workspace;
@@ -211,23 +240,20 @@ class Engine : public GpuEngine {
     }
   }
 
-  void Pass(const Workspace& workspace, int64_t first, const float* const* inputs, float* const* outputs,
-            std::vector<double>* seconds) const {
-    const int images = workspace.tensors.images;
+  void Pass(Workspace* workspace, int64_t first, const float* const* inputs, float* const* outputs,
+            int threads, std::vector<double>* seconds) const {
+    const int images = workspace->tensors.images;
     for (size_t i = 0; i < plan_.inputs.size(); ++i) {
-      const TensorInfo& tensor = plan_.tensors[plan_.inputs[i].tensor];
-      const size_t bytes = images * ImageBytes(tensor);
-      const float* from = inputs[i] + first * tensor.elements();
-      if (!IsReachable(from)) {
-        std::memcpy(workspace.pinned_inputs[i], from, bytes);
-        from = workspace.pinned_inputs[i];
+      const int index = plan_.inputs[i].tensor;
+      const TensorInfo& tensor = plan_.tensors[index];
+      CopyIn(inputs[i] + first * tensor.elements(), images * ImageBytes(tensor), threads,
+             workspace->pinned_inputs[i], workspace->inputs[i]);
+      if (IsReordered(index)) {
+        StartFromCaffe(tensor, workspace->inputs[i], images, workspace->tensors.real(index));
       }
-      HWGQ_CUDA_CHECK(
-          cudaMemcpyAsync(workspace.inputs[i], from, bytes, cudaMemcpyDefault, cudaStreamPerThread));
-      StartFromCaffe(tensor, workspace.inputs[i], images, workspace.tensors.real(plan_.inputs[i].tensor));
     }
     if (seconds) {
-      TimeStages(workspace, seconds);
+      TimeStages(*workspace, seconds);
     } else {
       StartStages(workspace);
     }
@@ -235,23 +261,54 @@ class Engine : public GpuEngine {
       const int index = plan_.outputs[i].tensor;
       const TensorInfo& tensor = plan_.tensors[index];
       float* to = outputs[i] + first * tensor.elements();
-      if (!IsReachable(to)) to = workspace.pinned_outputs[i];
-      StartToCaffe(tensor, workspace.tensors.real(index), images, workspace.outputs[i]);
-      HWGQ_CUDA_CHECK(cudaMemcpyAsync(to, workspace.outputs[i], images * ImageBytes(tensor),
+      if (!IsReachable(to)) to = workspace->pinned_outputs[i];
+      if (IsReordered(index)) {
+        StartToCaffe(tensor, workspace->tensors.real(index), images, workspace->outputs[i]);
+      }
+      HWGQ_CUDA_CHECK(cudaMemcpyAsync(to, workspace->outputs[i], images * ImageBytes(tensor),
                                       cudaMemcpyDefault, cudaStreamPerThread));
     }
     HWGQ_CUDA_CHECK(cudaStreamSynchronize(cudaStreamPerThread));
     for (size_t i = 0; i < plan_.outputs.size(); ++i) {
       const TensorInfo& tensor = plan_.tensors[plan_.outputs[i].tensor];
       float* const to = outputs[i] + first * tensor.elements();
-      if (!IsReachable(to)) std::memcpy(to, workspace.pinned_outputs[i], images * ImageBytes(tensor));
+      if (!IsReachable(to)) {
+        CopyOnThreads(workspace->pinned_outputs[i], images * ImageBytes(tensor), threads, to);
+      }
     }
   }
 
-  void StartStages(const Workspace& workspace) const {
-    for (size_t s = 0; s < stages_.size(); ++s) {
-      stages_[s]->Start(workspace.tensors, workspace.lists[s], workspace.rooms[s]);
+  // By way of pinned memory, piece by piece, so that the GPU takes one while the next is copied.
+  static void CopyIn(const float* from, size_t bytes, int threads, float* pinned, float* to) {
+    const auto copy = [](const void* source, size_t size, void* target) {
+      HWGQ_CUDA_CHECK(cudaMemcpyAsync(target, source, size, cudaMemcpyDefault, cudaStreamPerThread));
+    };
+    if (IsReachable(from)) return copy(from, bytes, to);
+    constexpr size_t kPiece = size_t{4} << 20;
+    const auto at = [](auto* values, size_t offset) { return values + offset / sizeof(float); };
+    for (size_t done = 0; done < bytes; done += kPiece) {
+      const size_t piece = std::min(kPiece, bytes - done);
+      CopyOnThreads(at(from, done), piece, threads, at(pinned, done));
+      copy(at(pinned, done), piece, at(to, done));
     }
+  }
+
+  static void CopyOnThreads(const float* from, size_t bytes, int threads, float* to) {
+    constexpr size_t kTask = size_t{256} << 10;
+    const auto* const source = reinterpret_cast<const uint8_t*>(from);
+    auto* const target = reinterpret_cast<uint8_t*>(to);
+    ThreadPool::Shared().Run(threads, (bytes + kTask - 1) / kTask, [&](int64_t task) {
+      const size_t begin = task * kTask;
+      std::memcpy(target + begin, source + begin, std::min(kTask, bytes - begin));
+    });
+  }
+
+  void StartStages(Workspace* workspace) const {
+    workspace->recordings.Run(workspace->tensors.images, [&] {
+      for (size_t s = 0; s < stages_.size(); ++s) {
+        stages_[s]->Start(workspace->tensors, workspace->lists[s], workspace->rooms[s]);
+      }
+    });
   }
 
   void TimeStages(const Workspace& workspace, std::vector<double>* seconds) const {
@@ -267,6 +324,8 @@ class Engine : public GpuEngine {
 
   const Plan& plan_;
   const int gpu_;
+  /// For each tensor, whether it lies in Caffe's order.
+  std::vector<bool> by_channels_;
   std::vector<std::unique_ptr<Stage>> stages_;
   int max_images_;
   mutable std::mutex mutex_;

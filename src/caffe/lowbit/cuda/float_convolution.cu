@@ -31,7 +31,9 @@ struct Tap {
 
 struct FloatGeometry {
   int pixels, out_pixels, out_width;  ///< out_pixels: of an image
-  int channels, height, width;
+  int height, width;
+  /// From an image of the input, a row, a pixel, a channel to the next.
+  int image_step, row_step, pixel_step, channel_step;
   int groups, group_channels, group_outputs;
   int stride_h, stride_w, pad_h, pad_w;
   int chunks;
@@ -106,8 +108,8 @@ __global__ void __launch_bounds__(Tile::kThreads)
   const int pixel = first_pixel + copied_pixel;
   const int image = pixel / g.out_pixels, rest = pixel % g.out_pixels;
   const int y = rest / g.out_width * g.stride_h - g.pad_h, x = rest % g.out_width * g.stride_w - g.pad_w;
-  const int64_t offset =
-      ((static_cast<int64_t>(image) * g.height + y) * g.width + x) * g.channels + group * g.group_channels;
+  const int64_t offset = static_cast<int64_t>(image) * g.image_step + y * g.row_step + x * g.pixel_step +
+                         group * g.group_channels * g.channel_step;
   const auto load = [&](int chunk) {
     if (chunk < chunks) {
       float* const stage = shared + chunk % Tile::kStages * Tile::kStageFloats + copied_pixel;
@@ -205,13 +207,13 @@ float Rounded(float x) {
 
 class FloatConvolution : public Stage {
  public:
-  FloatConvolution(const Plan& plan, const StageInfo& stage, const ConvolutionInfo& info)
+  FloatConvolution(const Plan& plan, const StageInfo& stage, const ConvolutionInfo& info, bool by_channels)
       : Stage(StageSteps(plan, stage, info.outputs, info.groups,
                          HasScales(stage) ? &stage.arrays[1] : nullptr)),
         tensor_(stage.inputs[0]),
         outputs_(info.outputs),
         weight_parts_(HasScales(stage) ? 1 : 2),
-        geometry_(MakeGeometry(plan.tensors[stage.inputs[0]], info)),
+        geometry_(MakeGeometry(plan.tensors[stage.inputs[0]], info, by_channels)),
         multiprocessors_(Multiprocessors()),
         weights_(UploadWeights(stage, info)),
         taps_(UploadTaps(info)) {}
@@ -244,11 +246,15 @@ class FloatConvolution : public Stage {
   // Integers, or signs, which a scale an output is multiplied by.
   static bool HasScales(const StageInfo& stage) { return stage.arrays.size() > 1; }
 
-  static FloatGeometry MakeGeometry(const TensorInfo& input, const ConvolutionInfo& info) {
+  static FloatGeometry MakeGeometry(const TensorInfo& input, const ConvolutionInfo& info, bool by_channels) {
     FloatGeometry g = {};
     g.out_width = info.result.width;
     g.out_pixels = info.result.height * info.result.width;
-    g.channels = input.channels, g.height = input.height, g.width = input.width;
+    g.height = input.height, g.width = input.width;
+    g.image_step = static_cast<int>(input.elements());
+    g.channel_step = by_channels ? static_cast<int>(input.pixels()) : 1;
+    g.pixel_step = by_channels ? 1 : input.channels;
+    g.row_step = g.width * g.pixel_step;
     g.groups = info.groups;
     g.group_channels = input.channels / info.groups, g.group_outputs = info.outputs / info.groups;
     g.stride_h = info.geometry.stride_h, g.stride_w = info.geometry.stride_w;
@@ -304,7 +310,8 @@ class FloatConvolution : public Stage {
       const int64_t tap = k / geometry_.group_channels;
       const int y = static_cast<int>(tap / window.kernel_w) * window.dilation_h;
       const int x = static_cast<int>(tap % window.kernel_w) * window.dilation_w;
-      taps[k] = {(y * geometry_.width + x) * geometry_.channels + channel, y, x, 1};
+      taps[k] = {y * geometry_.row_step + x * geometry_.pixel_step + channel * geometry_.channel_step, y, x,
+                 1};
     }
     return Upload(taps);
   }
@@ -332,8 +339,8 @@ class FloatConvolution : public Stage {
 
 }  // namespace
 
-std::unique_ptr<Stage> MakeFloatConvolution(const Plan& plan, const StageInfo& stage) {
-  return std::make_unique<FloatConvolution>(plan, stage, ReadConvolution(plan, stage));
+std::unique_ptr<Stage> MakeFloatConvolution(const Plan& plan, const StageInfo& stage, bool by_channels) {
+  return std::make_unique<FloatConvolution>(plan, stage, ReadConvolution(plan, stage), by_channels);
 }
 
 }  // namespace gpu

@@ -34,11 +34,13 @@ class Stage {
   const StageSteps steps_;
 };
 
-/// The plan's arrays must outlive the stage. @throws PlanError where no GPU computes it.
-std::unique_ptr<Stage> MakeStage(const Plan& plan, const StageInfo& stage);
+/// The plan's arrays must outlive the stage.
+/// @param by_channels whether the input lies in Caffe's order, which only convolutions of reals read.
+/// @throws PlanError where no GPU computes it.
+std::unique_ptr<Stage> MakeStage(const Plan& plan, const StageInfo& stage, bool by_channels);
 
 std::unique_ptr<Stage> MakeBinaryConvolution(const Plan& plan, const StageInfo& stage);
-std::unique_ptr<Stage> MakeFloatConvolution(const Plan& plan, const StageInfo& stage);
+std::unique_ptr<Stage> MakeFloatConvolution(const Plan& plan, const StageInfo& stage, bool by_channels);
 std::unique_ptr<Stage> MakePooling(const Plan& plan, const StageInfo& stage);
 /// Maps, softmax and local response normalization.
 std::unique_ptr<Stage> MakeElementwise(const Plan& plan, const StageInfo& stage);
