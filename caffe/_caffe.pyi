@@ -288,13 +288,16 @@ class NCCL:
     def bcast(self) -> None: ...
 
 class PackedNet:
-    def __init__(self, path: os.PathLike | str | bytes, threads: int = 0) -> None: ...
-    def forward(
+    def __init__(self, path: os.PathLike | str | bytes, threads: int = 0, gpu: int = -1) -> None: ...
+    def forward_at(
         self,
-        inputs: collections.abc.Sequence[numpy.typing.NDArray[numpy.float32]],
-        outputs: collections.abc.Sequence[numpy.typing.NDArray[numpy.float32]],
+        images: int,
+        inputs: collections.abc.Sequence[int],
+        outputs: collections.abc.Sequence[int],
         threads: int = 0,
     ) -> None: ...
+    @property
+    def gpu(self) -> int: ...
     @property
     def inputs(self) -> list[tuple[str, tuple[int, ...]]]: ...
     @property

@@ -1,1 +1,1 @@
-"""What benchmarks/inference_cpu.py needs of other inference engines: the same networks in their formats."""
+"""What the benchmarks of inference need of other inference engines: the same networks in their formats."""

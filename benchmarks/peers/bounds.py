@@ -38,7 +38,7 @@ class Bound(NamedTuple):
 
 def kernel_of(stage: Stage) -> str:
     """What Peaks calls the stage's kernel."""
-    if stage.kind == "convolution" and not stage.kernel.startswith("int8"):
+    if stage.kind == "convolution" and not stage.kernel.startswith(("int8", "cuda")):
         return "float32"
     return stage.kernel
 

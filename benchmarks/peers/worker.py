@@ -18,6 +18,7 @@ import numpy as np
 
 from .engines import ENGINES
 from .files import Files
+from .gpu_engines import GPU_ENGINES
 from .training_worker import peak_megabytes
 
 PROFILES = 5
@@ -56,9 +57,11 @@ def main(name: str, folder: Path, batch: int, threads: int) -> None:
         print(json.dumps(value), file=answers, flush=True)
 
     files = Files(folder)
-    images = np.ascontiguousarray(np.load(files.images, mmap_mode="r")[:batch])
+    images = np.load(files.images, mmap_mode="r")
+    # Images are repeated where a batch has more.
+    images = np.ascontiguousarray(np.resize(images, (batch, *images.shape[1:])), np.float32)
     before = peak_megabytes()
-    loaded = ENGINES[name].load(files, images, threads)
+    loaded = (ENGINES | GPU_ENGINES)[name].load(files, images, threads)
     output = np.asarray(loaded.run()).reshape(batch, -1)
     answer({"before_mb": before, "output": output.tolist(), **loaded.details})
     for line in sys.stdin:

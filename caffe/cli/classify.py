@@ -74,7 +74,9 @@ def run(arguments: Sequence[str]) -> int:
 
 def _classifier(options: Any, packed: bool) -> ImageScorer:
     if packed:
-        classifier: ImageScorer = PackedClassifier(PackedNet(options.model))
+        classifier: ImageScorer = PackedClassifier(
+            PackedNet(options.model, device=flags.packed_device(options))
+        )
     else:
         classifier = Classifier(options.model, options.weights)
     inputs = classifier.transformer.inputs

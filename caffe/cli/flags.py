@@ -292,6 +292,12 @@ def existing_gpus(named: str, where: str) -> list[int]:
     return devices
 
 
+def packed_device(options: argparse.Namespace) -> str:
+    """Where a packed model computes: the first GPU of -gpu, or the CPU; see :class:`caffe.hwgq.PackedNet`."""
+    devices = gpus(options)
+    return f"cuda:{devices[0]}" if devices else "cpu"
+
+
 def use_cpu() -> None:
     """Sets the mode, and logs it as Caffe does."""
     _caffe.log("Use CPU.")

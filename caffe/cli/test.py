@@ -49,11 +49,11 @@ def run(arguments: Sequence[str]) -> int:
 def _scored(parser: flags.Parser, options: Any) -> tuple[Net, Callable[[], float]]:
     """The net whose outputs are the scores, and what runs its next batch and returns the loss."""
     if flags.model_is_packed(parser, options):
-        evaluation = evaluation_of(options.model)
+        evaluation = evaluation_of(options.model, device=flags.packed_device(options))
         return evaluation.net, evaluation.forward
     weights = flags.comma_list(options.weights)
     if len(weights) == 1 and flags.is_packed(weights[0]):
-        evaluation = evaluation_of(weights[0], options.model)
+        evaluation = evaluation_of(weights[0], options.model, flags.packed_device(options))
         return evaluation.net, evaluation.forward
     level, stages = flags.state(options)
     net = Net(options.model, flags.phase(options, caffe_pb2.TEST), level=level, stages=stages)

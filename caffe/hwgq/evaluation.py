@@ -130,8 +130,12 @@ class Evaluation:
         return self.net._forward(self._from_outputs, len(self.net.layers) - 1)
 
 
-def evaluation_of(packed: str | os.PathLike, model: str | os.PathLike | None = None) -> Evaluation:
+def evaluation_of(
+    packed: str | os.PathLike, model: str | os.PathLike | None = None, device: str = "cpu"
+) -> Evaluation:
     """A packed model with the data layers and measures of a net for training, or, by default, its own.
+
+    The packed model computes on `device`, see :class:`caffe.hwgq.PackedNet`.
 
     Raises:
         caffe.Error, ValueError: a file cannot be read, or they do not fit together.
@@ -143,11 +147,13 @@ def evaluation_of(packed: str | os.PathLike, model: str | os.PathLike | None = N
                 f"{os.fspath(packed)} was packed from a net without data layers: give the net for training "
                 "as -model and the packed model as -weights"
             )
-        return Evaluation(PackedNet(packed), text_format.Parse(text, caffe_pb2.NetParameter()), packed)
+        return Evaluation(
+            PackedNet(packed, device=device), text_format.Parse(text, caffe_pb2.NetParameter()), packed
+        )
     net = evaluation_net(caffe_pb2.NetParameter.FromString(_caffe.read_net_text(os.fspath(model))))
     if net is None:
         raise ValueError(f"{os.fspath(model)}: has no data layers and measures to test with")
-    return Evaluation(PackedNet(packed), net, model)
+    return Evaluation(PackedNet(packed, device=device), net, model)
 
 
 def _net(definition: caffe_pb2.NetParameter, named_in: str | os.PathLike) -> Net:

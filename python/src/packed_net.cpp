@@ -27,8 +27,8 @@ auto Translated(const std::string& file, Function function) {
   }
 }
 
-std::shared_ptr<PackedNet> Load(const Path& path, int threads) {
-  return Translated("", [&] { return std::make_shared<PackedNet>(path.string(), threads); });
+std::shared_ptr<PackedNet> Load(const Path& path, int threads, int gpu) {
+  return Translated("", [&] { return std::make_shared<PackedNet>(path.string(), threads, gpu); });
 }
 
 py::list Blobs(const std::vector<PackedNet::Blob>& blobs) {
@@ -64,11 +64,18 @@ Pass PassOf(const PackedNet& net, const std::vector<Array>& inputs, std::vector<
   return pass;
 }
 
-void Forward(const PackedNet& net, const std::vector<Array>& inputs, std::vector<Array> outputs,
-             int threads) {
-  const Pass pass = PassOf(net, inputs, outputs);
+template <typename T>
+std::vector<T*> Pointers(const std::vector<uintptr_t>& addresses) {
+  std::vector<T*> pointers;
+  for (const uintptr_t address : addresses) pointers.push_back(reinterpret_cast<T*>(address));
+  return pointers;
+}
+
+void ForwardAt(const PackedNet& net, int64_t images, const std::vector<uintptr_t>& inputs,
+               const std::vector<uintptr_t>& outputs, int threads) {
   py::gil_scoped_release release;
-  Translated("", [&] { net.Forward(pass.images, pass.inputs, pass.outputs, threads); });
+  Translated("",
+             [&] { net.Forward(images, Pointers<const float>(inputs), Pointers<float>(outputs), threads); });
 }
 
 py::list Profile(const PackedNet& net, const std::vector<Array>& inputs, std::vector<Array> outputs,
@@ -92,17 +99,22 @@ py::list Profile(const PackedNet& net, const std::vector<Array>& inputs, std::ve
 void BindPackedNet(py::module_& module) {
   py::class_<PackedNet, std::shared_ptr<PackedNet>>(module, "PackedNet",
                                                     "The engine of caffe.hwgq.PackedNet.")
-      .def(py::init(&Load), py::arg("path"), py::arg("threads") = 0, ReleaseGil())
+      .def(py::init(&Load), py::arg("path"), py::arg("threads") = 0, py::arg("gpu") = PackedNet::kNoGpu,
+           ReleaseGil())
       .def_property_readonly("name", &PackedNet::name, "The net's name.")
       .def_property_readonly("threads", &PackedNet::threads, "Threads that a pass may use.")
+      .def_property_readonly("gpu", &PackedNet::gpu, "The GPU that computes; -1: the processor does.")
       .def_property_readonly(
           "inputs", [](const PackedNet& net) { return Blobs(net.inputs()); }, "Names and dimensions.")
       .def_property_readonly(
           "outputs", [](const PackedNet& net) { return Blobs(net.outputs()); }, "Names and dimensions.")
-      .def("forward", &Forward, py::arg("inputs"), py::arg("outputs"), py::arg("threads") = 0,
-           "Computes the outputs, float32 arrays that are written, of the inputs.")
+      .def("forward_at", &ForwardAt, py::arg("images"), py::arg("inputs"), py::arg("outputs"),
+           py::arg("threads") = 0,
+           "Computes the outputs, which are written, of the inputs: addresses of float32 values in C order, "
+           "which the package has checked; of the GPU's memory, too, where a GPU computes.")
       .def("profile", &Profile, py::arg("inputs"), py::arg("outputs"), py::arg("threads") = 0,
-           "Likewise; returns (name, kind, kernel, seconds, multiply-adds, bytes) of each stage.");
+           "Likewise, with arrays; returns (name, kind, kernel, seconds, multiply-adds, bytes) of each "
+           "stage.");
 }
 
 }  // namespace python

@@ -39,16 +39,21 @@ class PackedNet {
     int64_t bytes;
   };
 
+  /// In place of a GPU's number: the processor computes.
+  static constexpr int kNoGpu = -1;
+
   /**
    * @brief Maps a file into memory.
    * @param threads how many threads a pass may use at most; 0 for as many as there are processors
    * (OMP_NUM_THREADS where it is set).
-   * @throws std::runtime_error naming the file, where it cannot be read or is no intact packed model.
+   * @param gpu the number of the GPU that computes, with libhwgq_cuda.so, which has to lie beside libhwgq.
+   * @throws std::runtime_error naming the file, where it cannot be read or is no intact packed model; where
+   * there is no such GPU, or the model has a layer that only Caffe computes.
    */
-  explicit PackedNet(const std::string& path, int threads = 0);
+  explicit PackedNet(const std::string& path, int threads = 0, int gpu = kNoGpu);
 
   /// The same from memory, which is copied.
-  PackedNet(const void* model, size_t size, int threads = 0);
+  PackedNet(const void* model, size_t size, int threads = 0, int gpu = kNoGpu);
 
   ~PackedNet();
   PackedNet(const PackedNet&) = delete;
@@ -58,13 +63,16 @@ class PackedNet {
   const std::vector<Blob>& inputs() const;
   const std::vector<Blob>& outputs() const;
   int threads() const;
+  /// kNoGpu where the processor computes.
+  int gpu() const;
 
   /**
    * @brief Computes the outputs of a batch.
    *
    * @param images number of images, at least 1.
-   * @param inputs for each input images x elements values, in Caffe's order.
-   * @param outputs for each output room for images x elements values.
+   * @param inputs for each input images x elements values, in Caffe's order; on the host, or where a GPU
+   * computes also on that.
+   * @param outputs for each output room for images x elements values, likewise.
    * @param threads at most so many, in place of what the constructor was told; 0 for that.
    * @throws std::runtime_error for no images, or another number of inputs or outputs than the net's.
    */

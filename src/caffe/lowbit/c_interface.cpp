@@ -44,17 +44,37 @@ struct hwgq_net {
   const std::vector<hwgq_blob> inputs, outputs;
 };
 
-extern "C" {
+namespace {
 
-hwgq_net* hwgq_load(const char* path) {
+hwgq_net* Load(const char* path, int gpu) {
   return Guarded<hwgq_net*>(nullptr, [=] {
     if (!path) throw std::invalid_argument("there is no path");
-    return new hwgq_net(std::string(path));
+    return new hwgq_net(std::string(path), 0, gpu);
   });
 }
 
+// Any other number would have the processor compute.
+int CheckedGpu(int gpu) {
+  if (gpu < 0) throw std::invalid_argument("there is no GPU " + std::to_string(gpu));
+  return gpu;
+}
+
+}  // namespace
+
+extern "C" {
+
+hwgq_net* hwgq_load(const char* path) { return Load(path, PackedNet::kNoGpu); }
+
 hwgq_net* hwgq_load_memory(const void* model, size_t size) {
   return Guarded<hwgq_net*>(nullptr, [=] { return new hwgq_net(model, size); });
+}
+
+hwgq_net* hwgq_load_gpu(const char* path, int gpu) {
+  return Guarded<hwgq_net*>(nullptr, [=] { return Load(path, CheckedGpu(gpu)); });
+}
+
+hwgq_net* hwgq_load_memory_gpu(const void* model, size_t size, int gpu) {
+  return Guarded<hwgq_net*>(nullptr, [=] { return new hwgq_net(model, size, 0, CheckedGpu(gpu)); });
 }
 
 void hwgq_free(hwgq_net* net) { delete net; }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "caffe/lowbit/normalized.hpp"
 #include "caffe/lowbit/result_parts.hpp"
 #include "caffe/lowbit/scratch.hpp"
 #include "caffe/lowbit/stage.hpp"
@@ -70,31 +71,25 @@ class Softmax : public PixelStage {
   }
 };
 
-// Of x and the mean m of the squares around it: across channels x (k + alpha m)^-beta, the mean over `size`
-// channels, within a channel x (1 + alpha m)^-beta, the mean over `size` x `size` pixels; outside are zeros.
+// Across channels with the mean of the squares over `size` channels, within a channel over `size` x `size`
+// pixels; outside are zeros.
 class Lrn : public PixelStage {
  public:
   Lrn(const Plan& plan, const StageInfo& stage)
-      : PixelStage(plan, stage), within_(stage.attributes[0] == 1), radius_(stage.attributes[1] / 2) {
-    const float* parameters = stage.arrays[0].as<float>();
-    alpha_ = parameters[0];
-    beta_ = parameters[1];
-    k_ = within_ ? 1 : parameters[2];
-  }
+      : PixelStage(plan, stage),
+        within_(stage.attributes[0] == 1),
+        radius_(stage.attributes[1] / 2),
+        normalize_(MakeNormalization(stage.arrays[0].as<float>(), within_, stage.attributes[1])) {}
 
  protected:
   void Compute(const float* input, int64_t pixel, float* values) const override {
     const float* x = input + pixel * input_.channels;
-    const float size = static_cast<float>(2 * radius_ + 1);
     if (within_) {
       SumSquaresWithin(input, pixel, values);
     } else {
       SumSquaresAcross(x, values);
     }
-    const float count = within_ ? size * size : size;
-    for (int c = 0; c < input_.channels; ++c) {
-      values[c] = x[c] * std::pow(k_ + alpha_ / count * values[c], -beta_);
-    }
+    for (int c = 0; c < input_.channels; ++c) values[c] = normalize_(x[c], values[c]);
   }
 
  private:
@@ -122,7 +117,7 @@ class Lrn : public PixelStage {
 
   const bool within_;
   const int radius_;
-  float alpha_, beta_, k_;
+  const Normalization normalize_;
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "caffe/lowbit/band_pair.hpp"
 #include "caffe/lowbit/caffe_order.hpp"
+#include "caffe/lowbit/gpu_engine.hpp"
 #include "caffe/lowbit/memory_plan.hpp"
 #include "caffe/lowbit/model_file.hpp"
 #include "caffe/lowbit/plan.hpp"
@@ -63,17 +64,22 @@ size_t TensorBytes(const TensorInfo& tensor, int images) {
 
 class PackedNet::Engine {
  public:
-  Engine(std::unique_ptr<ModelFile> file, int threads)
+  Engine(std::unique_ptr<ModelFile> file, int threads, int gpu)
       : file_(std::move(file)),
         threads_(threads > 0 ? std::min(threads, ThreadPool::kMaxThreads) : ThreadPool::DefaultThreads()),
+        gpu_(gpu),
         plan_(ReadPlan(file_->data(), file_->size())) {
+    for (const BlobInfo& blob : plan_.inputs) inputs_.push_back(Interface(blob));
+    for (const BlobInfo& blob : plan_.outputs) outputs_.push_back(Interface(blob));
+    if (gpu != kNoGpu) {
+      gpu_engine_ = MakeGpuEngine(plan_, gpu);
+      return;
+    }
     for (const StageInfo& stage : plan_.stages) stages_.push_back(MakeStage(plan_, stage));
     pairs_.resize(stages_.size());
     for (size_t s = 0; s + 1 < stages_.size(); ++s) {
       pairs_[s] = BandPair::Make(plan_, static_cast<int>(s), *stages_[s], *stages_[s + 1]);
     }
-    for (const BlobInfo& blob : plan_.inputs) inputs_.push_back(Interface(blob));
-    for (const BlobInfo& blob : plan_.outputs) outputs_.push_back(Interface(blob));
     const size_t bytes = PlanMemory(Lifetimes(1)).bytes;
     if (bytes > kMaxImageBytes) {
       throw PlanError("an image takes " + std::to_string(bytes >> 20) + " MiB of memory, and at most " +
@@ -87,6 +93,7 @@ class PackedNet::Engine {
   const std::vector<Blob>& inputs() const { return inputs_; }
   const std::vector<Blob>& outputs() const { return outputs_; }
   int threads() const { return threads_; }
+  int gpu() const { return gpu_; }
 
   void CheckCounts(size_t inputs, size_t outputs) const {
     if (inputs != inputs_.size() || outputs != outputs_.size()) {
@@ -98,8 +105,9 @@ class PackedNet::Engine {
   void Forward(int64_t images, const float* const* inputs, float* const* outputs, int threads,
                std::vector<double>* seconds) {
     if (images < 1) throw PlanError("a batch needs at least one image");
-    const int most = static_cast<int>(std::min<int64_t>(images, max_images_));
     const int most_threads = threads > 0 ? std::min(threads, ThreadPool::kMaxThreads) : threads_;
+    if (gpu_engine_) return gpu_engine_->Forward(images, inputs, outputs, most_threads, seconds);
+    const int most = static_cast<int>(std::min<int64_t>(images, max_images_));
     std::unique_ptr<Workspace> workspace = Take(most);
     for (int64_t first = 0; first < images; first += most) {
       workspace->tensors.images = static_cast<int>(std::min<int64_t>(most, images - first));
@@ -110,9 +118,10 @@ class PackedNet::Engine {
 
   std::vector<StageProfile> Describe(int64_t images, const std::vector<double>& seconds) const {
     std::vector<StageProfile> profile;
-    for (size_t s = 0; s < stages_.size(); ++s) {
+    for (size_t s = 0; s < plan_.stages.size(); ++s) {
       const StageInfo& stage = plan_.stages[s];
-      StageProfile entry = {stage.name, KindName(stage.kind), stages_[s]->Kernel(), seconds[s], 0, 0};
+      const char* const kernel = gpu_engine_ ? gpu_engine_->Kernel(s) : stages_[s]->Kernel();
+      StageProfile entry = {stage.name, KindName(stage.kind), kernel, seconds[s], 0, 0};
       if (stage.kind == StageKind::kConvolution || stage.kind == StageKind::kBinaryConvolution) {
         const ConvolutionInfo info = ReadConvolution(plan_, stage);
         entry.multiply_adds = images * info.weights * info.outputs * info.result.height * info.result.width;
@@ -128,7 +137,7 @@ class PackedNet::Engine {
     return profile;
   }
 
-  size_t stages() const { return stages_.size(); }
+  size_t stages() const { return plan_.stages.size(); }
 
  private:
   Blob Interface(const BlobInfo& blob) const {
@@ -225,27 +234,29 @@ class PackedNet::Engine {
 
   /// What the plan's arrays lie in.
   const std::unique_ptr<const ModelFile> file_;
-  const int threads_;
+  const int threads_, gpu_;
   const Plan plan_;
+  /// Where a GPU computes; then there is nothing of what follows, but the inputs and outputs.
+  std::unique_ptr<GpuEngine> gpu_engine_;
   std::vector<std::unique_ptr<Stage>> stages_;
   /// For each stage: of it and the next one, or null.
   std::vector<std::unique_ptr<BandPair>> pairs_;
   std::vector<Blob> inputs_, outputs_;
-  int max_images_;
+  int max_images_ = 0;
   std::mutex mutex_;
   std::vector<std::unique_ptr<Workspace>> free_;
 };
 
-PackedNet::PackedNet(const std::string& path, int threads) {
+PackedNet::PackedNet(const std::string& path, int threads, int gpu) {
   try {
-    engine_ = std::make_unique<Engine>(std::make_unique<ModelFile>(path), threads);
+    engine_ = std::make_unique<Engine>(std::make_unique<ModelFile>(path), threads, gpu);
   } catch (const PlanError& error) {
     throw PlanError(path + ": " + error.what());
   }
 }
 
-PackedNet::PackedNet(const void* model, size_t size, int threads)
-    : engine_(std::make_unique<Engine>(std::make_unique<ModelFile>(model, size), threads)) {}
+PackedNet::PackedNet(const void* model, size_t size, int threads, int gpu)
+    : engine_(std::make_unique<Engine>(std::make_unique<ModelFile>(model, size), threads, gpu)) {}
 
 PackedNet::~PackedNet() = default;
 
@@ -256,6 +267,8 @@ const std::vector<PackedNet::Blob>& PackedNet::inputs() const { return engine_->
 const std::vector<PackedNet::Blob>& PackedNet::outputs() const { return engine_->outputs(); }
 
 int PackedNet::threads() const { return engine_->threads(); }
+
+int PackedNet::gpu() const { return engine_->gpu(); }
 
 void PackedNet::Forward(int64_t images, const std::vector<const float*>& inputs,
                         const std::vector<float*>& outputs, int threads) const {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "caffe/lowbit/plan_check.hpp"
+#include "caffe/lowbit/pool_range.hpp"
 #include "caffe/lowbit/result_parts.hpp"
 #include "caffe/lowbit/scratch.hpp"
 #include "caffe/lowbit/stage.hpp"
@@ -122,18 +123,6 @@ class Pooling : public RowStage {
   }
 
  private:
-  // A window along one axis, and how much of it Caffe's mean counts: padding within, but none that only the
-  // rounding of the size up brings in.
-  struct Range {
-    int begin, end, counted;
-  };
-
-  static Range RangeAt(int position, int kernel, int stride, int pad, int size) {
-    const int begin = position * stride - pad;
-    const int end = std::min(begin + kernel, size + pad);
-    return {std::max(begin, 0), std::min(end, size), end - begin};
-  }
-
   // `row` counts through all images.
   void PoolTile(const Tensors& tensors, int64_t row, int column, int count) const {
     const int channels = input_.channels;
@@ -159,7 +148,7 @@ class Pooling : public RowStage {
 
   // Of the windows of a row of the result: where they lie in their image, and the image's first row.
   struct Rows {
-    Range y;
+    PoolRange y;
     int64_t image_row;
   };
 
@@ -167,15 +156,15 @@ class Pooling : public RowStage {
     const Geometry& g = info_.geometry;
     const int64_t image = row / info_.result.height;
     const int y = static_cast<int>(row - image * info_.result.height);
-    return {RangeAt(y, g.kernel_h, g.stride_h, g.pad_h, input_.height), image * input_.height};
+    return {PoolRangeAt(y, g.kernel_h, g.stride_h, g.pad_h, input_.height), image * input_.height};
   }
 
   // The window of a pixel of the result, and the number of elements that its mean is over.
   template <typename T>
   std::pair<Window<T>, float> WindowAt(const T* images, const Rows& rows, int column) const {
     const Geometry& g = info_.geometry;
-    const Range& y = rows.y;
-    const Range x = RangeAt(column, g.kernel_w, g.stride_w, g.pad_w, input_.width);
+    const PoolRange& y = rows.y;
+    const PoolRange x = PoolRangeAt(column, g.kernel_w, g.stride_w, g.pad_w, input_.width);
     const int64_t row_stride = int64_t{input_.width} * input_.channels;
     const T* first = images + (rows.image_row + y.begin) * row_stride + int64_t{x.begin} * input_.channels;
     return {{first, y.end - y.begin, x.end - x.begin, row_stride, input_.channels},

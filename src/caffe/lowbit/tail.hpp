@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "caffe/lowbit/host_device.hpp"
+
 namespace caffe {
 namespace lowbit {
 
@@ -37,7 +39,7 @@ struct Sums16 {
 };
 
 /// y > 0 ? y : slope y, without a branch, so that loops vectorize.
-inline float Rectified(float y, float slope) {
+HWGQ_HOST_DEVICE inline float Rectified(float y, float slope) {
   const float above = y > 0 ? y : 0, below = y > 0 ? 0 : y;
   return above + slope * below;
 }

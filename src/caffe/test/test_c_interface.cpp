@@ -144,5 +144,28 @@ TEST(CInterfaceTest, KeepsEachThreadsError) {
 
 TEST(CInterfaceTest, FreesNothing) { hwgq_free(nullptr); }
 
+// The GPU's results, where there is one, are those of the processor; where there is none, the reason is told.
+TEST(CInterfaceTest, LoadsForAGpu) {
+  const std::vector<uint8_t> model = SumModel();
+  EXPECT_EQ(hwgq_load_memory_gpu(model.data(), model.size(), -1), nullptr);
+  EXPECT_TRUE(Contains(hwgq_error(), "there is no GPU -1")) << hwgq_error();
+  EXPECT_EQ(hwgq_load_gpu(nullptr, 0), nullptr);
+  EXPECT_TRUE(Contains(hwgq_error(), "there is no path")) << hwgq_error();
+  const Net net(hwgq_load_memory_gpu(model.data(), model.size(), 0));
+  if (!net.net) {
+    EXPECT_TRUE(Contains(hwgq_error(), "GPU")) << hwgq_error();
+    GTEST_SKIP() << hwgq_error();
+  }
+  const float a[6] = {1, 2, 3, 4, 5, 6}, b[6] = {10, 20, 30, 40, 50, 60};
+  const float* const inputs[] = {a, b};
+  float sum[6], twice[6];
+  float* const outputs[] = {sum, twice};
+  ASSERT_EQ(hwgq_forward(net.net, 1, inputs, outputs, 0), 0) << hwgq_error();
+  for (int i = 0; i < 6; ++i) {
+    EXPECT_EQ(sum[i], a[i] + b[i]);
+    EXPECT_EQ(twice[i], 2 * b[i]);
+  }
+}
+
 }  // namespace lowbit
 }  // namespace caffe
