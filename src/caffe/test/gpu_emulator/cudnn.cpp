@@ -12,6 +12,7 @@
 
 #include "gpu_emulator.h"
 #include "state.hpp"
+#include "streams.hpp"
 
 struct cudnnContext {
   int device = 0;
@@ -73,8 +74,12 @@ cudnnStatus_t Fail(cudnnStatus_t status, const std::string& why) {
 
 cudnnStatus_t CheckHandle(cudnnHandle_t handle) {
   if (!handle) return Fail(CUDNN_STATUS_NOT_INITIALIZED, "no handle");
-  if (handle->device == CurrentDevice()) return CUDNN_STATUS_SUCCESS;
-  return Fail(CUDNN_STATUS_EXECUTION_FAILED, "the handle belongs to another GPU");
+  if (handle->device != CurrentDevice()) {
+    return Fail(CUDNN_STATUS_EXECUTION_FAILED, "the handle belongs to another GPU");
+  }
+  // What is computed here is computed at once, even if others are lazy.
+  WaitForTurn(handle->stream);
+  return CUDNN_STATUS_SUCCESS;
 }
 
 cudnnStatus_t CheckOn(const char* name, const cudnnTensorStruct* tensor, const void* data) {

@@ -269,20 +269,23 @@ bool CanUseStream(cudaStream_t stream, int device) {
   return IsSpecial(stream) || (Find(stream) && stream->device == device);
 }
 
-bool RunsNow(cudaStream_t stream) {
+void WaitForTurn(cudaStream_t stream) {
   Engine& engine = TheEngine();
+  if (engine.pending == 0) return;
+  const StreamPointer found = Find(stream);
+  Moment moment;
+  {
+    const Lock lock(engine.mutex);
+    Append(found, {{}, nullptr, nullptr, CurrentDevice(), false});
+    moment = {found, found->submitted};
+  }
+  WaitFor(moment);
+}
+
+bool RunsNow(cudaStream_t stream) {
   if (IsLazy()) return false;
   // Only detached work can be in the way.
-  if (engine.pending > 0) {
-    const StreamPointer found = Find(stream);
-    Moment moment;
-    {
-      const Lock lock(engine.mutex);
-      Append(found, {{}, nullptr, nullptr, CurrentDevice(), false});
-      moment = {found, found->submitted};
-    }
-    WaitFor(moment);
-  }
+  WaitForTurn(stream);
   return true;
 }
 

@@ -28,6 +28,8 @@ int DeviceOfStream(cudaStream_t stream);
 /// Whether the stream exists and is one of the device.
 bool CanUseStream(cudaStream_t stream, int device);
 
+/// Waits until what is put into a valid stream now would be next.
+void WaitForTurn(cudaStream_t stream);
 /// Whether what is put into a valid stream is to run at once; then what is in the way has been waited for.
 bool RunsNow(cudaStream_t stream);
 /// Puts work into a valid stream. It runs with the current device that is current now, on any thread.
