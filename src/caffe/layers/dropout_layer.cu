@@ -34,6 +34,7 @@ void DropoutLayer<Dtype>::Forward_gpu(const vector<Blob<Dtype>*>& bottom, const 
     caffe_gpu_memcpy(count * sizeof(Dtype), x, y);
     return;
   }
+  if (count == 0) return;
   unsigned int* mask = rand_vec_.mutable_gpu_data();
   caffe_gpu_rng_uniform(count, mask);
   Draw(count, uint_thres_, DropoutFunction<Dtype>{scale_}, x, mask, y);
