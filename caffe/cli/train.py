@@ -53,6 +53,8 @@ def run(arguments: Sequence[str]) -> int:
                 f"-gpu {options.gpu}: training on several GPUs needs NCCL, which Caffe was built without; "
                 "train on one"
             )
+        # The data layers share the records by it.
+        _caffe.set_solver_count(max(len(gpus), 1))
         solver = _caffe.get_solver_from_bytes(param.SerializeToString())
         effects.attach(solver)
         if options.snapshot:
@@ -61,7 +63,10 @@ def run(arguments: Sequence[str]) -> int:
         if display:
             display.watch(solver, param)
         _caffe.log("Starting Optimization")
-        solver.solve()
+        if len(gpus) > 1:
+            _caffe.solve_on_gpus(solver, gpus, options.snapshot)
+        else:
+            solver.solve()
         _caffe.log("Optimization Done.")
     return 0
 

@@ -118,7 +118,7 @@ class _Progress:
         self._last = max(param.max_iter, self._first)
         batch = next(iter(solver.net.blobs.values()), None)
         images = batch.shape[0] if batch is not None and len(batch.shape) else 1
-        self._images = images * max(param.iter_size, 1)
+        self._images = images * max(param.iter_size, 1) * _caffe.solver_count()
         self._start = time.monotonic()
         self._points = collections.deque([(self._start, self._first)])
         self._loss = math.nan

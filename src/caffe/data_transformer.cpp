@@ -62,7 +62,7 @@ DataTransformer<Dtype>::DataTransformer(const TransformationParameter& param, Ph
   LOG_IF(FATAL, param_.has_mean_file() && param_.mean_value_size() > 0)
       << "transform_param has mean_file and mean_value: give one of them";
   if (param_.has_mean_file()) {
-    LOG(INFO) << "Loading mean file from: " << param_.mean_file();
+    LOG_IF(INFO, Caffe::root_solver()) << "Loading mean file from: " << param_.mean_file();
     BlobProto mean;
     ReadProtoFromBinaryFileOrDie(param_.mean_file(), &mean);
     data_mean_.FromProto(mean);

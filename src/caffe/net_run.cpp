@@ -116,9 +116,10 @@ void Net<Dtype>::Backward() {
     sumsq_data += param->sumsq_data();
     sumsq_diff += param->sumsq_diff();
   }
-  LOG(INFO) << "    [Backward] All net params (data, diff): "
-            << "L1 norm = (" << asum_data << ", " << asum_diff << "); "
-            << "L2 norm = (" << std::sqrt(sumsq_data) << ", " << std::sqrt(sumsq_diff) << ")";
+  LOG_IF(INFO, Caffe::root_solver()) << "    [Backward] All net params (data, diff): "
+                                     << "L1 norm = (" << asum_data << ", " << asum_diff << "); "
+                                     << "L2 norm = (" << std::sqrt(sumsq_data) << ", "
+                                     << std::sqrt(sumsq_diff) << ")";
 }
 
 template <typename Dtype>

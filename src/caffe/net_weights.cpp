@@ -86,7 +86,7 @@ template <typename Dtype>
 Layer<Dtype>* Net<Dtype>::TargetOf(const string& source_layer) const {
   const auto found = layer_names_index_.find(source_layer);
   if (found != layer_names_index_.end()) return layers_[found->second].get();
-  LOG(INFO) << "Ignoring source layer " << source_layer;
+  LOG_IF(INFO, Caffe::root_solver()) << "Ignoring source layer " << source_layer;
   return nullptr;
 }
 
@@ -180,14 +180,14 @@ void Net<Dtype>::CopyMatching(const NetParameter& param,
   }
   for (const auto& [i, layer] : matches) {
     const LayerParameter& source = param.layer(i);
-    if (source.blobs_size() > 0) LOG(INFO) << "Copying source layer " << source.name();
+    LOG_IF(INFO, Caffe::root_solver() && source.blobs_size() > 0) << "Copying source layer " << source.name();
     try {
       for (int j = 0; j < source.blobs_size(); ++j) copy(i, j, layer->blobs()[j].get());
     } catch (const Error& error) {
       throw error.WithLayer(source.name(), layer->type());
     }
   }
-  LOG(INFO) << "Parameters of net '" << name_ << "': " << match.Table();
+  LOG_IF(INFO, Caffe::root_solver()) << "Parameters of net '" << name_ << "': " << match.Table();
   WarnIfNothingCopied(any_parameter);
 }
 
@@ -301,14 +301,14 @@ void Net<Dtype>::CopyTrainedLayersFromHDF5(const string& trained_filename) {
     });
     any_parameter |= !target.empty();
     if (target.empty()) continue;
-    LOG(INFO) << "Copying source layer " << source.name;
+    LOG_IF(INFO, Caffe::root_solver()) << "Copying source layer " << source.name;
     match.Add(WeightMatch::MATCHED, source.name, layer->type(), Shapes(*layer));
   }
   for (const auto& [dataset, blob] : datasets) {
     hdf5_load_nd_dataset<Dtype>(data.get(), dataset.c_str(), 0, kMaxBlobAxes, blob);
   }
   AddMissing(&match);
-  LOG(INFO) << "Parameters of net '" << name_ << "': " << match.Table();
+  LOG_IF(INFO, Caffe::root_solver()) << "Parameters of net '" << name_ << "': " << match.Table();
   WarnIfNothingCopied(any_parameter);
 }
 

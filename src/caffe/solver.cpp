@@ -96,7 +96,7 @@ shared_ptr<Net<Dtype>> Solver<Dtype>::MakeNet(NetParameter net_param, Phase phas
     auto net = std::make_shared<Net<Dtype>>(net_param);
     for (const string& list : param_.weights()) {
       for (const string& weights : SplitList(list)) {
-        LOG(INFO) << "Finetuning from " << weights;
+        LOG_IF(INFO, Caffe::root_solver()) << "Finetuning from " << weights;
         net->CopyTrainedLayersFrom(weights);
       }
     }
@@ -159,7 +159,8 @@ void Solver<Dtype>::InitTestNets() {
   for (size_t i = 0; i < sources.size(); ++i) {
     const NetSource& source = sources[i];
     const NetState state = param_.test_state_size() > 0 ? param_.test_state(static_cast<int>(i)) : NetState();
-    LOG(INFO) << "Creating test net (#" << i << ") specified by " << source.description;
+    LOG_IF(INFO, Caffe::root_solver())
+        << "Creating test net (#" << i << ") specified by " << source.description;
     test_nets_.push_back(
         MakeNet(source.definition ? *source.definition : NetParameter(), TEST, state, source.file));
     test_nets_.back()->set_debug_info(param_.debug_info());

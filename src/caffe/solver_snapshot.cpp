@@ -96,11 +96,13 @@ void Solver<Dtype>::RestoreDataStates(const SolverState& state) {
     const bool has_layer =
         data_state.net() <= test_nets_.size() && NetOfState(data_state.net()).has_layer(data_state.layer());
     if (!has_layer) {
-      LOG(WARNING) << "Ignoring the data position of layer " << data_state.layer()
-                   << ", which this solver does not have";
+      // The root alone has nets to test.
+      LOG_IF(WARNING, Caffe::root_solver()) << "Ignoring the data position of layer " << data_state.layer()
+                                            << ", which this solver does not have";
       continue;
     }
-    LOG(INFO) << "Layer " << data_state.layer() << " goes on at record " << data_state.record();
+    LOG_IF(INFO, Caffe::root_solver())
+        << "Layer " << data_state.layer() << " goes on at record " << data_state.record();
     const auto layer = NetOfState(data_state.net()).layer_by_name(data_state.layer());
     try {
       layer->SetDataState(data_state);

@@ -54,7 +54,8 @@ void BasePrefetchingDataLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bot
   // The number that the worker will start from is the layer's, too. It is not taken here, so that a seed
   // gives the layers that follow the weights it always gave them.
   seed_ = rng_t(*caffe_rng())();
-  threads_ = ParallelThreads();
+  // Solvers of several GPUs share the machine.
+  threads_ = std::max(ParallelThreads() / Caffe::solver_count(), 1);
   BaseDataLayer<Dtype>::LayerSetUp(bottom, top);
   StartInternalThread();
 }
@@ -100,8 +101,8 @@ void BasePrefetchingDataLayer<Dtype>::ShapeTops(const vector<int>& item_shape, i
     }
   }
   top[0]->ReshapeLike(prefetch_[0]->data_);
-  LOG(INFO) << "output data size: " << top[0]->num() << "," << top[0]->channels() << "," << top[0]->height()
-            << "," << top[0]->width();
+  LOG_IF(INFO, Caffe::root_solver()) << "output data size: " << top[0]->num() << "," << top[0]->channels()
+                                     << "," << top[0]->height() << "," << top[0]->width();
   if (this->output_labels_) top[1]->ReshapeLike(prefetch_[0]->label_);
 }
 

@@ -60,7 +60,7 @@ bool DataLayer<Dtype>::SeekRecord(uint64_t record) {
   uint64_t steps = record;
   if (rand_skip > 0) {
     const int64_t skip = RecordRandom(this->seed(), RecordRandom::START, 0).Below(rand_skip);
-    LOG(INFO) << "Skipping first " << skip << " data points.";
+    LOG_IF(INFO, Caffe::root_solver()) << "Skipping first " << skip << " data points.";
     steps += skip;
   }
   cursor_->SeekToFirst();

@@ -61,7 +61,7 @@ std::vector<unsigned int> Ascending(size_t count) {
 template <typename Dtype>
 void HDF5DataLayer<Dtype>::LoadHDF5FileData(const char* filename) {
   const int num_tops = this->layer_param_.top_size();
-  LOG(INFO) << "Loading HDF5 file: " << filename;
+  LOG_IF(INFO, Caffe::root_solver()) << "Loading HDF5 file: " << filename;
   const Hdf5Handle file = Hdf5OpenFile(filename);
   std::vector<shared_ptr<Blob<Dtype>>> blobs(num_tops);
   for (int i = 0; i < num_tops; ++i) {
@@ -120,10 +120,10 @@ void HDF5DataLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>&, const vector<
   LOG_IF(FATAL, param.batch_size() < 1 || param.batch_size() > INT_MAX)
       << "hdf5_data_param.batch_size is " << param.batch_size()
       << ": give the number of rows of a forward pass";
-  LOG(INFO) << "Loading list of HDF5 filenames from: " << param.source();
+  LOG_IF(INFO, Caffe::root_solver()) << "Loading list of HDF5 filenames from: " << param.source();
   hdf_filenames_ = ReadFileList(param.source());
   num_files_ = static_cast<unsigned int>(hdf_filenames_.size());
-  LOG(INFO) << "Number of HDF5 files: " << num_files_;
+  LOG_IF(INFO, Caffe::root_solver()) << "Number of HDF5 files: " << num_files_;
   if (param.shuffle()) seed_ = caffe_rng_rand();
   OrderFiles();
   LoadCurrentFile();

@@ -79,7 +79,7 @@ void ImageDataLayer<Dtype>::DataLayerSetUp(const vector<Blob<Dtype>*>&, const ve
   LOG_IF(FATAL, param.batch_size() < 1 || param.batch_size() > INT_MAX)
       << "image_data_param.batch_size is " << param.batch_size()
       << ": give the number of images of a forward pass";
-  LOG(INFO) << "Opening file " << param.source();
+  LOG_IF(INFO, Caffe::root_solver()) << "Opening file " << param.source();
   ReadImageList(param.source(), [this](int number, const string& name, int label) {
     lines_.emplace_back(name, label);
     numbers_.push_back(number);
@@ -88,15 +88,15 @@ void ImageDataLayer<Dtype>::DataLayerSetUp(const vector<Blob<Dtype>*>&, const ve
   if (lines_.empty())
     throw Error("the list of images '" + param.source() + "' is empty", "", "", param.source());
   if (param.shuffle()) {
-    LOG(INFO) << "Shuffling data";
+    LOG_IF(INFO, Caffe::root_solver()) << "Shuffling data";
     prefetch_rng_ = std::make_shared<Caffe::RNG>(this->seed());
   } else if (this->phase_ == TRAIN && Caffe::solver_rank() > 0 && param.rand_skip() == 0) {
     LOG(WARNING) << "Shuffling or skipping recommended for multi-GPU";
   }
-  LOG(INFO) << "A total of " << lines_.size() << " images.";
+  LOG_IF(INFO, Caffe::root_solver()) << "A total of " << lines_.size() << " images.";
   SeekRecord(0);
   if (param.rand_skip() > 0) {
-    LOG(INFO) << "Skipping first " << skipped_ << " data points.";
+    LOG_IF(INFO, Caffe::root_solver()) << "Skipping first " << skipped_ << " data points.";
     LOG_IF(FATAL, skipped_ >= lines_.size()) << "image_data_param.rand_skip is " << param.rand_skip()
                                              << ", above the " << lines_.size() << " images of the list";
   }

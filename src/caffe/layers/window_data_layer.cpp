@@ -34,10 +34,13 @@ WindowDataLayer<Dtype>::~WindowDataLayer() {
 template <typename Dtype>
 void WindowDataLayer<Dtype>::DataLayerSetUp(const vector<Blob<Dtype>*>&, const vector<Blob<Dtype>*>& top) {
   const WindowDataParameter& param = this->layer_param_.window_data_param();
-  LOG(INFO) << "Window data layer:\n  foreground (object) overlap threshold: " << param.fg_threshold()
-            << "\n  background (non-object) overlap threshold: " << param.bg_threshold()
-            << "\n  foreground sampling fraction: " << param.fg_fraction()
-            << "\n  cache_images: " << param.cache_images() << "\n  root_folder: " << param.root_folder();
+  LOG_IF(INFO, Caffe::root_solver()) << "Window data layer:\n  foreground (object) overlap threshold: "
+                                     << param.fg_threshold()
+                                     << "\n  background (non-object) overlap threshold: "
+                                     << param.bg_threshold()
+                                     << "\n  foreground sampling fraction: " << param.fg_fraction()
+                                     << "\n  cache_images: " << param.cache_images()
+                                     << "\n  root_folder: " << param.root_folder();
   LOG_IF(FATAL, param.batch_size() < 1 || param.batch_size() > INT_MAX)
       << "window_data_param.batch_size is " << param.batch_size()
       << ": give the number of windows of a forward pass";
@@ -51,8 +54,8 @@ void WindowDataLayer<Dtype>::DataLayerSetUp(const vector<Blob<Dtype>*>&, const v
   LOG_IF(FATAL, 2ull * param.context_pad() >= static_cast<unsigned>(crop_size_))
       << "window_data_param.context_pad " << param.context_pad() << " leaves no room in a crop_size of "
       << crop_size_;
-  LOG(INFO) << "Amount of context padding: " << param.context_pad();
-  LOG(INFO) << "Crop mode: " << param.crop_mode();
+  LOG_IF(INFO, Caffe::root_solver()) << "Amount of context padding: " << param.context_pad();
+  LOG_IF(INFO, Caffe::root_solver()) << "Crop mode: " << param.crop_mode();
 
   const int batch_size = static_cast<int>(param.batch_size());
   background_items_ = batch_size - static_cast<int>(static_cast<float>(batch_size) * param.fg_fraction());
@@ -104,9 +107,9 @@ void WindowDataLayer<Dtype>::ReadWindows() {
     }
   });
   LOG_IF(FATAL, image_database_.empty()) << "the window file '" << param.source() << "' is empty";
-  LOG(INFO) << "Number of images: " << image_database_.size();
+  LOG_IF(INFO, Caffe::root_solver()) << "Number of images: " << image_database_.size();
   for (const auto& entry : windows_of_class) {
-    LOG(INFO) << "class " << entry.first << " has " << entry.second << " samples";
+    LOG_IF(INFO, Caffe::root_solver()) << "class " << entry.first << " has " << entry.second << " samples";
   }
 }
 

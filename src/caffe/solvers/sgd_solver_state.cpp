@@ -91,7 +91,7 @@ void SGDSolver<Dtype>::RestoreState(const SolverState& state, const string& stat
   if (!state.learned_net().empty()) {
     this->net_->CopyTrainedLayersFrom(FindWeights(state.learned_net(), state_file));
   }
-  LOG(INFO) << "SGDSolver: restoring history";
+  LOG_IF(INFO, Caffe::root_solver()) << "SGDSolver: restoring history";
   history_.swap(history);
   this->iter_ = state.iter();
   this->current_step_ = state.current_step();
