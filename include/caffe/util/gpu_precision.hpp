@@ -23,7 +23,8 @@ enum class Precision {
 };
 
 /// Of the gradients of layers with binary weights: the environment variable CAFFE_BACKWARD, FLOAT (the
-/// default), TF32 or BF16. @throws Error for another value.
+/// default), TF32 or BF16, which is TF32 where there is no way in BF16 (see ComputeGradientsInBF16). @throws
+/// Error for another value.
 Precision BackwardPrecision();
 
 #ifndef CPU_ONLY

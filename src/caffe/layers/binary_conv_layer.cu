@@ -1,5 +1,6 @@
 #include "caffe/layers/binary_conv_layer.hpp"
 #include "caffe/util/binarize.hpp"
+#include "caffe/util/gpu_precision.hpp"
 
 namespace caffe {
 
@@ -24,6 +25,13 @@ void BinaryConvolutionLayer<Dtype>::Backward_gpu(const vector<Blob<Dtype>*>& top
     return ConvolutionLayer<Dtype>::Backward_gpu(top, propagate_down, bottom);
   }
   integers_.FillBinaryWeights(*this->blobs_[0], &alphas_, &binary_weights_);
+  lowbit::BinaryProductShape shape;
+  if (GetProductShape(&shape) &&
+      integers_.BackwardInBF16(shape, alphas_, binary_weights_, this->blobs_, this->param_propagate_down_,
+                               top, propagate_down, bottom)) {
+    return;
+  }
+  const TF32ForNow tf32(BackwardPrecision() != Precision::kFloat);
   this->Backward_images_gpu(binary_weights_, top, propagate_down, bottom);
 }
 

@@ -1,5 +1,6 @@
 #include "caffe/layers/binary_inner_product_layer.hpp"
 #include "caffe/util/binarize.hpp"
+#include "caffe/util/gpu_precision.hpp"
 
 namespace caffe {
 
@@ -24,6 +25,14 @@ void BinaryInnerProductLayer<Dtype>::Backward_gpu(const vector<Blob<Dtype>*>& to
     return InnerProductLayer<Dtype>::Backward_gpu(top, propagate_down, bottom);
   }
   integers_.FillBinaryWeights(*this->blobs_[0], &alphas_, &binary_weights_);
+  lowbit::BinaryProductShape shape;
+  shape.channels = this->K_;
+  shape.outputs = this->N_;
+  if (integers_.BackwardInBF16(shape, alphas_, binary_weights_, this->blobs_, this->param_propagate_down_,
+                               top, propagate_down, bottom)) {
+    return;
+  }
+  const TF32ForNow tf32(BackwardPrecision() != Precision::kFloat);
   this->Backward_rows_gpu(binary_weights_.gpu_data(), top, propagate_down, bottom);
 }
 

@@ -11,6 +11,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "binary_layer_test_util.hpp"
@@ -139,11 +140,11 @@ string Conv(const string& settings, const string& binary = "use_alpha: true") {
           " } binary_convolution_param { " + binary + " }");
 }
 
-string InnerProduct(const string& settings) {
+string InnerProduct(const string& settings, const string& binary = "use_alpha: true") {
   return LayerText(
       "BinaryInnerProduct", "quant", "product",
       "inner_product_param { weight_filler { type: 'gaussian' } bias_filler { type: 'gaussian' } " +
-          settings + " } binary_inner_product_param { use_alpha: true }");
+          settings + " } binary_inner_product_param { " + binary + " }");
 }
 
 template <typename Dtype = float>
@@ -168,6 +169,37 @@ void RunBoth(Net<float>* net, Caffe::Brew brew) {
   Blob<float>& top = *net->blob_by_name("product");
   for (int i = 0; i < top.count(); ++i) top.mutable_cpu_diff()[i] = static_cast<float>(i % 7 - 3);
   net->Backward();
+}
+
+double Norm(const vector<float>& values) {
+  double sum = 0;
+  for (const float value : values) sum += static_cast<double>(value) * value;
+  return std::sqrt(sum);
+}
+
+// Of differences, relative to what is expected.
+void ExpectNearInNorm(const vector<float>& values, const vector<float>& expected, double tolerance,
+                      const string& what) {
+  ASSERT_EQ(values.size(), expected.size());
+  vector<float> differences;
+  for (size_t i = 0; i < values.size(); ++i) differences.push_back(values[i] - expected[i]);
+  EXPECT_LE(Norm(differences), tolerance * Norm(expected)) << what;
+}
+
+// Gradients on the GPU against those of floats on the CPU.
+void ExpectSameGradients(
+    const string& text, double tolerance,
+    const std::function<void(Net<float>*)>& change = [](Net<float>*) {}) {
+  const auto net = SeededNet(text), expected = SeededNet(text);
+  for (const auto& each : {net, expected}) change(each.get());
+  RunBoth(net.get(), Caffe::GPU);
+  RunBoth(expected.get(), Caffe::CPU);
+  ExpectNearInNorm(DiffOf(*net->blob_by_name("quant")), DiffOf(*expected->blob_by_name("quant")), tolerance,
+                   "gradient by the bottom");
+  for (size_t i = 0; i < net->params().size(); ++i) {
+    ExpectNearInNorm(DiffOf(*net->params()[i]), DiffOf(*expected->params()[i]), tolerance,
+                     "gradient by parameter " + std::to_string(i));
+  }
 }
 
 }  // namespace
@@ -309,6 +341,81 @@ TEST_F(GpuHwgqTest, BackwardIsThatOfTheCpu) {
       }
     }
   }
+}
+
+// Without alphas, and with small integers for gradients, nothing is rounded but sums.
+TEST_F(GpuHwgqTest, BackwardInBF16IsExactWhereItsOperandsAre) {
+  const EnvironmentForTest bf16("CAFFE_BACKWARD", "BF16");
+  const vector<std::pair<string, vector<int>>> cases = {
+      {"num_output: 5 kernel_size: 3 pad: 1", {2, 6, 5, 7}},
+      {"num_output: 20 kernel_size: 1", {3, 19, 4, 5}},
+      {"num_output: 33 kernel_size: 3 stride: 2 pad: 1", {2, 17, 8, 9}},
+      {"num_output: 7 kernel_size: 1 stride: 2", {2, 40, 7, 6}},
+      {"num_output: 9 kernel_size: 2 stride: 3 pad: 1", {2, 5, 9, 11}},
+      {"num_output: 6 kernel_h: 3 kernel_w: 2 dilation: 2 stride_h: 2 stride_w: 1 pad: 2", {2, 12, 9, 8}},
+      {"num_output: 4 kernel_size: 3 dilation: 3 stride: 2 pad: 3", {1, 9, 10, 9}},
+      {"num_output: 32 kernel_size: 3 pad: 1 group: 2", {2, 34, 5, 6}},
+      {"num_output: 150 kernel_size: 2 pad: 1 bias_term: false", {2, 130, 4, 5}},
+      {"num_output: 3 kernel_size: 3", {2, 40, 9}},
+  };
+  for (const char* const tile : {"wide", "flat", "small"}) {
+    const EnvironmentForTest wanted("HWGQ_GPU_TILE", tile);
+    for (const auto& [settings, shape] : cases) {
+      SCOPED_TRACE(settings);
+      const string text = Input(shape) + Quant(kUniform) + Conv(settings, "");
+      ExpectSameGradients(text, 2e-6);
+      if (HasFailure()) return;
+    }
+  }
+  ExpectSameGradients(Input({70, 90}) + Quant(kUniform) + InnerProduct("num_output: 75", ""), 2e-6);
+}
+
+// Thin groups, large kernels and more axes.
+TEST_F(GpuHwgqTest, BackwardInBF16LeavesSomeToTF32) {
+  const EnvironmentForTest bf16("CAFFE_BACKWARD", "BF16");
+  const vector<std::pair<string, vector<int>>> cases = {
+      {"num_output: 6 kernel_size: 3 group: 3", {2, 6, 4, 5}},
+      {"num_output: 2 kernel_size: 16 pad: 1", {1, 2, 15, 16}},
+      {"num_output: 2 kernel_size: 2", {1, 2, 3, 4, 3}},
+  };
+  for (const auto& [settings, shape] : cases) {
+    SCOPED_TRACE(settings);
+    ExpectSameGradients(Input(shape) + Quant(kUniform) + Conv(settings), 1e-3);
+  }
+}
+
+TEST_F(GpuHwgqTest, BackwardInBF16RoundsGradients) {
+  const EnvironmentForTest bf16("CAFFE_BACKWARD", "BF16");
+  ExpectSameGradients(Input({2, 34, 9, 8}) + Quant(kUniform) + Conv("num_output: 40 kernel_size: 3 pad: 1"),
+                      4e-3);
+  // Levels that are more than 256 units, and no levels.
+  ExpectSameGradients(
+      Input({2, 34, 9, 8}) + Quant("centers: 0.4528 centers: 1.51") + Conv("num_output: 40 kernel_size: 3"),
+      4e-3);
+  ExpectSameGradients(
+      Input({2, 34, 9, 8}) + Quant("forward_func: 'relu'") + Conv("num_output: 40 kernel_size: 3"), 4e-3);
+  ExpectSameGradients(Input({30, 90}) + Quant(kUniform) + InnerProduct("num_output: 75"), 4e-3);
+  const EnvironmentForTest other("CAFFE_BACKWARD", "HALF");
+  const auto net = SeededNet(Input({2, 90}) + Quant(kUniform) + InnerProduct("num_output: 5"));
+  const string error = ErrorOf([&] { RunBoth(net.get(), Caffe::GPU); });
+  EXPECT_TRUE(Contains(error, "CAFFE_BACKWARD is 'HALF'")) << error;
+}
+
+// Outputs without weights have an alpha of 0; the weights' gradient is none the less that of other outputs.
+TEST_F(GpuHwgqTest, BackwardInBF16OfZeroWeights) {
+  const EnvironmentForTest bf16("CAFFE_BACKWARD", "BF16");
+  ExpectSameGradients(Input({2, 34, 9, 8}) + Quant(kUniform) + Conv("num_output: 40 kernel_size: 3"), 4e-3,
+                      [](Net<float>* net) {
+                        Blob<float>& weights = *net->params()[0];
+                        std::fill_n(weights.mutable_cpu_data() + 2 * weights.count(1), weights.count(1), 0.f);
+                      });
+}
+
+TEST_F(GpuHwgqTest, BackwardInTF32IsCloseToThatOfFloats) {
+  const EnvironmentForTest tf32("CAFFE_BACKWARD", "TF32");
+  ExpectSameGradients(Input({2, 34, 9, 8}) + Quant(kUniform) + Conv("num_output: 40 kernel_size: 3 pad: 1"),
+                      1e-3);
+  ExpectSameGradients(Input({30, 90}) + Quant(kUniform) + InnerProduct("num_output: 75"), 1e-3);
 }
 
 TEST_F(GpuHwgqTest, OtherValuesThanLevelsAreComputedInFloat) {

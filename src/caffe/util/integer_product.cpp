@@ -6,7 +6,10 @@
 #include <stdexcept>
 #include <type_traits>
 
+#include "caffe/lowbit/integer_levels.hpp"
 #include "caffe/util/binarize.hpp"
+#include "caffe/util/gpu_binary_gradients.hpp"
+#include "caffe/util/gpu_precision.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/parallel_for.hpp"
 #include "caffe/util/sign_bits.hpp"
@@ -98,6 +101,14 @@ bool IntegerProduct<Dtype>::ForwardGpu(const lowbit::BinaryProductShape&, bool,
   NO_GPU;
 }
 
+template <typename Dtype>
+bool IntegerProduct<Dtype>::BackwardInBF16(const lowbit::BinaryProductShape&, const Blob<Dtype>&,
+                                           const Blob<Dtype>&, const vector<shared_ptr<Blob<Dtype>>>&,
+                                           const vector<bool>&, const vector<Blob<Dtype>*>&,
+                                           const vector<bool>&, const vector<Blob<Dtype>*>&) {
+  NO_GPU;
+}
+
 #else
 
 template <typename Dtype>
@@ -136,6 +147,36 @@ bool IntegerProduct<Dtype>::ForwardGpu(const lowbit::BinaryProductShape& shape, 
     is_gpu_unfilled_ = true;
   }
   return is_gpu_unfilled_;
+}
+
+template <typename Dtype>
+bool IntegerProduct<Dtype>::BackwardInBF16(
+    const lowbit::BinaryProductShape& shape, const Blob<Dtype>& alphas, const Blob<Dtype>& binary,
+    const vector<shared_ptr<Blob<Dtype>>>& blobs, const vector<bool>& param_propagate_down,
+    const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down, const vector<Blob<Dtype>*>& bottom) {
+  if constexpr (std::is_same<Dtype, float>::value) {
+    if (BackwardPrecision() != Precision::kBF16) return false;
+    const int64_t elements = int64_t{shape.channels} * shape.height * shape.width;
+    if (elements == 0) return false;
+    const lowbit::IntegerLevels integers = lowbit::FindProductLevels(levels_, shape.weights());
+    BinaryGradients gradients = {};
+    gradients.shape = shape;
+    gradients.alphas = alphas.gpu_data();
+    gradients.binary = binary.gpu_data();
+    gradients.unit = integers.levels.empty() ? 1 : static_cast<float>(integers.unit);
+    if (param_propagate_down[0]) gradients.weight_diff = blobs[0]->mutable_gpu_diff();
+    if (blobs.size() > 1 && param_propagate_down[1]) gradients.bias_diff = blobs[1]->mutable_gpu_diff();
+    for (size_t i = 0; i < bottom.size(); ++i) {
+      gradients.images = static_cast<int>(bottom[i]->count() / elements);
+      gradients.input = gradients.weight_diff ? bottom[i]->gpu_data() : nullptr;
+      gradients.output_diff = top[i]->gpu_diff();
+      gradients.input_diff = propagate_down[i] ? bottom[i]->mutable_gpu_diff() : nullptr;
+      // All bottoms have one shape, so that it is the first or none that is not done.
+      if (!ComputeGradientsInBF16(gradients)) return false;
+    }
+    return true;
+  }
+  return false;
 }
 
 #endif  // CPU_ONLY
