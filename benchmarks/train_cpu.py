@@ -23,33 +23,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import sys
-import tempfile
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from peers import cpu
-from peers.contestant import Contestant, ContestantFailed
+from peers import cpu, training, training_worker
+from peers.training import NETS, Worker, measure
 
-ROOT = Path(__file__).resolve().parents[1]
-
-
-class Setting(NamedTuple):
-    """A net of the zoo, its batch and the images that it takes."""
-
-    folder: str
-    batch: int
-    image: tuple[int, int, int]
-    classes: int
-
-
-NETS = {
-    "LeNet-HWGQ": Setting("mnist/lenet-hwgq-3ne", 64, (1, 28, 28), 10),
-    "CIFAR-VGG-HWGQ": Setting("cifar10/vgg-hwgq-3ne-clip-poly", 100, (3, 32, 32), 10),
-    "AlexNet-HWGQ": Setting("imagenet/alex-hwgq-3ne-clip-poly-320k", 32, (3, 227, 227), 1000),
-    "ResNet-18-HWGQ": Setting("imagenet/res18-hwgq-3ne-clip-poly-320k", 32, (3, 224, 224), 1000),
-}
 CAFFE = "caffe"
 #: What a process of this project gets in its environment.
 OWN = {CAFFE: {}, "caffe, plain": {"CAFFE_ENGINE": "CAFFE", "HWGQ_FLOAT_NET": "1"}}
@@ -62,64 +43,13 @@ PEERS = {
 }
 
 
-def training_net(setting: Setting, batch: int) -> Any:
-    """The zoo's net as it trains, fed with images and labels that lie in its blobs."""
-    from google.protobuf import text_format
-
-    from caffe.proto import caffe_pb2
-
-    path = ROOT / "examples" / setting.folder / "train_val.prototxt"
-    net = text_format.Parse(path.read_text(), caffe_pb2.NetParameter())
-    kept = [
-        layer
-        for layer in net.layer
-        if layer.type not in ("Data", "Accuracy")
-        and not any(rule.phase == caffe_pb2.TEST for rule in layer.include)
-    ]
-    data = caffe_pb2.LayerParameter(name="data", type="Input", top=["data", "label"])
-    data.input_param.shape.add(dim=[batch, *setting.image])
-    data.input_param.shape.add(dim=[batch])
-    del net.layer[:]
-    net.layer.extend([data, *kept])
-    return net
-
-
 def work(name: str, batch: int, seconds: float) -> None:
     """This project in this process, as a worker (peers.training_worker)."""
-    import numpy as np
-    from peers import training_worker
-
     import caffe
-    from caffe._caffe import get_solver_from_bytes
-    from caffe.proto import caffe_pb2
 
-    setting = NETS[name]
     caffe.set_mode_cpu()
-    param = caffe_pb2.SolverParameter(
-        net_param=training_net(setting, batch),
-        base_lr=0.01,
-        lr_policy="fixed",
-        momentum=0.9,
-        weight_decay=0.0005,
-        max_iter=10**9,
-        random_seed=1,
-        snapshot_after_train=False,
-        solver_mode=caffe_pb2.SolverParameter.CPU,
-    )
-    solver = get_solver_from_bytes(param.SerializeToString())
-    random = np.random.default_rng(1)
-    shape = solver.net.blobs["data"].data.shape
-    solver.net.blobs["data"].data[...] = random.standard_normal(shape, np.float32)
-    solver.net.blobs["label"].data[...] = random.integers(0, setting.classes, batch)
+    solver = training.make_solver(name, batch)
     training_worker.serve(lambda: solver.step(1), batch, seconds)
-
-
-class Worker(Contestant):
-    """A contestant's process, and images per second of its rounds."""
-
-    def __init__(self, command: list[str], threads: int, environment: dict[str, str]) -> None:
-        super().__init__(command, threads, environment)
-        self.rounds: list[float] = []
 
 
 def start(contestant: str, name: str, threads: int, plan: Path, arguments: argparse.Namespace) -> Worker:
@@ -131,41 +61,6 @@ def start(contestant: str, name: str, threads: int, plan: Path, arguments: argpa
         command = [arguments.peers, "-m", "peers.torch_training", str(plan), *PEERS[contestant]]
     command += ["--batch", batch, "--seconds", str(arguments.seconds)]
     return Worker(command, threads, OWN.get(contestant, {}))
-
-
-def measure(
-    contestants: list[str], name: str, threads: int, arguments: argparse.Namespace
-) -> dict[str, dict[str, Any]]:
-    """All contestants on one net and number of threads: what each reached, or its error."""
-    results: dict[str, dict[str, Any]] = {contestant: {} for contestant in contestants}
-    workers: dict[str, Worker] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        plan = Path(folder) / "net.json"
-        from google.protobuf import json_format
-
-        net = training_net(NETS[name], arguments.batch or NETS[name].batch)
-        plan.write_text(json_format.MessageToJson(net, preserving_proto_field_name=True))
-        try:
-            for contestant in contestants:
-                workers[contestant] = start(contestant, name, threads, plan, arguments)
-            for _ in range(arguments.rounds):
-                for contestant in list(workers):
-                    worker = workers[contestant]
-                    try:
-                        worker.rounds.append(worker.ask("round"))
-                    except ContestantFailed as error:
-                        results[contestant]["error"] = str(error)
-                        workers.pop(contestant).close()
-            for contestant, worker in workers.items():
-                results[contestant] = {
-                    "images_per_second": statistics.median(worker.rounds),
-                    "rounds": worker.rounds,
-                    "peak_mb": worker.ask("end"),
-                }
-        finally:
-            for worker in workers.values():
-                worker.close()
-    return results
 
 
 def table(results: dict[str, dict[str, Any]]) -> str:
@@ -209,9 +104,10 @@ def main() -> None:
     everything: dict[str, Any] = {}
     for name in arguments.nets:
         for threads in arguments.threads:
-            results = measure(contestants, name, threads, arguments)
-            everything[f"{name}, {threads}"] = results
+            starts = {c: partial(start, c, name, threads, arguments=arguments) for c in contestants}
             batch = arguments.batch or NETS[name].batch
+            results = measure(starts, name, batch, arguments.rounds)
+            everything[f"{name}, {threads}"] = results
             print(f"\n**{name}**, batch {batch}, {threads} thread(s)\n\n{table(results)}", flush=True)
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(everything, indent=1) + "\n")

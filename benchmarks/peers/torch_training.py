@@ -164,27 +164,46 @@ def main() -> None:
     parser.add_argument("--batch", type=int)
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--bfloat16", action="store_true")
-    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--compile", nargs="?", const="default", help="a mode of torch.compile")
+    parser.add_argument("--device", default="cpu", help="with cuda, floats are multiplied as TF32")
     arguments = parser.parse_args()
     torch.manual_seed(1)
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    on_gpu = arguments.device == "cuda"
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    torch.set_default_device(arguments.device)
     with open(arguments.plan) as file:
         layers = json.load(file)["layer"]
     sizes = [int(size) for size in layers[0]["input_param"]["shape"][0]["dim"]]
     images = torch.randn(arguments.batch, *sizes[1:]).to(memory_format=torch.channels_last)
     model = Net(layers, images[:2]).to(memory_format=torch.channels_last)
     labels = torch.randint(model.classes, (arguments.batch,))
-    run = torch.compile(model) if arguments.compile else model
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=0.0005)
+    run = torch.compile(model, mode=arguments.compile) if arguments.compile else model
+    optimizer = torch.optim.SGD(
+        model.parameters(), lr=0.01, momentum=0.9, weight_decay=0.0005, fused=on_gpu or None
+    )
+    kept = sum(parameter.numel() for parameter in model.parameters()) * 12
 
     def step() -> None:
         optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=arguments.bfloat16):
+        with torch.autocast(arguments.device, torch.bfloat16, enabled=arguments.bfloat16):
             loss = functional.cross_entropy(run(images), labels)
         loss.backward()
         optimizer.step()
 
-    training_worker.serve(step, arguments.batch, arguments.seconds)
+    def gpu_memory() -> dict[str, int]:
+        """Its peak, and that without parameters, their gradients and their momentum."""
+        peak = torch.cuda.max_memory_allocated()
+        return {"peak": peak, "activations": peak - kept}
+
+    training_worker.serve(
+        step,
+        arguments.batch,
+        arguments.seconds,
+        torch.cuda.synchronize if on_gpu else lambda: None,
+        {"gpu_memory": gpu_memory},
+    )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
+#include <utility>
+
 #include "bindings.hpp"
 #include "caffe/layer_factory.hpp"
+#include "caffe/util/gpu_memory.hpp"
 
 namespace caffe {
 namespace python {
@@ -14,6 +17,15 @@ std::string DeviceName(int device_id) {
   cudaDeviceProp properties;
   CUDA_CHECK(cudaGetDeviceProperties(&properties, device_id));
   return properties.name;
+#endif
+}
+
+std::pair<size_t, size_t> GpuMemory() {
+#ifdef CPU_ONLY
+  NO_GPU;
+#else
+  const GpuMemoryUse use = GetGpuMemoryUse();
+  return {use.now, use.peak};
 #endif
 }
 
@@ -39,6 +51,10 @@ void BindDevice(py::module_& module) {
              "How many GPUs there are, at least one. Raises caffe.Error as set_mode_gpu.");
   module.def("device_name", &DeviceName, py::arg("device_id"),
              "What a GPU is called. Raises caffe.Error where it does not exist, and as set_mode_gpu.");
+  module.def(
+      "gpu_memory", &GpuMemory,
+      "Bytes that this process's blobs and layers take on this thread's GPU, now and at most so far. Raises "
+      "caffe.Error as set_mode_gpu.");
   module.def(
       "set_random_seed", [](unsigned int seed) { Caffe::set_random_seed(seed); }, py::arg("seed"),
       "Restarts this thread's random generator: the same seed gives the same numbers.");
