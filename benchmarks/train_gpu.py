@@ -219,7 +219,7 @@ def main() -> None:
         starts = {c: partial(start, c, name, arguments=arguments) for c in contestants}
         results = measure(starts, name, arguments.batch, arguments.rounds, questions)
         everything["nets"][name] = results
-        lines = verdicts(results)
+        lines = [] if arguments.cpu else verdicts(results)
         if peaks:
             lines += floors(results, arguments.batch, costs(name, arguments.batch), peaks)
         print(f"\n**{name}**, batch {arguments.batch}\n\n{table(results)}")
