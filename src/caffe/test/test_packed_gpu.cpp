@@ -126,6 +126,16 @@ TEST_F(PackedGpuTest, EveryTileGivesTheSame) {
   }
 }
 
+TEST_F(PackedGpuTest, UnknownTileIsAnError) {
+  const PlanMaker maker = BinaryConvolution(3, 2, {0, 1});
+  const Environment named("HWGQ_GPU_TILE", "abacus");
+  const Arrays inputs = {std::vector<float>(maker.plan.tensors[0].elements())};
+  EXPECT_NE(MessageOf([&] {
+              Forward(*Load(maker.plan, 1, kGpu), 1, inputs);
+            }).find("HWGQ_GPU_TILE: there is no abacus"),
+            std::string::npos);
+}
+
 TEST_F(PackedGpuTest, SumsTheLargestCodes) {
   for (const int channels : {1, 40, 63, 243, 513}) {
     const int kernel = channels < 400 ? 3 : 2, most = INT32_MAX / (channels * kernel * kernel);
