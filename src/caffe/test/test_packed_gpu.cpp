@@ -126,6 +126,16 @@ TEST_F(PackedGpuTest, EveryTileGivesTheSame) {
   }
 }
 
+TEST_F(PackedGpuTest, UnknownTileIsAnError) {
+  const PlanMaker maker = BinaryConvolution(3, 2, {0, 1});
+  const Environment named("HWGQ_GPU_TILE", "abacus");
+  const Arrays inputs = {std::vector<float>(maker.plan.tensors[0].elements())};
+  EXPECT_NE(MessageOf([&] {
+              Forward(*Load(maker.plan, 1, kGpu), 1, inputs);
+            }).find("HWGQ_GPU_TILE: there is no abacus"),
+            std::string::npos);
+}
+
 TEST_F(PackedGpuTest, SumsTheLargestCodes) {
   for (const int channels : {1, 40, 63, 243, 513}) {
     const int kernel = channels < 400 ? 3 : 2, most = INT32_MAX / (channels * kernel * kernel);
@@ -163,6 +173,27 @@ TEST_F(PackedGpuTest, ConvolvesFloatsToRounding) {
       if (HasFatalFailure()) return;
     }
   }
+}
+
+// So that a code differs from the processor's only where that has rounded a value to another side of a
+// threshold.
+TEST_F(PackedGpuTest, SumsFloatsAsWellAsTheProcessor) {
+  std::mt19937 random(5);
+  std::normal_distribution<float> normal;
+  const PlanMaker maker = FloatConvolution(16, 64, 8, &random);
+  Arrays inputs = {std::vector<float>(2 * maker.plan.tensors[0].elements())};
+  for (float& value : inputs[0]) value = normal(random);
+  PackedInterpreter exact(maker.plan);
+  exact.Run(2, inputs);
+  const std::vector<double>& expected = exact.at(maker.plan.outputs[0].tensor);
+  const auto error = [&](const PackedNet& net) {
+    const Arrays results = Forward(net, 2, inputs);
+    double sum = 0;
+    for (size_t i = 0; i < expected.size(); ++i) sum += std::pow(results[0][i] - expected[i], 2);
+    return std::sqrt(sum / static_cast<double>(expected.size()));
+  };
+  const Environment plain("HWGQ_FLOAT_KERNEL", "plain");
+  EXPECT_LE(error(*Load(maker.plan, 1, kGpu)), error(*Load(maker.plan)));
 }
 
 TEST_F(PackedGpuTest, PoolsAnyNumberOfChannels) {

@@ -101,6 +101,9 @@ Division Divide(const binary_mma::Geometry& g, int multiprocessors) {
   Division division = {TileKind::kSmall, 1};
   const char* const wanted = std::getenv("HWGQ_GPU_TILE");
   const std::string tile = wanted ? wanted : "";
+  if (!tile.empty() && tile != "wide" && tile != "flat" && tile != "small") {
+    throw PlanError("HWGQ_GPU_TILE: there is no " + tile + "; there are wide, flat, small");
+  }
   // Half of a wide tile's outputs would be for nothing.
   const bool is_flat = (g.group_outputs - 1) % WideTile::kBlockOutputs < FlatTile::kBlockOutputs;
   if (tile == "wide" || tile == "flat") {
