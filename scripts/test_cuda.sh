@@ -12,11 +12,9 @@ nvcc=$(bash scripts/cuda_libraries.sh nvcc) || {
   echo "test_cuda.sh: the GPU build is left out: nvcc is not to be had here"
   exit 0
 }
-python=.venv/bin/python
-if ! [ -x "$python" ]; then
-  python=$build/venv/bin/python
-  [ -x "$python" ] || python3 -m venv "$build/venv"
-fi
+# Of its own: who has no GPU needs none of these gigabytes.
+python=$build/venv/bin/python
+[ -x "$python" ] || python3 -m venv "$build/venv"
 bash scripts/cuda_libraries.sh install "$python" || {
   echo "test_cuda.sh: the GPU build is left out: NVIDIA's libraries are not to be had here"
   exit 0

@@ -12,6 +12,7 @@ python=$PWD/.venv/bin/python
 cmake -S . -B "$build" -G Ninja -DCAFFE_GPU_EMULATOR=ON -DCMAKE_BUILD_TYPE=None \
   -DCMAKE_CXX_FLAGS="-O1 -DNDEBUG" -DPython_EXECUTABLE="$python" ${CAFFE_CMAKE_ARGS:-} >/dev/null
 cmake --build "$build" --parallel "$(sh scripts/jobs.sh)" --target _caffe caffe_tests
+export CAFFE_EMULATED_GPUS=${CAFFE_EMULATED_GPUS:-3}
 "$build/test/caffe_tests" --gtest_brief=1 "$@"
 
 # The package of the source tree, with the module of this build in place of its own.
@@ -21,4 +22,4 @@ mkdir -p "$build/python"
 cp -rs "$PWD/caffe" "$package"
 rm -f "$package"/_caffe*.so
 ln -s "$PWD/$build"/lib/_caffe*.so "$package/"
-PYTHONPATH=$PWD/$build/python "$python" -m pytest -q tests/test_gpu.py tests/test_parallel.py
+PYTHONPATH=$PWD/$build/python "$python" -m pytest -q tests/test_gpu.py tests/test_parallel.py tests/test_packed_gpu.py
