@@ -27,8 +27,8 @@ class SyncedMemory {
   ~SyncedMemory();
 
   const void* cpu_data();
-  /// Uses the caller's memory from now on, which the caller keeps alive. Memory that was set for the other side
-  /// is given up, for what is copied there is not what its owner had.
+  /// Uses the caller's memory from now on, which the caller keeps alive. Memory that was set for the other
+  /// side is given up, for what is copied there is not what its owner had.
   void set_cpu_data(void* data) { set_cpu_data(data, nullptr); }
   /// The same for memory that `owner` keeps alive.
   void set_cpu_data(void* data, std::shared_ptr<void> owner);

@@ -18,10 +18,10 @@ namespace caffe {
  *
  * convolution_param: num_output; kernel_size, stride (1), pad (0), dilation (1), for all spatial axes or
  * each, or kernel_h, kernel_w and so on; group (1); bias_term (true); weight_filler, bias_filler; axis (1),
- * of the channels. `engine`: CAFFE computes by this project's own code and BLAS. On the CPU, DEFAULT and CUDNN
- * do so by oneDNN, where it was built in, values are floats and there is a fast way; on a GPU by cuDNN, with
- * DEFAULT where it was built in, up to two spatial axes, and not with `force_nd_im2col`, which changes nothing
- * else.
+ * of the channels. `engine`: CAFFE computes by this project's own code and BLAS. On the CPU, DEFAULT and
+ * CUDNN do so by oneDNN, where it was built in, values are floats and there is a fast way; on a GPU by cuDNN,
+ * with DEFAULT where it was built in, up to two spatial axes, and not with `force_nd_im2col`, which changes
+ * nothing else.
  */
 template <typename Dtype>
 class ConvolutionLayer : public BaseConvolutionLayer<Dtype> {

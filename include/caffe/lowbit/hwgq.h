@@ -38,8 +38,8 @@ hwgq_net* hwgq_load(const char* path);
 /* The same from memory, which is copied. */
 hwgq_net* hwgq_load_memory(const void* model, size_t size);
 
-/* Likewise, for the GPU of a number, 0 or more, which then computes; hwgq_forward takes pointers to its memory,
- * too. libhwgq_cuda.so has to lie beside libhwgq. */
+/* Likewise, for the GPU of a number, 0 or more, which then computes; hwgq_forward takes pointers to its
+ * memory, too. libhwgq_cuda.so has to lie beside libhwgq. */
 hwgq_net* hwgq_load_gpu(const char* path, int gpu);
 hwgq_net* hwgq_load_memory_gpu(const void* model, size_t size, int gpu);
 

@@ -67,7 +67,8 @@ void AddUpItems(GpuSide, const std::vector<int>& index, int items, int item_size
   const GpuArray<int> gpu_numbers(numbers.size());
   CopyToGpu(numbers, gpu_numbers.get());
   GpuForEach(int64_t{1} * items * item_size,
-             AddUpElement<Dtype>{gpu_numbers.get(), gpu_numbers.get() + by_item.begin.size(), static_cast<unsigned>(item_size), dy, dx});
+             AddUpElement<Dtype>{gpu_numbers.get(), gpu_numbers.get() + by_item.begin.size(),
+                                 static_cast<unsigned>(item_size), dy, dx});
 }
 
 template void TakeItems(GpuSide, const std::vector<int>&, int, const float*, float*);
