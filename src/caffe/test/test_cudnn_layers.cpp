@@ -263,33 +263,30 @@ TYPED_TEST(CudnnLayersTest, BatchNormKeepsStatistics) {
   }
 }
 
+// Whether these settings make a layer of this class.
+template <typename Class, typename Dtype>
+bool IsA(const string& settings) {
+  return dynamic_cast<Class*>(MakeLayer<Dtype>(settings).get()) != nullptr;
+}
+
 TYPED_TEST(CudnnLayersTest, TheEngineSaysWhetherCudnnComputes) {
-  typedef Layer<TypeParam> Base;
-  const auto is_cudnns = [](const string& settings, auto cudnns) {
-    typedef typename decltype(cudnns)::type Cudnns;
-    return std::dynamic_pointer_cast<Cudnns>(shared_ptr<Base>(MakeLayer<TypeParam>(settings))) != nullptr;
-  };
+  typedef CuDNNConvolutionLayer<TypeParam> Convolution;
+  typedef CuDNNLCNLayer<TypeParam> WithinChannel;
   const auto text = [](const string& engine) {
     return "type: \"Convolution\" convolution_param { num_output: 1 kernel_size: 1 " + engine + " }";
   };
-  struct Convolution {
-    typedef CuDNNConvolutionLayer<TypeParam> type;
-  };
-  struct WithinChannel {
-    typedef CuDNNLCNLayer<TypeParam> type;
-  };
-  EXPECT_TRUE(is_cudnns(text("engine: CUDNN"), Convolution()));
-  EXPECT_FALSE(is_cudnns(text("engine: CAFFE"), Convolution()));
-  EXPECT_FALSE(is_cudnns(text("engine: CUDNN force_nd_im2col: true"), Convolution()));
-  EXPECT_TRUE(
-      is_cudnns("type: \"LRN\" lrn_param { norm_region: WITHIN_CHANNEL engine: CUDNN }", WithinChannel()));
-  EXPECT_FALSE(is_cudnns("type: \"LRN\" lrn_param { norm_region: WITHIN_CHANNEL }", WithinChannel()));
+  EXPECT_TRUE((IsA<Convolution, TypeParam>(text("engine: CUDNN"))));
+  EXPECT_FALSE((IsA<Convolution, TypeParam>(text("engine: CAFFE"))));
+  EXPECT_FALSE((IsA<Convolution, TypeParam>(text("engine: CUDNN force_nd_im2col: true"))));
+  EXPECT_TRUE((IsA<WithinChannel, TypeParam>(
+      "type: \"LRN\" lrn_param { norm_region: WITHIN_CHANNEL engine: CUDNN }")));
+  EXPECT_FALSE((IsA<WithinChannel, TypeParam>("type: \"LRN\" lrn_param { norm_region: WITHIN_CHANNEL }")));
 #ifndef CAFFE_GPU_EMULATOR
-  EXPECT_TRUE(is_cudnns(text(""), Convolution()));
+  EXPECT_TRUE((IsA<Convolution, TypeParam>(text(""))));
 #endif
   const EnvironmentForTest engine("CAFFE_ENGINE", "CAFFE");
-  EXPECT_FALSE(is_cudnns(text(""), Convolution()));
-  EXPECT_TRUE(is_cudnns(text("engine: CUDNN"), Convolution()));
+  EXPECT_FALSE((IsA<Convolution, TypeParam>(text(""))));
+  EXPECT_TRUE((IsA<Convolution, TypeParam>(text("engine: CUDNN"))));
 }
 
 #ifdef CAFFE_GPU_EMULATOR
