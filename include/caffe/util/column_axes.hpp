@@ -137,7 +137,7 @@ CAFFE_HOST_DEVICE int PlaceInChannel(const Grid& grid, int tap, int output) {
 template <typename Dtype, int kAxes, typename Grid>
 CAFFE_HOST_DEVICE Dtype SumOfColumns(const Grid& grid, const Dtype* columns, int row_size, int place) {
   // Along each axis: how many columns there are, how far they are apart, how many of them are done.
-  int counts[kAxes], steps[kAxes], done[kAxes];
+  int counts[kAxes] = {}, steps[kAxes] = {}, done[kAxes] = {};
   int row_step = row_size, output_step = 1;
   const int last = grid.num() - 1;
   for (int i = last; i >= 0; --i) {
