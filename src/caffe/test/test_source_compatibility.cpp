@@ -75,6 +75,17 @@ class TripleLayer : public NeuronLayer<Dtype> {
 
 #ifdef CPU_ONLY
 STUB_GPU(TripleLayer);
+#else
+// In place of a .cu file's.
+template <typename Dtype>
+void TripleLayer<Dtype>::Forward_gpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
+  Forward_cpu(bottom, top);
+}
+template <typename Dtype>
+void TripleLayer<Dtype>::Backward_gpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
+                                      const vector<Blob<Dtype>*>& bottom) {
+  Backward_cpu(top, propagate_down, bottom);
+}
 #endif
 
 INSTANTIATE_CLASS(TripleLayer);
