@@ -258,8 +258,10 @@ TEST(EngineChoiceTest, TheEnvironmentMayChooseThePlainCode) {
 
 TEST(EngineChoiceTest, AnUnknownEngineInTheEnvironmentIsAnError) {
   const EnvironmentForTest engine("CAFFE_ENGINE", "onednn");
-  LayerFixture<float> conv(LayerText("Convolution", "num_output: 2 kernel_size: 3"), {1, 1, 3, 3});
-  EXPECT_TRUE(Contains(ErrorOf([&] { conv.SetUp(); }), "CAFFE_ENGINE is 'onednn'"));
+  const auto make = [] {
+    LayerFixture<float>(LayerText("Convolution", "num_output: 2 kernel_size: 3"), {1, 1, 3, 3}).SetUp();
+  };
+  EXPECT_TRUE(Contains(ErrorOf(make), "CAFFE_ENGINE is 'onednn'"));
 }
 
 }  // namespace caffe
