@@ -19,7 +19,13 @@
 namespace caffe {
 
 // BatchNorm has no `engine` to ask for cuDNN's by.
-REGISTER_LAYER_CLASS(CuDNNBatchNorm);
+template <typename Dtype>
+class BatchNormByCudnnLayer : public CuDNNBatchNormLayer<Dtype> {
+ public:
+  explicit BatchNormByCudnnLayer(const LayerParameter& param) : CuDNNBatchNormLayer<Dtype>(param) {}
+  const char* type() const override { return "BatchNormByCudnn"; }
+};
+REGISTER_LAYER_CLASS(BatchNormByCudnn);
 
 template <typename Dtype>
 class CudnnLayersTest : public ::testing::Test {
@@ -202,7 +208,7 @@ TYPED_TEST(CudnnLayersTest, LocalResponseNormalization) {
 }
 
 TYPED_TEST(CudnnLayersTest, BatchNorm) {
-  const string type = "type: \"CuDNNBatchNorm\" ";
+  const string type = "type: \"BatchNormByCudnn\" ";
   for (const string settings :
        {"phase: TRAIN", "phase: TRAIN batch_norm_param { moving_average_fraction: 0.9 eps: 0.01 }",
         "phase: TEST batch_norm_param { eps: 0.5 }",
@@ -228,7 +234,7 @@ TYPED_TEST(CudnnLayersTest, EmptyBatches) {
         "type: \"TanH\" tanh_param { engine: CUDNN }", "type: \"Softmax\" softmax_param { engine: CUDNN }",
         "type: \"LRN\" lrn_param { engine: CUDNN }",
         "type: \"LRN\" lrn_param { engine: CUDNN norm_region: WITHIN_CHANNEL }",
-        "type: \"CuDNNBatchNorm\" phase: TRAIN"}) {
+        "type: \"BatchNormByCudnn\" phase: TRAIN"}) {
     LayerRun<TypeParam> layer(text, {{2, 2, 4, 4}});
     layer.SetUp();
     layer.bottoms[0]->Reshape({0, 2, 4, 4});
@@ -244,7 +250,7 @@ TYPED_TEST(CudnnLayersTest, EmptyBatches) {
 TYPED_TEST(CudnnLayersTest, BatchNormKeepsStatistics) {
   SKIP_WITHOUT_GPU();
   const string text =
-      "type: \"CuDNNBatchNorm\" phase: TRAIN batch_norm_param { moving_average_fraction: 0.7 }";
+      "type: \"BatchNormByCudnn\" phase: TRAIN batch_norm_param { moving_average_fraction: 0.7 }";
   LayerRun<TypeParam> cpu(text, {{3, 4, 5, 2}}), gpu(text, {{3, 4, 5, 2}});
   const auto run = [&](LayerRun<TypeParam>* layer, Caffe::Brew brew) {
     const ModeForTest mode(brew);
@@ -306,7 +312,7 @@ TYPED_TEST(CudnnLayersTest, WorkOnTheCpuWhereThereIsNoGpu) {
   }
   for (const string text :
        {"type: \"Pooling\" pooling_param { engine: CUDNN kernel_size: 2 }",
-        "type: \"ReLU\" relu_param { engine: CUDNN }", "type: \"CuDNNBatchNorm\" phase: TRAIN",
+        "type: \"ReLU\" relu_param { engine: CUDNN }", "type: \"BatchNormByCudnn\" phase: TRAIN",
         "type: \"LRN\" lrn_param { engine: CUDNN }", "type: \"Softmax\" softmax_param { engine: CUDNN }"}) {
     LayerRun<TypeParam> layer(text, {{2, 2, 4, 4}});
     EXPECT_EQ("", ErrorOf([&] {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -44,9 +45,11 @@ TYPED_TEST_SUITE(SolverFactoryTest, TestDtypesAndDevices);
 TYPED_TEST(SolverFactoryTest, MakesEachTypeByItsName) {
   typedef typename TypeParam::Dtype Dtype;
   const vector<string> types = SolverRegistry<Dtype>::SolverTypeList();
-  // FactoryTest and Sign are solvers of the tests.
-  EXPECT_EQ(types, (vector<string>{"AdaDelta", "AdaGrad", "Adam", "FactoryTest", "Nesterov", "RMSProp", "SGD",
-                                   "Sign"}));
+  EXPECT_TRUE(std::is_sorted(types.begin(), types.end()));
+  // Beside these there are solvers of the tests.
+  for (const char* type : {"AdaDelta", "AdaGrad", "Adam", "FactoryTest", "Nesterov", "RMSProp", "SGD"}) {
+    EXPECT_EQ(std::count(types.begin(), types.end(), type), 1) << type;
+  }
   for (const string& type : types) {
     const std::unique_ptr<Solver<Dtype>> solver(SolverRegistry<Dtype>::CreateSolver(SolverOfType(type)));
     EXPECT_EQ(type, solver->type());
