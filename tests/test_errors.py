@@ -174,7 +174,6 @@ def test_what_needs_a_gpu_says_so(write):
         lambda: caffe.set_device(0),
         lambda: net.blobs["data"]._gpu_data_ptr,
         lambda: net.blobs["data"]._gpu_diff_ptr,
-        lambda: caffe.NCCL(None, ""),
         caffe.NCCL.new_uid,
     ):
         assert "without CUDA" in str(error_of(call))

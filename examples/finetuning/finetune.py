@@ -76,7 +76,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--iterations", type=int, default=200, help="training iterations of each (200)")
+    parser.add_argument("--iterations", type=int, default=100, help="training iterations of each (100)")
     arguments = parser.parse_args()
     caffe.init_log(2)
     with tempfile.TemporaryDirectory() as folder:

@@ -40,6 +40,9 @@ class Nccl : public SolverClass::Callback, public NetClass::Callback {
 
  private:
   [[noreturn]] static void ThrowNoNccl() {
+#ifdef CPU_ONLY
+    NO_GPU;
+#endif
     LOG(FATAL) << "this needs NCCL, but Caffe was built without it: train on one GPU or on the CPU, or build "
                   "with CUDA and NCCL";
   }
