@@ -2,12 +2,12 @@
 
 import ctypes
 import gc
-import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import tool_runner
 
 import caffe
 from caffe import _caffe
@@ -339,7 +339,7 @@ def run(folder, *arguments):
     return subprocess.run(
         [sys.executable, "-m", "caffe.cli", *arguments],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(__file__)), "GLOG_minloglevel": "0"},
+        env=tool_runner.environment(),
         capture_output=True,
         text=True,
         check=False,
