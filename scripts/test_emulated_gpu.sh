@@ -20,6 +20,8 @@ package=$build/python/caffe
 rm -rf "$package"
 mkdir -p "$build/python"
 cp -rs "$PWD/caffe" "$package"
+mkdir -p "$build/python/python"
+cp python/train.py "$build/python/python/"
 rm -f "$package"/_caffe*.so
 ln -s "$PWD/$build"/lib/_caffe*.so "$package/"
 # The environment's own link to the source tree would go before it.

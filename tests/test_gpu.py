@@ -249,7 +249,8 @@ def test_capsules_of_gpu_memory(net, gpu_mode, stream):
     tensor = behind(capsule, Versioned, b"dltensor_versioned").tensor
     assert tensor.data == pointer
     check_tensor(tensor, blob, (CUDA, 0))
-    copied = behind(blob.__dlpack__(stream=stream, copy=True), Managed, b"dltensor").tensor
+    capsule = blob.__dlpack__(stream=stream, copy=True)
+    copied = behind(capsule, Managed, b"dltensor").tensor
     assert copied.data != pointer
     with pytest.raises(ValueError, match="ambiguous"):
         blob.__dlpack__(stream=0)
@@ -260,7 +261,8 @@ def test_numpy_gets_what_the_gpu_computed(net, gpu_mode):
     net.blobs["data"].data[...] = 3
     net.forward()
     scaled = net.blobs["scaled"]
-    tensor = behind(scaled.__dlpack__(dl_device=(CPU, 0)), Managed, b"dltensor").tensor
+    capsule = scaled.__dlpack__(dl_device=(CPU, 0))
+    tensor = behind(capsule, Managed, b"dltensor").tensor
     check_tensor(tensor, scaled, (CPU, 0))
     assert ctypes.c_float.from_address(tensor.data).value == 6
 

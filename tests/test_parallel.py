@@ -4,10 +4,11 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
-from tool_runner import ROOT, command, environment, fails, run
+from tool_runner import command, environment, fails, run
 
 import caffe
 from caffe import _caffe
@@ -30,7 +31,7 @@ needs_two_gpus = pytest.mark.skipif(
 NET = """
 name: "small"
 layer {{ name: "data" type: "Data" top: "data" top: "label"
-  data_param {{ source: "{db}" batch_size: {batch} }} transform_param {{ scale: 0.01 }} }}
+  data_param {{ source: "{db}" batch_size: {batch} backend: LMDB }} transform_param {{ scale: 0.01 }} }}
 layer {{ name: "first" type: "InnerProduct" bottom: "data" top: "first"
   inner_product_param {{ num_output: 6 weight_filler {{ type: "xavier" }} }} }}
 layer {{ name: "relu" type: "ReLU" bottom: "first" top: "first" }}
@@ -193,7 +194,7 @@ def test_an_nccl_needs_a_solver_and_a_uid():
 
 def train_script(folder, *arguments):
     return subprocess.run(
-        [sys.executable, str(ROOT / "python/train.py"), *arguments],
+        [sys.executable, str(Path(caffe.__file__).parents[1] / "python/train.py"), *arguments],
         cwd=folder,
         env=environment(),
         capture_output=True,
