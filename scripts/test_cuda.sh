@@ -24,7 +24,7 @@ bash scripts/cuda_libraries.sh install "$python" || {
 cmake -S . -B "$build" -G Ninja --log-level=WARNING -DPython_EXECUTABLE="$PWD/$python" -DCAFFE_CUDA=ON \
   -DCMAKE_CUDA_ARCHITECTURES="${CUDA_ARCHITECTURE:-90}" -DCAFFE_WERROR=ON -DCAFFE_PYTHON=OFF -DBUILD_TESTING=OFF \
   -DCAFFE_ONEDNN=OFF -DCMAKE_BUILD_TYPE=Unoptimized -DCMAKE_SHARED_LINKER_FLAGS=-Wl,--no-undefined
-cmake --build "$build" --parallel "${JOBS:-$(sh scripts/jobs.sh)}" --target caffe
+cmake --build "$build" --parallel "${JOBS:-$(sh scripts/jobs.sh)}" --target lib
 
 # As somebody's program would find the library.
 cmake --install "$build" --prefix "$build/installed" >/dev/null
