@@ -9,23 +9,25 @@ namespace caffe {
 
 namespace {
 
-// The pool of the calling thread's device, set to keep what is given back to it.
-cudaMemPool_t KeepingPool(int device) {
-  constexpr int kDevices = 64;
-  static std::atomic<bool> is_set[kDevices] = {};
+cudaMemPool_t PoolOf(int device) {
   cudaMemPool_t pool = nullptr;
   CUDA_CHECK(cudaDeviceGetDefaultMemPool(&pool, device));
-  if (device >= kDevices || !is_set[device]) {
-    uint64_t everything = UINT64_MAX;
-    CUDA_CHECK(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &everything));
-    if (device < kDevices) is_set[device] = true;
-  }
   return pool;
+}
+
+// Sets a device's pool to keep what is given back to it.
+void LetPoolKeep(int device) {
+  constexpr int kDevices = 64;
+  static std::atomic<bool> is_set[kDevices] = {};
+  if (device < kDevices && is_set[device]) return;
+  uint64_t everything = UINT64_MAX;
+  CUDA_CHECK(cudaMemPoolSetAttribute(PoolOf(device), cudaMemPoolAttrReleaseThreshold, &everything));
+  if (device < kDevices) is_set[device] = true;
 }
 
 uint64_t PoolAttribute(cudaMemPoolAttr attribute) {
   uint64_t value = 0;
-  CUDA_CHECK(cudaMemPoolGetAttribute(KeepingPool(Caffe::device()), attribute, &value));
+  CUDA_CHECK(cudaMemPoolGetAttribute(PoolOf(Caffe::device()), attribute, &value));
   return value;
 }
 
@@ -33,7 +35,7 @@ uint64_t PoolAttribute(cudaMemPoolAttr attribute) {
 
 void* GpuAllocate(size_t bytes) {
   const int device = Caffe::device();
-  KeepingPool(device);
+  LetPoolKeep(device);
   void* memory = nullptr;
   // An empty blob has a valid pointer too.
   const size_t least = 16;
@@ -61,7 +63,7 @@ GpuMemoryUse GetGpuMemoryUse() {
 
 void ResetGpuPeakMemory() {
   uint64_t zero = 0;
-  CUDA_CHECK(cudaMemPoolSetAttribute(KeepingPool(Caffe::device()), cudaMemPoolAttrUsedMemHigh, &zero));
+  CUDA_CHECK(cudaMemPoolSetAttribute(PoolOf(Caffe::device()), cudaMemPoolAttrUsedMemHigh, &zero));
 }
 
 void GpuFollowAllThreads() {
