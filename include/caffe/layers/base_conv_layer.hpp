@@ -22,8 +22,9 @@ namespace caffe {
  * bias has num_output elements. An image's matrix of columns is described in caffe/util/im2col.hpp.
  *
  * The *_gemm and *_bias functions work on one image, in the layer's own column buffer, for layers that derive
- * from this one. Forward_images and Backward_images work on whole batches, several images at once, by oneDNN
- * where `engine` is not CAFFE, values are floats and there is a fast way.
+ * from this one. Forward_images and Backward_images work on whole batches, several images at once; where
+ * `engine` is not CAFFE and values are floats, by oneDNN or, for the gradients of 3x3 kernels, by
+ * WinogradBackward if there is a fast way.
  */
 template <typename Dtype>
 class BaseConvolutionLayer : public Layer<Dtype> {
@@ -131,6 +132,9 @@ class BaseConvolutionLayer : public Layer<Dtype> {
                      Blob<Dtype>* top);
   bool EngineWeightGradient(const Blob<Dtype>& bottom, const Blob<Dtype>& top);
   bool EngineBottomGradient(const Blob<Dtype>& weights, const Blob<Dtype>& top, Blob<Dtype>* bottom);
+  // Both gradients of a batch that are wanted, by WinogradBackward; false where that is of no use.
+  bool WinogradGradients(const Blob<Dtype>& weights, const Blob<Dtype>& top, bool to_weights, bool to_bottom,
+                         Blob<Dtype>* bottom);
 #ifndef CPU_ONLY
   // The products of several images on the GPU.
   class GpuProducts;
@@ -147,6 +151,7 @@ class BaseConvolutionLayer : public Layer<Dtype> {
   Blob<Dtype> col_buffer_;
   /// Null where the code here computes.
   std::unique_ptr<ConvolutionEngine> engine_;
+  bool may_use_winograd_ = false;
 };
 
 }  // namespace caffe

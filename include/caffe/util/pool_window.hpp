@@ -60,7 +60,8 @@ struct PoolCover {
 };
 
 /// The largest value of a window and where it is in the channel: the first of equal values, the first NaN if
-/// there is one. Starts without a value (place -1), then takes the window's values row by row.
+/// there is one. Starts without a value (place -1), then takes the window's values row by row, or the largest
+/// of its columns in any order.
 template <typename Dtype>
 struct PoolMax {
   Dtype largest;
@@ -71,6 +72,15 @@ struct PoolMax {
     const bool is_larger_or_nan = !(value <= largest);
     const bool has_nan = largest != largest;
     const bool better = (place < 0) | (is_larger_or_nan & !has_nan);
+    largest = better ? value : largest;
+    place = better ? at : place;
+  }
+
+  CAFFE_HOST_DEVICE void TakeLargest(Dtype value, int at) {
+    const bool has_nan = largest != largest, is_nan = value != value;
+    const bool is_larger_or_nan = !(value <= largest);
+    const bool is_equal = (value == largest) | (has_nan & is_nan);
+    const bool better = (place < 0) | (is_larger_or_nan & !has_nan) | (is_equal & (at < place));
     largest = better ? value : largest;
     place = better ? at : place;
   }

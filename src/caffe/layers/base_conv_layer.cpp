@@ -11,6 +11,7 @@
 #include "caffe/util/im2col.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/parallel_for.hpp"
+#include "caffe/util/winograd.hpp"
 
 namespace caffe {
 
@@ -104,6 +105,7 @@ template <typename Dtype>
 void BaseConvolutionLayer<Dtype>::MakeEngine() {
   const ConvolutionParameter& param = this->layer_param_.convolution_param();
   engine_.reset();
+  may_use_winograd_ = false;
   if (!MayUseLibraries(param.engine() == ConvolutionParameter_Engine_CAFFE)) return;
   // Products of matrices as they are: nothing to gain.
   if (is_1x1_ && group_ == 1) return;
@@ -115,6 +117,8 @@ void BaseConvolutionLayer<Dtype>::MakeEngine() {
     engine_ = MakeOneDnnConvolution({conv_in_channels_, conv_out_channels_, group_, sizes(kernel_shape_),
                                      sizes(stride_), sizes(pad_), sizes(dilation_)},
                                     this->phase_ == TEST);
+    may_use_winograd_ = !reverse_dimensions() && group_ == 1 && num_spatial_axes_ == 2 &&
+                        All(kernel_shape_, 3) && All(stride_, 1) && All(dilation_, 1);
   }
 }
 
@@ -169,6 +173,24 @@ bool BaseConvolutionLayer<Dtype>::EngineBottomGradient(const Blob<Dtype>& weight
     return reverse_dimensions()
                ? engine_->Convolve(EngineImages(), top.cpu_diff(), weights, nullptr, bottom_diff)
                : engine_->ConvolveTransposed(EngineImages(), top.cpu_diff(), weights, bottom_diff);
+  }
+  return false;
+}
+
+template <typename Dtype>
+bool BaseConvolutionLayer<Dtype>::WinogradGradients(const Blob<Dtype>& weights, const Blob<Dtype>& top,
+                                                    bool to_weights, bool to_bottom, Blob<Dtype>* bottom) {
+  if constexpr (std::is_same<Dtype, float>::value) {
+    if (!may_use_winograd_ || bottom->count() == 0) return false;
+    const int* input = conv_input_shape_.cpu_data();
+    const WinogradShape shape = {num_,     channels_,          num_output_,       input[1],
+                                 input[2], pad_.cpu_data()[0], pad_.cpu_data()[1]};
+    if (!IsWinogradWorthwhile(shape)) return false;
+    WinogradBackward(shape, to_weights ? bottom->cpu_data() : nullptr, top.cpu_diff(),
+                     to_bottom ? weights.cpu_data() : nullptr,
+                     to_weights ? this->blobs_[0]->mutable_cpu_diff() : nullptr,
+                     to_bottom ? bottom->mutable_cpu_diff() : nullptr);
+    return true;
   }
   return false;
 }
@@ -361,8 +383,10 @@ void BaseConvolutionLayer<Dtype>::Backward_images(const Blob<Dtype>& weights_blo
   for (size_t i = 0; i < top.size(); ++i) {
     const Dtype* top_diff = top[i]->cpu_diff();
     if (to_bias) AddBiasGradient(top_diff, num_, this->blobs_[1]->mutable_cpu_diff());
-    const bool to_weights = this->param_propagate_down_[0] && !EngineWeightGradient(*bottom[i], *top[i]);
-    const bool to_bottom = propagate_down[i] && !EngineBottomGradient(weights_blob, *top[i], bottom[i]);
+    const bool wants_weights = this->param_propagate_down_[0], wants_bottom = propagate_down[i];
+    if (WinogradGradients(weights_blob, *top[i], wants_weights, wants_bottom, bottom[i])) continue;
+    const bool to_weights = wants_weights && !EngineWeightGradient(*bottom[i], *top[i]);
+    const bool to_bottom = wants_bottom && !EngineBottomGradient(weights_blob, *top[i], bottom[i]);
     if (!to_weights && !to_bottom) continue;
     const Dtype* bottom_data = to_weights ? bottom[i]->cpu_data() : nullptr;
     Dtype* bottom_diff = to_bottom ? bottom[i]->mutable_cpu_diff() : nullptr;

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
 #include "caffe/util/conv_geometry.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/parallel_for.hpp"
+#include "caffe/util/target_clones.hpp"
 
 namespace caffe {
 
@@ -32,39 +34,62 @@ void ForEachWindow(const PoolGeometry& geometry, const Blob<Dtype>& bottom, Body
   });
 }
 
-// Lets windows `begin` to `end` of a row, `stride` apart, take one value each. A constant stride makes faster
-// code.
-template <typename Dtype, int kStride>
-CAFFE_TARGET_CLONES void TakeOneEach(int begin, int end, int stride, const Dtype* values, int at,
-                                     Dtype* largest, int* places) {
-  const int step = kStride > 0 ? kStride : stride;
-#pragma GCC ivdep
-  for (int i = begin; i < end; ++i) {
-    PoolMax<Dtype> max = {largest[i], places[i]};
-    max.Take(values[i * step], at + i * step);
-    largest[i] = max.largest;
-    places[i] = max.place;
-  }
-}
-
-// One row of outputs, all of its windows together.
+// The columns' largest values in the rows that a row of outputs sees, and their places.
 template <typename Dtype>
-void MaxOfRow(const PoolGeometry& geometry, int pooled_h, const Dtype* channel, Dtype* largest, int* places) {
-  const auto take = geometry.stride_w == 1   ? TakeOneEach<Dtype, 1>
-                    : geometry.stride_w == 2 ? TakeOneEach<Dtype, 2>
-                                             : TakeOneEach<Dtype, 0>;
-  std::fill_n(largest, geometry.pooled_width, Dtype(0));
-  std::fill_n(places, geometry.pooled_width, -1);
-  const PoolWindow rows = geometry.window(pooled_h, 0);
-  for (int h = rows.h_begin; h < rows.h_end; ++h) {
-    for (int tap = 0; tap < geometry.kernel_w; ++tap) {
-      // Window w sees column w * stride + first.
-      const int first = tap - geometry.pad_w, stride = geometry.stride_w;
-      const int begin = first < 0 ? (stride - 1 - first) / stride : 0;
-      const int end = first < geometry.width ? (geometry.width - 1 - first) / stride + 1 : 0;
-      const int at = h * geometry.width + first;
-      take(begin, std::min(end, geometry.pooled_width), stride, channel + at, at, largest, places);
+struct Columns {
+  Dtype* largest;
+  int* places;
+
+  inline __attribute__((always_inline)) void StartAt(const Dtype* row, int at, int width) const {
+    for (int w = 0; w < width; ++w) {
+      largest[w] = row[w];
+      places[w] = at + w;
     }
+  }
+
+  inline __attribute__((always_inline)) void Take(const Dtype* row, int at, int width) const {
+#pragma GCC ivdep
+    for (int w = 0; w < width; ++w) {
+      PoolMax<Dtype> max = {largest[w], places[w]};
+      max.Take(row[w], at + w);
+      largest[w] = max.largest;
+      places[w] = max.place;
+    }
+  }
+};
+
+// All outputs of a channel. A row's values lie side by side, those of a window do not: so each column takes
+// its largest value first, and then each window that of its columns. A constant stride makes faster code.
+template <typename Dtype, int kStride>
+CAFFE_TARGET_CLONES void MaxOfChannel(const PoolGeometry& geometry, const Dtype* channel,
+                                      const Columns<Dtype>& columns, Dtype* largest, int* places) {
+  const int stride = kStride > 0 ? kStride : geometry.stride_w, width = geometry.width;
+  for (int pooled_h = 0; pooled_h < geometry.pooled_height; ++pooled_h) {
+    for (int i = 0; i < geometry.pooled_width; ++i) {
+      largest[i] = 0;
+      places[i] = -1;
+    }
+    const PoolWindow rows = geometry.window(pooled_h, 0);
+    if (rows.h_begin < rows.h_end) {
+      columns.StartAt(channel + rows.h_begin * width, rows.h_begin * width, width);
+      for (int h = rows.h_begin + 1; h < rows.h_end; ++h) columns.Take(channel + h * width, h * width, width);
+      for (int tap = 0; tap < geometry.kernel_w; ++tap) {
+        // Window w sees column w * stride + first.
+        const int first = tap - geometry.pad_w;
+        const int begin = first < 0 ? (stride - 1 - first) / stride : 0;
+        const int beyond = first < width ? (width - 1 - first) / stride + 1 : 0;
+        const int end = beyond < geometry.pooled_width ? beyond : geometry.pooled_width;
+#pragma GCC ivdep
+        for (int i = begin; i < end; ++i) {
+          PoolMax<Dtype> max = {largest[i], places[i]};
+          max.TakeLargest(columns.largest[i * stride + first], columns.places[i * stride + first]);
+          largest[i] = max.largest;
+          places[i] = max.place;
+        }
+      }
+    }
+    largest += geometry.pooled_width;
+    places += geometry.pooled_width;
   }
 }
 
@@ -74,13 +99,23 @@ void ForwardMax(const PoolGeometry& geometry, const Blob<Dtype>& bottom, Blob<Dt
   const Dtype* bottom_data = bottom.cpu_data();
   Dtype* top_data = top->mutable_cpu_data();
   Place* place_data = places->mutable_cpu_data();
+  const auto max_of_channel = geometry.stride_w == 1   ? MaxOfChannel<Dtype, 1>
+                              : geometry.stride_w == 2 ? MaxOfChannel<Dtype, 2>
+                                                       : MaxOfChannel<Dtype, 0>;
+  const int64_t outputs = static_cast<int64_t>(geometry.pooled_height) * geometry.pooled_width;
   ForEachChannel(geometry, bottom.count(0, 2), [&](int64_t channel) {
-    vector<int> row_places(geometry.pooled_width);
-    for (int h = 0; h < geometry.pooled_height; ++h) {
-      const int64_t row = (channel * geometry.pooled_height + h) * geometry.pooled_width;
-      MaxOfRow(geometry, h, bottom_data + channel * geometry.height * geometry.width, top_data + row,
-               row_places.data());
-      std::copy(row_places.begin(), row_places.end(), place_data + row);
+    vector<Dtype> largest(geometry.width);
+    vector<int> column_places(geometry.width);
+    const auto run = [&](int* channel_places) {
+      max_of_channel(geometry, bottom_data + channel * geometry.height * geometry.width,
+                     {largest.data(), column_places.data()}, top_data + channel * outputs, channel_places);
+    };
+    if constexpr (std::is_same<Place, int>::value) {
+      run(place_data + channel * outputs);
+    } else {
+      vector<int> channel_places(outputs);
+      run(channel_places.data());
+      std::copy(channel_places.begin(), channel_places.end(), place_data + channel * outputs);
     }
   });
 }

@@ -1,4 +1,4 @@
-// All of libcaffe_onednn, which MakeOneDnnConvolution loads.
+// Convolutions of libcaffe_onednn: see caffe/util/onednn_library.hpp.
 #include <omp.h>
 
 #include <algorithm>
@@ -11,6 +11,7 @@
 
 #include "caffe/util/convolution_engine.hpp"
 #include "caffe/util/parallel_for.hpp"
+#include "caffe/util/scratch_memory.hpp"
 #include "caffe/util/target_clones.hpp"
 
 namespace caffe {
@@ -36,35 +37,9 @@ class ThreadsOfOneDnn {
   DISABLE_COPY_AND_ASSIGN(ThreadsOfOneDnn);
 };
 
-/// Memory that grows and is not initialized.
-class Buffer {
- public:
-  Buffer() = default;
-  ~Buffer() { Free(); }
-  float* Get(size_t bytes) {
-    if (bytes > size_) {
-      Free();
-      CaffeMallocHost(&data_, bytes, &use_cuda_);
-      size_ = bytes;
-    }
-    return static_cast<float*>(data_);
-  }
-
- private:
-  void Free() {
-    if (data_) CaffeFreeHost(data_, use_cuda_);
-    data_ = nullptr;
-    size_ = 0;
-  }
-  void* data_ = nullptr;
-  size_t size_ = 0;
-  bool use_cuda_ = false;
-  DISABLE_COPY_AND_ASSIGN(Buffer);
-};
-
 /// What a thread needs for a piece: images in oneDNN's layout, and so on.
 struct Workspace {
-  Buffer input, output, scratchpad, weight_gradient;
+  ScratchMemory input, output, scratchpad, weight_gradient;
 };
 
 /// Images or weights as oneDNN wants them, and the way there from Caffe's layout, or back.
@@ -130,7 +105,7 @@ class ArrangedWeights {
       arrangements_.emplace_back();
       found = std::prev(arrangements_.end());
       found->desc = desc;
-      found->data = std::make_unique<Buffer>();
+      found->data = std::make_unique<ScratchMemory>();
     }
     float* arranged = found->data->Get(desc.get_size());
     if (!found->is_current) {
@@ -145,7 +120,7 @@ class ArrangedWeights {
  private:
   struct Arrangement {
     memory::desc desc;
-    std::unique_ptr<Buffer> data;
+    std::unique_ptr<ScratchMemory> data;
     bool is_current = false;
   };
 
@@ -233,7 +208,7 @@ class OneDnnConvolution : public ConvolutionEngine {
       if (!Prepare(kind, images, split, false)) return false;
       const memory::desc gradient = WeightsOf(kind, images, split, false);
       const size_t bytes = gradient.get_size();
-      vector<Buffer> sums(split.chunks);
+      vector<ScratchMemory> sums(split.chunks);
       ForPieces(images, split, [&](Workspace* space, int chunk, int first, int num) {
         const Operation& op = Get(kind, images, num, split, false);
         const bool is_first = first == images.num * static_cast<int64_t>(chunk) / split.chunks;
@@ -256,7 +231,7 @@ class OneDnnConvolution : public ConvolutionEngine {
       attributes.set_post_ops(add);
       const dnnl::reorder reorder({Cpu(), gradient, Cpu(), plain, attributes});
       dnnl::stream stream(Cpu());
-      for (Buffer& sum : sums) {
+      for (ScratchMemory& sum : sums) {
         reorder.execute(
             stream, {{DNNL_ARG_FROM, At(gradient, sum.Get(bytes))}, {DNNL_ARG_TO, At(plain, weight_diff)}});
       }
@@ -452,7 +427,7 @@ class OneDnnConvolution : public ConvolutionEngine {
   }
 
   // Images as the operation takes them.
-  static memory Load(const Operand& operand, const float* images, Buffer* buffer) {
+  static memory Load(const Operand& operand, const float* images, ScratchMemory* buffer) {
     if (operand.is_plain()) return At(operand.plain, images);
     const memory arranged = At(operand.chosen, buffer->Get(operand.chosen.get_size()));
     dnnl::stream stream(Cpu());
@@ -463,7 +438,7 @@ class OneDnnConvolution : public ConvolutionEngine {
 
   // Runs the operation, and writes what it makes to images.
   static void Store(const Operation& op, const Operand& made, int argument,
-                    std::unordered_map<int, memory> arguments, Buffer* buffer, float* images) {
+                    std::unordered_map<int, memory> arguments, ScratchMemory* buffer, float* images) {
     const memory plain = At(made.plain, images);
     const memory chosen = made.is_plain() ? plain : At(made.chosen, buffer->Get(made.chosen.get_size()));
     arguments[argument] = chosen;

@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
+#include <numeric>
+#include <random>
+#include <vector>
 
 namespace caffe {
 
@@ -38,6 +42,29 @@ TEST(PoolMaxTest, TakesTheFirstOfEqualsAndTheFirstNaN) {
   EXPECT_EQ(place(0, 4), 1);
   EXPECT_EQ(place(0, 6), 4);
   EXPECT_EQ(place(3, 3), -1);
+}
+
+// By columns in any order it is the same as row by row.
+TEST(PoolWindowTest, TakesTheLargestOfColumnsInAnyOrder) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  std::mt19937 random(3);
+  for (int i = 0; i < 2000; ++i) {
+    const int rows = 1 + random() % 4, width = 1 + random() % 4;
+    std::vector<float> channel(rows * width);
+    // Few values, so that many are equal.
+    for (float& value : channel) value = random() % 8 == 0 ? nan : static_cast<float>(random() % 3) - 1;
+    std::vector<int> columns(width);
+    std::iota(columns.begin(), columns.end(), 0);
+    std::shuffle(columns.begin(), columns.end(), random);
+    PoolMax<float> max = {0, -1};
+    for (const int column : columns) {
+      PoolMax<float> of_column = {0, -1};
+      for (int at = column; at < rows * width; at += width) of_column.Take(channel[at], at);
+      max.TakeLargest(of_column.largest, of_column.place);
+    }
+    EXPECT_EQ(max.place,
+              MaxOfWindow(channel.data(), PoolWindow{0, rows, 0, width, width, rows * width}).place);
+  }
 }
 
 }  // namespace caffe

@@ -5,6 +5,8 @@
 #include <limits>
 #include <random>
 
+#include "caffe/util/engine_choice.hpp"
+#include "caffe/util/onednn_library.hpp"
 #include "caffe/util/parallel_for.hpp"
 #include "caffe/util/rng.hpp"
 
@@ -20,14 +22,26 @@ void Map(const int n, Dtype* y, Function f) {
   });
 }
 
+// oneDNN compiles its products for the processor that it finds; an OpenBLAS older than the processor takes it
+// for the first of 64 bits, and is up to five times slower. Small products are not worth loading oneDNN for.
+const OneDnnLibrary* OneDnnForProduct(int64_t multiplications) {
+  constexpr int64_t kWorthwhile = 1 << 16;
+  return multiplications >= kWorthwhile && MayUseLibraries(false) ? GetOneDnn() : nullptr;
+}
+
+char Letter(CBLAS_TRANSPOSE trans) { return trans == CblasNoTrans ? 'N' : 'T'; }
+
 }  // namespace
 
 template <>
 void caffe_cpu_gemm<float>(const CBLAS_TRANSPOSE TransA, const CBLAS_TRANSPOSE TransB, const int M,
                            const int N, const int K, const float alpha, const float* A, const float* B,
                            const float beta, float* C) {
-  cblas_sgemm(CblasRowMajor, TransA, TransB, M, N, K, alpha, A, TransA == CblasNoTrans ? K : M, B,
-              TransB == CblasNoTrans ? N : K, beta, C, N);
+  const int lda = TransA == CblasNoTrans ? K : M, ldb = TransB == CblasNoTrans ? N : K;
+  if (const OneDnnLibrary* const library = OneDnnForProduct(static_cast<int64_t>(M) * N * K)) {
+    if (library->sgemm(Letter(TransA), Letter(TransB), M, N, K, alpha, A, lda, B, ldb, beta, C, N)) return;
+  }
+  cblas_sgemm(CblasRowMajor, TransA, TransB, M, N, K, alpha, A, lda, B, ldb, beta, C, N);
 }
 
 template <>

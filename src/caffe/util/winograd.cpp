@@ -1,0 +1,238 @@
+#include "caffe/util/winograd.hpp"
+
+#include <algorithm>
+
+#include "caffe/util/math_functions.hpp"
+#include "caffe/util/parallel_for.hpp"
+#include "caffe/util/scratch_memory.hpp"
+#include "winograd_transforms.hpp"
+
+namespace caffe {
+
+namespace {
+
+constexpr int kLanes = kWinogradLanes, kOutputs = kWinogradOutputs, kPoints = kWinogradPoints;
+
+int RoundedUp(int size, int unit) { return (size + unit - 1) / unit * unit; }
+
+/// Matrices, one for each point, of which a column is a channel.
+struct PointMatrices {
+  float* data;
+  int64_t rows;
+  int channels;
+
+  // Were matrices a power of two apart, the same element of all would fall to one set of the cache.
+  int64_t stride() const { return rows * channels + 5 * kLanes; }
+  int64_t size() const { return kPoints * stride(); }
+  float* at(int point) const { return data + point * stride(); }
+  float* row(int64_t row, int channel) const { return data + row * channels + channel; }
+};
+
+/// One call of WinogradBackward. Tiles are computed in blocks of some rows of tiles, which may be those of
+/// several images or a part of one's.
+class Backward {
+ public:
+  Backward(const WinogradShape& shape, const float* input, const float* output_diff, const float* weights,
+           float* weight_diff, float* input_diff)
+      : shape_(shape),
+        input_(input),
+        output_diff_(output_diff),
+        weights_(weights),
+        weight_diff_(weight_diff),
+        input_diff_(input_diff),
+        tile_rows_(RoundedUp(shape.out_height(), kOutputs) / kOutputs),
+        tile_columns_(RoundedUp(shape.out_width(), kOutputs) / kOutputs),
+        row_width_(tile_columns_ * kOutputs + kWinogradKernel - 1),
+        in_channels_(RoundedUp(shape.in_channels, kLanes)),
+        out_channels_(RoundedUp(shape.out_channels, kLanes)) {
+    const int64_t total = static_cast<int64_t>(shape.num) * tile_rows_;
+    const int64_t blocks = (total + RowsInCache() - 1) / RowsInCache();
+    block_rows_ = (total + blocks - 1) / blocks;
+    inputs_ = {nullptr, block_rows_ * tile_columns_, in_channels_};
+    outputs_ = {nullptr, block_rows_ * tile_columns_, out_channels_};
+    kernels_ = weight_sums_ = {nullptr, out_channels_, in_channels_};
+    // As large as the largest layer needs it, which is much to fill with zeros at each call.
+    static thread_local ScratchMemory memory;
+    float* data = memory.Get((inputs_.size() + outputs_.size() + kernels_.size() + weight_sums_.size()) *
+                             sizeof(float));
+    for (PointMatrices* matrices : {&inputs_, &outputs_, &kernels_, &weight_sums_}) {
+      matrices->data = data;
+      data += matrices->size();
+    }
+  }
+
+  void Run() {
+    if (input_diff_) TransformKernels();
+    const int64_t total = static_cast<int64_t>(shape_.num) * tile_rows_;
+    for (int64_t first = 0; first < total; first += block_rows_) {
+      const int64_t rows = std::min(block_rows_, total - first);
+      if (weight_diff_) GatherInputs(first, rows);
+      GatherOutputs(first, rows);
+      Multiply(rows * tile_columns_, first == 0);
+      if (input_diff_) ScatterInputs(first, rows);
+    }
+    if (weight_diff_) AddWeightGradient();
+  }
+
+ private:
+  // So many rows of tiles that what is made of them stays in the cache, but enough of them for the products
+  // to be worth going through all weights.
+  int64_t RowsInCache() const {
+    constexpr int64_t kBytes = 2 << 20, kLeastTiles = 128;
+    const int64_t bytes = kPoints * sizeof(float) * (in_channels_ + out_channels_);
+    const int64_t tiles = std::max<int64_t>(
+        {kLeastTiles, std::min(in_channels_, out_channels_), ParallelThreads() * kBytes / bytes});
+    return (tiles + tile_columns_ - 1) / tile_columns_;
+  }
+
+  WinogradPlanes InputPlanes(int channel) const {
+    return {shape_.height, shape_.width, std::min(kLanes, shape_.in_channels - channel)};
+  }
+  WinogradPlanes OutputPlanes(int channel) const {
+    return {shape_.out_height(), shape_.out_width(), std::min(kLanes, shape_.out_channels - channel)};
+  }
+
+  // Calls body(row of tiles in the block, first channel, memory for six rows).
+  template <typename Body>
+  static void ForRows(int64_t rows, int channels, int row_width, Body body) {
+    const int64_t parts = channels / kLanes;
+    ParallelFor(rows * parts, 1, [&](int64_t begin, int64_t end) {
+      static thread_local ScratchMemory memory;
+      float* scratch = memory.Get(sizeof(float) * kWinogradInputs * row_width * kLanes);
+      for (int64_t i = begin; i < end; ++i) body(i / parts, static_cast<int>(i % parts) * kLanes, scratch);
+    });
+  }
+
+  // Kernels that fill up the last channels are zeros, as what is beside them may be anything.
+  void TransformKernels() {
+    ParallelFor(out_channels_, 1, [this](int64_t begin, int64_t end) {
+      for (int64_t output = begin; output < end; ++output) {
+        for (int channel = 0; channel < in_channels_; channel += kLanes) {
+          const int lanes = output < shape_.out_channels ? std::min(kLanes, shape_.in_channels - channel) : 0;
+          TransformWinogradWeights(Kernels(weights_, output, channel), lanes, kernels_.stride(),
+                                   kernels_.row(output, channel));
+        }
+      }
+    });
+  }
+
+  void GatherInputs(int64_t first, int64_t rows) {
+    ForRows(rows, in_channels_, row_width_, [=](int64_t row, int channel, float* scratch) {
+      const WinogradPlanes planes = InputPlanes(channel);
+      const int64_t image = (first + row) / tile_rows_, tile_row = (first + row) % tile_rows_;
+      GatherWinogradRows(planes, input_ + (image * shape_.in_channels + channel) * planes.plane(),
+                         static_cast<int>(tile_row) * kOutputs - shape_.pad_h, kWinogradInputs, shape_.pad_w,
+                         row_width_, scratch);
+      TransformWinogradInputs(scratch, row_width_, tile_columns_, inputs_.stride(), in_channels_,
+                              inputs_.row(row * tile_columns_, channel));
+    });
+  }
+
+  void GatherOutputs(int64_t first, int64_t rows) {
+    ForRows(rows, out_channels_, row_width_, [=](int64_t row, int channel, float* scratch) {
+      const WinogradPlanes planes = OutputPlanes(channel);
+      const int64_t image = (first + row) / tile_rows_, tile_row = (first + row) % tile_rows_;
+      GatherWinogradRows(planes, output_diff_ + (image * shape_.out_channels + channel) * planes.plane(),
+                         static_cast<int>(tile_row) * kOutputs, kOutputs, 0, row_width_, scratch);
+      TransformWinogradOutputs(scratch, row_width_, tile_columns_, outputs_.stride(), out_channels_,
+                               outputs_.row(row * tile_columns_, channel));
+    });
+  }
+
+  void Multiply(int64_t tiles, bool is_first) {
+    const int rows = static_cast<int>(tiles);
+    ParallelFor(kPoints, 1, [=](int64_t begin, int64_t end) {
+      for (int point = static_cast<int>(begin); point < end; ++point) {
+        if (weight_diff_) {
+          caffe_cpu_gemm<float>(CblasTrans, CblasNoTrans, out_channels_, in_channels_, rows, 1,
+                                outputs_.at(point), inputs_.at(point), is_first ? 0 : 1,
+                                weight_sums_.at(point));
+        }
+        // The gradients by the inputs' points take the place of the points.
+        if (input_diff_) {
+          caffe_cpu_gemm<float>(CblasNoTrans, CblasNoTrans, rows, in_channels_, out_channels_, 1,
+                                outputs_.at(point), kernels_.at(point), 0, inputs_.at(point));
+        }
+      }
+    });
+  }
+
+  // Rows of tiles overlap, so that those of an image are added one after the other.
+  void ScatterInputs(int64_t first, int64_t rows) {
+    const int64_t first_image = first / tile_rows_,
+                  images = (first + rows - 1) / tile_rows_ - first_image + 1;
+    ForRows(images, in_channels_, row_width_, [=](int64_t image, int channel, float* scratch) {
+      image += first_image;
+      const WinogradPlanes planes = InputPlanes(channel);
+      float* to = input_diff_ + (image * shape_.in_channels + channel) * planes.plane();
+      const int64_t begin = std::max(first, image * tile_rows_);
+      const int64_t end = std::min(first + rows, (image + 1) * tile_rows_);
+      for (int64_t row = begin; row < end; ++row) {
+        const int tile_row = static_cast<int>(row - image * tile_rows_);
+        AddUpWinogradInputs(inputs_.row((row - first) * tile_columns_, channel), inputs_.stride(),
+                            in_channels_, tile_columns_, row_width_, scratch);
+        for (int i = 0; i < kWinogradInputs; ++i) {
+          const int y = tile_row * kOutputs + i - shape_.pad_h;
+          if (y < 0 || y >= planes.height) continue;
+          const bool is_shared = tile_row > 0 && i < kWinogradInputs - kOutputs;
+          ScatterWinogradRow(planes, scratch + static_cast<int64_t>(i) * row_width_ * kLanes, shape_.pad_w,
+                             is_shared, y, to);
+        }
+      }
+    });
+  }
+
+  void AddWeightGradient() {
+    ParallelFor(shape_.out_channels, 1, [this](int64_t begin, int64_t end) {
+      for (int64_t output = begin; output < end; ++output) {
+        for (int channel = 0; channel < shape_.in_channels; channel += kLanes) {
+          AddWinogradWeightGradient(weight_sums_.row(output, channel), weight_sums_.stride(),
+                                    std::min(kLanes, shape_.in_channels - channel),
+                                    Kernels(weight_diff_, output, channel));
+        }
+      }
+    });
+  }
+
+  template <typename T>
+  T* Kernels(T* weights, int64_t output, int channel) const {
+    return weights + (output * shape_.in_channels + channel) * kWinogradKernel * kWinogradKernel;
+  }
+
+  const WinogradShape& shape_;
+  const float *const input_, *const output_diff_, *const weights_;
+  float *const weight_diff_, *const input_diff_;
+  const int tile_rows_, tile_columns_;
+  const int row_width_;
+  /// Up to a whole number of lanes.
+  const int in_channels_, out_channels_;
+  int64_t block_rows_;
+  PointMatrices inputs_, outputs_, kernels_, weight_sums_;
+};
+
+}  // namespace
+
+bool IsWinogradWorthwhile(const WinogradShape& shape) {
+  constexpr int kLeastChannels = 32, kLeastPositions = 256;
+  if (std::min(shape.in_channels, shape.out_channels) < kLeastChannels) return false;
+  if (shape.out_height() < 1 || shape.out_width() < 1) return false;
+  const int64_t positions = static_cast<int64_t>(shape.out_height()) * shape.out_width();
+  if (shape.num * positions < kLeastPositions) return false;
+  const double tiles = RoundedUp(shape.out_height(), kOutputs) / kOutputs *
+                       static_cast<double>(RoundedUp(shape.out_width(), kOutputs) / kOutputs);
+  const double products =
+      kPoints * tiles * RoundedUp(shape.in_channels, kLanes) * RoundedUp(shape.out_channels, kLanes);
+  const double direct = static_cast<double>(kWinogradKernel * kWinogradKernel) * positions *
+                        shape.in_channels * shape.out_channels;
+  // Half of the products saved pay for the transforms.
+  return 2 * products <= direct;
+}
+
+void WinogradBackward(const WinogradShape& shape, const float* input, const float* output_diff,
+                      const float* weights, float* weight_diff, float* input_diff) {
+  if (weight_diff || input_diff) {
+    Backward(shape, input, output_diff, weights, weight_diff, input_diff).Run();
+  }
+}
+
+}  // namespace caffe

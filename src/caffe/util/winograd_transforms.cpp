@@ -1,0 +1,234 @@
+#include "winograd_transforms.hpp"
+
+#include <algorithm>
+
+#include "caffe/util/target_clones.hpp"
+
+// A vector is never passed between functions that are compiled apart, so that how it is passed is no matter.
+#pragma GCC diagnostic ignored "-Wpsabi"
+
+namespace caffe {
+
+namespace {
+
+constexpr int kLanes = kWinogradLanes, kOutputs = kWinogradOutputs, kInputs = kWinogradInputs;
+constexpr int kPoints = kWinogradPoints, kKernel = kWinogradKernel;
+
+typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
+typedef float Quad __attribute__((vector_size(4 * sizeof(float)), aligned(4), may_alias));
+
+// They are part of the clone that calls them.
+#define INSIDE inline __attribute__((always_inline))
+
+// x -> B^T x, where elements of x and of what is made of it are a stride apart.
+INSIDE void ByInputs(const Lanes* x, int stride, Lanes* made, int made_stride) {
+  const Lanes x0 = x[0], x1 = x[stride], x2 = x[2 * stride], x3 = x[3 * stride], x4 = x[4 * stride];
+  const Lanes even = x4 - 4.f * x2, odd = x3 - 4.f * x1, far_even = x4 - x2, far_odd = 2.f * (x3 - x1);
+  made[0] = 4.f * x0 - 5.f * x2 + x4;
+  made[made_stride] = even + odd;
+  made[2 * made_stride] = even - odd;
+  made[3 * made_stride] = far_even + far_odd;
+  made[4 * made_stride] = far_even - far_odd;
+  made[5 * made_stride] = 4.f * x1 - 5.f * x3 + x[5 * stride];
+}
+
+// p -> B p
+INSIDE void ByInputsTransposed(const Lanes* p, int stride, Lanes* made, int made_stride) {
+  const Lanes p0 = p[0], p5 = p[5 * stride];
+  const Lanes sum = p[stride] + p[2 * stride], difference = p[stride] - p[2 * stride];
+  const Lanes far_sum = p[3 * stride] + p[4 * stride], far_difference = 2.f * (p[3 * stride] - p[4 * stride]);
+  made[0] = 4.f * p0;
+  made[made_stride] = 4.f * (p5 - difference) - far_difference;
+  made[2 * made_stride] = -5.f * p0 - 4.f * sum - far_sum;
+  made[3 * made_stride] = difference + far_difference - 5.f * p5;
+  made[4 * made_stride] = p0 + sum + far_sum;
+  made[5 * made_stride] = p5;
+}
+
+// y -> A y
+INSIDE void ByOutputsTransposed(const Lanes* y, int stride, Lanes* made, int made_stride) {
+  const Lanes y0 = y[0], y1 = y[stride], y2 = y[2 * stride], y3 = y[3 * stride];
+  const Lanes even = y0 + y2, odd = y1 + y3, far_even = y0 + 4.f * y2, far_odd = 2.f * y1 + 8.f * y3;
+  made[0] = y0;
+  made[made_stride] = even + odd;
+  made[2 * made_stride] = even - odd;
+  made[3 * made_stride] = far_even + far_odd;
+  made[4 * made_stride] = far_even - far_odd;
+  made[5 * made_stride] = y3;
+}
+
+// w -> G w
+INSIDE void ByWeights(const Lanes* w, int stride, Lanes* made, int made_stride) {
+  const Lanes w0 = w[0], w1 = w[stride], w2 = w[2 * stride];
+  const Lanes even = (w0 + w2) * (-1.f / 6), odd = w1 * (1.f / 6);
+  const Lanes far_even = w0 * (1.f / 24) + w2 * (1.f / 6), far_odd = w1 * (1.f / 12);
+  made[0] = w0 * 0.25f;
+  made[made_stride] = even - odd;
+  made[2 * made_stride] = even + odd;
+  made[3 * made_stride] = far_even + far_odd;
+  made[4 * made_stride] = far_even - far_odd;
+  made[5 * made_stride] = w2;
+}
+
+// p -> G^T p
+INSIDE void ByWeightsTransposed(const Lanes* p, int stride, Lanes* made, int made_stride) {
+  const Lanes p1 = p[stride], p2 = p[2 * stride], p3 = p[3 * stride], p4 = p[4 * stride];
+  const Lanes sum = (p1 + p2) * (1.f / 6), far_sum = p3 + p4;
+  made[0] = p[0] * 0.25f - sum + far_sum * (1.f / 24);
+  made[made_stride] = (p2 - p1) * (1.f / 6) + (p3 - p4) * (1.f / 12);
+  made[2 * made_stride] = far_sum * (1.f / 6) - sum + p[5 * stride];
+}
+
+INSIDE void LoadPoints(const float* from, int64_t stride, Lanes* points) {
+  for (int i = 0; i < kPoints; ++i) points[i] = *reinterpret_cast<const Lanes*>(from + i * stride);
+}
+
+INSIDE void StorePoints(const Lanes* points, int64_t stride, float* to) {
+  for (int i = 0; i < kPoints; ++i) *reinterpret_cast<Lanes*>(to + i * stride) = points[i];
+}
+
+// The transpose of a matrix of 4x4 whose rows are `stride` and then `made_stride` apart.
+INSIDE void Transpose(const float* from, int64_t stride, Quad* made) {
+  typedef int Index __attribute__((vector_size(4 * sizeof(int))));
+  const Quad a = *reinterpret_cast<const Quad*>(from), b = *reinterpret_cast<const Quad*>(from + stride);
+  const Quad c = *reinterpret_cast<const Quad*>(from + 2 * stride);
+  const Quad d = *reinterpret_cast<const Quad*>(from + 3 * stride);
+  const Index low = {0, 4, 1, 5}, high = {2, 6, 3, 7}, first = {0, 1, 4, 5}, second = {2, 3, 6, 7};
+  const Quad ab_low = __builtin_shuffle(a, b, low), ab_high = __builtin_shuffle(a, b, high);
+  const Quad cd_low = __builtin_shuffle(c, d, low), cd_high = __builtin_shuffle(c, d, high);
+  made[0] = __builtin_shuffle(ab_low, cd_low, first);
+  made[1] = __builtin_shuffle(ab_low, cd_low, second);
+  made[2] = __builtin_shuffle(ab_high, cd_high, first);
+  made[3] = __builtin_shuffle(ab_high, cd_high, second);
+}
+
+}  // namespace
+
+CAFFE_TARGET_CLONES
+void GatherWinogradRows(const WinogradPlanes& planes, const float* image, int first_row, int num_rows,
+                        int pad, int row_width, float* rows) {
+  const int64_t plane = planes.plane();
+  for (int i = 0; i < num_rows; ++i) {
+    float* row = rows + static_cast<int64_t>(i) * row_width * kLanes;
+    const int y = first_row + i;
+    if (y < 0 || y >= planes.height) {
+      std::fill(row, row + row_width * kLanes, 0.f);
+      continue;
+    }
+    std::fill(row, row + pad * kLanes, 0.f);
+    std::fill(row + (pad + planes.width) * kLanes, row + row_width * kLanes, 0.f);
+    row += pad * kLanes;
+    const float* from = image + static_cast<int64_t>(y) * planes.width;
+    int x = 0;
+    if (planes.lanes == kLanes) {
+      for (; x + 4 <= planes.width; x += 4) {
+        for (int lane = 0; lane < kLanes; lane += 4) {
+          Quad quads[4];
+          Transpose(from + lane * plane + x, plane, quads);
+          for (int j = 0; j < 4; ++j) *reinterpret_cast<Quad*>(row + (x + j) * kLanes + lane) = quads[j];
+        }
+      }
+    }
+    for (; x < planes.width; ++x) {
+      for (int lane = 0; lane < kLanes; ++lane) {
+        row[x * kLanes + lane] = lane < planes.lanes ? from[lane * plane + x] : 0.f;
+      }
+    }
+  }
+}
+
+CAFFE_TARGET_CLONES
+void ScatterWinogradRow(const WinogradPlanes& planes, const float* row, int pad, bool is_added, int y,
+                        float* image) {
+  const int64_t plane = planes.plane();
+  float* to = image + static_cast<int64_t>(y) * planes.width;
+  row += pad * kLanes;
+  int x = 0;
+  if (planes.lanes == kLanes) {
+    for (; x + 4 <= planes.width; x += 4) {
+      for (int lane = 0; lane < kLanes; lane += 4) {
+        Quad quads[4];
+        Transpose(row + x * kLanes + lane, kLanes, quads);
+        for (int j = 0; j < 4; ++j) {
+          Quad& values = *reinterpret_cast<Quad*>(to + (lane + j) * plane + x);
+          values = is_added ? values + quads[j] : quads[j];
+        }
+      }
+    }
+  }
+  for (; x < planes.width; ++x) {
+    for (int lane = 0; lane < planes.lanes; ++lane) {
+      float& value = to[lane * plane + x];
+      value = is_added ? value + row[x * kLanes + lane] : row[x * kLanes + lane];
+    }
+  }
+}
+
+CAFFE_TARGET_CLONES
+void TransformWinogradInputs(const float* rows, int row_width, int tiles, int64_t point_stride, int channels,
+                             float* points) {
+  const Lanes* inputs = reinterpret_cast<const Lanes*>(rows);
+  for (int tile = 0; tile < tiles; ++tile) {
+    Lanes half[kPoints], all[kPoints];
+    for (int x = 0; x < kInputs; ++x) ByInputs(inputs + tile * kOutputs + x, row_width, half + x, kInputs);
+    for (int y = 0; y < kInputs; ++y) ByInputs(half + y * kInputs, 1, all + y * kInputs, 1);
+    StorePoints(all, point_stride, points + static_cast<int64_t>(tile) * channels);
+  }
+}
+
+CAFFE_TARGET_CLONES
+void TransformWinogradOutputs(const float* rows, int row_width, int tiles, int64_t point_stride, int channels,
+                              float* points) {
+  const Lanes* outputs = reinterpret_cast<const Lanes*>(rows);
+  for (int tile = 0; tile < tiles; ++tile) {
+    Lanes half[kInputs * kOutputs], all[kPoints];
+    for (int x = 0; x < kOutputs; ++x) {
+      ByOutputsTransposed(outputs + tile * kOutputs + x, row_width, half + x, kOutputs);
+    }
+    for (int y = 0; y < kInputs; ++y) ByOutputsTransposed(half + y * kOutputs, 1, all + y * kInputs, 1);
+    StorePoints(all, point_stride, points + static_cast<int64_t>(tile) * channels);
+  }
+}
+
+CAFFE_TARGET_CLONES
+void AddUpWinogradInputs(const float* points, int64_t point_stride, int channels, int tiles, int row_width,
+                         float* rows) {
+  std::fill(rows, rows + static_cast<int64_t>(kInputs) * row_width * kLanes, 0.f);
+  Lanes* inputs = reinterpret_cast<Lanes*>(rows);
+  for (int tile = 0; tile < tiles; ++tile) {
+    Lanes all[kPoints], half[kPoints], line[kInputs];
+    LoadPoints(points + static_cast<int64_t>(tile) * channels, point_stride, all);
+    for (int x = 0; x < kInputs; ++x) ByInputsTransposed(all + x, kInputs, half + x, kInputs);
+    for (int y = 0; y < kInputs; ++y) {
+      ByInputsTransposed(half + y * kInputs, 1, line, 1);
+      for (int x = 0; x < kInputs; ++x) inputs[y * row_width + tile * kOutputs + x] += line[x];
+    }
+  }
+}
+
+CAFFE_TARGET_CLONES
+void TransformWinogradWeights(const float* kernels, int lanes, int64_t point_stride, float* points) {
+  constexpr int kWeights = kKernel * kKernel;
+  Lanes weights[kWeights], half[kInputs * kKernel], all[kPoints];
+  for (int i = 0; i < kWeights; ++i) {
+    float values[kLanes] = {};
+    for (int lane = 0; lane < lanes; ++lane) values[lane] = kernels[lane * kWeights + i];
+    weights[i] = *reinterpret_cast<const Lanes*>(values);
+  }
+  for (int x = 0; x < kKernel; ++x) ByWeights(weights + x, kKernel, half + x, kKernel);
+  for (int y = 0; y < kInputs; ++y) ByWeights(half + y * kKernel, 1, all + y * kInputs, 1);
+  StorePoints(all, point_stride, points);
+}
+
+CAFFE_TARGET_CLONES
+void AddWinogradWeightGradient(const float* points, int64_t point_stride, int lanes, float* kernels) {
+  Lanes all[kPoints], half[kInputs * kKernel], gradient[kKernel * kKernel];
+  LoadPoints(points, point_stride, all);
+  for (int x = 0; x < kInputs; ++x) ByWeightsTransposed(all + x, kInputs, half + x, kInputs);
+  for (int y = 0; y < kKernel; ++y) ByWeightsTransposed(half + y * kInputs, 1, gradient + y * kKernel, 1);
+  for (int i = 0; i < kKernel * kKernel; ++i) {
+    for (int lane = 0; lane < lanes; ++lane) kernels[lane * kKernel * kKernel + i] += gradient[i][lane];
+  }
+}
+
+}  // namespace caffe
