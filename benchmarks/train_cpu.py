@@ -49,6 +49,8 @@ def work(name: str, batch: int, seconds: float) -> None:
 
     caffe.set_mode_cpu()
     solver = training.make_solver(name, batch)
+    # As `caffe train` does.
+    solver.net.reuses_memory = True
     training_worker.serve(lambda: solver.step(1), batch, seconds)
 
 

@@ -56,6 +56,9 @@ def run(arguments: Sequence[str]) -> int:
         # The data layers share the records by it.
         _caffe.set_solver_count(max(len(gpus), 1))
         solver = _caffe.get_solver_from_bytes(param.SerializeToString())
+        # Nobody looks at blobs between two passes here.
+        for net in (solver.net, *solver.test_nets):
+            net.reuses_memory = True
         effects.attach(solver)
         if options.snapshot:
             _caffe.log(f"Resuming from {options.snapshot}")

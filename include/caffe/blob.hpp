@@ -111,6 +111,11 @@ class Blob : public std::enable_shared_from_this<Blob<Dtype>> {
   void ShareData(const Blob& other);
   void ShareDiff(const Blob& other);
 
+  /// Takes other memory, of at least the blob's size, for the data or the gradient, and returns what it had.
+  /// Null stands for fresh memory, which is allocated when it is first touched.
+  shared_ptr<SyncedMemory> ExchangeData(shared_ptr<SyncedMemory> memory);
+  shared_ptr<SyncedMemory> ExchangeDiff(shared_ptr<SyncedMemory> memory);
+
   /// Whether the message has this blob's shape. A message in the legacy four axes equals a blob of fewer axes
   /// that has the same dimensions after leading ones.
   bool ShapeEquals(const BlobProto& other);
@@ -127,6 +132,7 @@ class Blob : public std::enable_shared_from_this<Blob<Dtype>> {
  private:
   /// Gives up a larger allocation kept from an earlier shape: a caller's memory has the present size.
   void FitMemory();
+  shared_ptr<SyncedMemory> Exchange(shared_ptr<SyncedMemory> memory, shared_ptr<SyncedMemory>* own);
 
   DISABLE_COPY_AND_ASSIGN(Blob);
 };

@@ -51,6 +51,13 @@ class Layer {
   /// levels, ascending. What it then finds in them may still be something else.
   virtual void SetInputLevels(const vector<Dtype>&) {}
 
+  // A net that reuses memory (Net::set_reuses_memory) gives away what nobody reads any more.
+  /// Whether Backward reads the data of a bottom, or of a top.
+  virtual bool ReadsBottomData(int) const { return true; }
+  virtual bool ReadsTopData(int) const { return true; }
+  /// Tells a layer whether its net does so: what it then keeps for Backward should be small.
+  virtual void SetReusesMemory(bool) {}
+
   /// Tells the place in its data that a layer has come to; false where it has none. Net adds the name.
   virtual bool GetDataState(DataState*) const { return false; }
   /// Goes on from a place that GetDataState told. @throws Error where the data have no such place.

@@ -14,6 +14,7 @@
 #include "caffe/common.hpp"
 #include "caffe/layer.hpp"
 #include "caffe/proto/caffe.pb.h"
+#include "caffe/util/memory_pool.hpp"
 
 namespace caffe {
 
@@ -132,6 +133,19 @@ class Net {
   /// Logs the mean magnitude of every blob as it is computed.
   void set_debug_info(const bool value) { debug_info_ = value; }
 
+  /**
+   * @brief Whether memory goes from blob to blob within a pass (false).
+   *
+   * Then a pass must begin at the first layer, and after it only the net's inputs and outputs, its losses and
+   * parameters, what data layers made, and blobs that were looked at between earlier passes hold what they
+   * hold otherwise. What another blob holds is not known, neither its data nor its gradient. Callbacks see
+   * what the layer that just ran has read and written.
+   */
+  void set_reuses_memory(bool value);
+  bool reuses_memory() const { return reuses_memory_; }
+  /// What no blob has now.
+  const MemoryPool& pool() const { return pool_; }
+
   /// Leaves out the layers that the net's state (phase, level, stages) does not include.
   static void FilterNet(const NetParameter& param, NetParameter* param_filtered);
   static bool StateMeetsRule(const NetState& state, const NetStateRule& rule, const string& layer_name);
@@ -172,6 +186,17 @@ class Net {
   /// On a GPU each thread's work is in order for itself alone: lets what this thread starts now wait for what
   /// another one has started, if another one ran the net last.
   void FollowOtherThreads();
+
+  /// Finds out what blobs may be given memory of others.
+  void PlanReuse();
+  bool MayReuseData(int blob_id) const;
+  bool IsSplit(int layer_id) const;
+  /// Before and after a layer runs: gives memory to what it writes, and takes it from what nobody reads any
+  /// more.
+  void LendData(int layer_id);
+  void TakeBackData(int layer_id);
+  void LendDiffs(int layer_id);
+  void TakeBackDiffs(int layer_id);
 
   void ForwardDebugInfo(const int layer_id);
   void BackwardDebugInfo(const int layer_id);
@@ -216,6 +241,16 @@ class Net {
   /// Bytes of all tops.
   size_t memory_used_ = 0;
   bool debug_info_ = false;
+  bool reuses_memory_ = false;
+  MemoryPool pool_;
+  /// For each layer the blobs that are made before it runs forward and that nobody reads after it has run.
+  vector<vector<int>> first_written_, last_read_;
+  /// Blobs that a data layer or the user fills, or whose gradient the user sets.
+  vector<bool> is_kept_;
+  /// Blobs that a Split makes, which share the memory of its bottom.
+  vector<bool> is_shared_;
+  /// Blobs whose data or gradient is memory of the pool.
+  vector<bool> has_lent_data_, has_lent_diff_;
   vector<Callback*> before_forward_;
   vector<Callback*> after_forward_;
   vector<Callback*> before_backward_;

@@ -163,6 +163,11 @@ void BindNet(py::module_& module) {
       .def_property_readonly("_blob_loss_weights", &NetClass::blob_loss_weights)
       .def("_bottom_ids", &NetClass::bottom_ids, py::arg("layer"))
       .def("_top_ids", &NetClass::top_ids, py::arg("layer"))
+      .def_property(
+          "reuses_memory", &NetClass::reuses_memory, &NetClass::set_reuses_memory,
+          "Whether memory goes from blob to blob within a pass (False). Passes must then begin at the "
+          "first layer,\nand after them only inputs, outputs, parameters and blobs that were read between "
+          "earlier passes hold\nwhat they hold otherwise.")
       .def("before_forward", CallbackAdder(&NetClass::add_before_forward), py::arg("function"),
            "Calls function(layer) with the number of each layer before it runs forward.")
       .def("after_forward", CallbackAdder(&NetClass::add_after_forward), py::arg("function"))

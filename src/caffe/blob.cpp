@@ -330,6 +330,26 @@ void Blob<Dtype>::FitMemory() {
 }
 
 template <typename Dtype>
+shared_ptr<SyncedMemory> Blob<Dtype>::Exchange(shared_ptr<SyncedMemory> memory,
+                                               shared_ptr<SyncedMemory>* own) {
+  const size_t bytes = capacity_ * sizeof(Dtype);
+  if (!memory) memory = std::make_shared<SyncedMemory>(bytes);
+  CHECK_GE(memory->size(), bytes) << "the memory is too small for the blob";
+  own->swap(memory);
+  return memory;
+}
+
+template <typename Dtype>
+shared_ptr<SyncedMemory> Blob<Dtype>::ExchangeData(shared_ptr<SyncedMemory> memory) {
+  return Exchange(std::move(memory), &data_);
+}
+
+template <typename Dtype>
+shared_ptr<SyncedMemory> Blob<Dtype>::ExchangeDiff(shared_ptr<SyncedMemory> memory) {
+  return Exchange(std::move(memory), &diff_);
+}
+
+template <typename Dtype>
 void Blob<Dtype>::set_cpu_data(Dtype* data, shared_ptr<void> owner) {
   FitMemory();
   data_->set_cpu_data(data, std::move(owner));

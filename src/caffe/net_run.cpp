@@ -32,12 +32,16 @@ Dtype Net<Dtype>::ForwardFromTo(int start, int end) {
   FollowOtherThreads();
   CHECK_GE(start, 0) << "there is no layer " << start;
   CHECK_LT(end, static_cast<int>(layers_.size())) << "there is no layer " << end;
+  CHECK(!reuses_memory_ || start == 0) << "a net that reuses memory has lost what layer " << start
+                                       << " reads: begin at the first layer, or set_reuses_memory(false)";
   Dtype loss = 0;
   for (int i = start; i <= end; ++i) {
     for (Callback* callback : before_forward_) callback->run(i);
+    if (reuses_memory_) LendData(i);
     loss += layers_[i]->Forward(bottom_vecs_[i], top_vecs_[i]);
     if (debug_info_) ForwardDebugInfo(i);
     for (Callback* callback : after_forward_) callback->run(i);
+    if (reuses_memory_) TakeBackData(i);
   }
   return loss;
 }
@@ -82,10 +86,12 @@ void Net<Dtype>::BackwardFromTo(int start, int end) {
   for (int i = start; i >= end; --i) {
     for (Callback* callback : before_backward_) callback->run(i);
     if (layer_need_backward_[i]) {
+      if (reuses_memory_) LendDiffs(i);
       layers_[i]->Backward(top_vecs_[i], bottom_need_backward_[i], bottom_vecs_[i]);
       if (debug_info_) BackwardDebugInfo(i);
     }
     for (Callback* callback : after_backward_) callback->run(i);
+    if (reuses_memory_ && layer_need_backward_[i]) TakeBackDiffs(i);
   }
 }
 

@@ -18,6 +18,8 @@ class ConcatLayer : public Layer<Dtype> {
   void Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
 
   const char* type() const override { return "Concat"; }
+  bool ReadsBottomData(int) const override { return false; }
+  bool ReadsTopData(int) const override { return false; }
   int MinBottomBlobs() const override { return 1; }
   int ExactNumTopBlobs() const override { return 1; }
 

@@ -25,6 +25,7 @@ class DeconvolutionLayer : public BaseConvolutionLayer<Dtype> {
   explicit DeconvolutionLayer(const LayerParameter& param) : BaseConvolutionLayer<Dtype>(param) {}
 
   const char* type() const override { return "Deconvolution"; }
+  bool ReadsTopData(int) const override { return false; }
 
  protected:
   void Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;

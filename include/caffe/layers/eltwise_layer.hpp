@@ -25,6 +25,8 @@ class EltwiseLayer : public Layer<Dtype> {
   void Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
 
   const char* type() const override { return "Eltwise"; }
+  bool ReadsBottomData(int) const override { return op_ == EltwiseParameter_EltwiseOp_PROD; }
+  bool ReadsTopData(int) const override { return op_ == EltwiseParameter_EltwiseOp_PROD; }
   int MinBottomBlobs() const override { return 2; }
   int ExactNumTopBlobs() const override { return 1; }
 

@@ -36,6 +36,11 @@ class PoolingLayer : public Layer<Dtype> {
   void Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
 
   const char* type() const override { return "Pooling"; }
+  bool ReadsBottomData(int) const override {
+    return this->layer_param_.pooling_param().pool() == PoolingParameter_PoolMethod_STOCHASTIC;
+  }
+  /// The second top says where the largest values were.
+  bool ReadsTopData(int top_index) const override { return top_index == 1; }
   int ExactNumBottomBlobs() const override { return 1; }
   int MinTopBlobs() const override { return 1; }
   /// MAX can also give the places.

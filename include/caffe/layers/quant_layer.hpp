@@ -41,6 +41,9 @@ class QuantLayer : public NeuronLayer<Dtype> {
   void LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
 
   const char* type() const override { return "Quant"; }
+  bool ReadsBottomData(int) const override { return !KeepsMask(); }
+  bool ReadsTopData(int) const override { return !KeepsMask(); }
+  void SetReusesMemory(bool value) override { reuses_memory_ = value; }
 
  protected:
   void Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
@@ -58,6 +61,9 @@ class QuantLayer : public NeuronLayer<Dtype> {
 
  private:
   void SetUpCenters();
+  /// Whether Forward keeps where the gradient passes, a byte each, in place of x: where it does so as it is
+  /// or not at all.
+  bool KeepsMask() const;
   template <int kCenters>
   HwgqFunction<Dtype, kCenters> Hwgq() const;
   /// Calls run(f), with Forward of f the function that is asked for; centers are where it will run.
@@ -67,6 +73,9 @@ class QuantLayer : public NeuronLayer<Dtype> {
   template <typename Run>
   void WithGradient(const Run& run) const;
   void CheckNotInPlace(const vector<Blob<Dtype>*>& top, const vector<Blob<Dtype>*>& bottom) const;
+
+  bool reuses_memory_ = false;
+  vector<unsigned char> mask_;
 };
 
 template <typename Dtype>

@@ -18,6 +18,8 @@ class SliceLayer : public Layer<Dtype> {
   void Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
 
   const char* type() const override { return "Slice"; }
+  bool ReadsBottomData(int) const override { return false; }
+  bool ReadsTopData(int) const override { return false; }
   int ExactNumBottomBlobs() const override { return 1; }
   int MinTopBlobs() const override { return 1; }
 

@@ -17,6 +17,8 @@ class SplitLayer : public Layer<Dtype> {
   void Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
 
   const char* type() const override { return "Split"; }
+  bool ReadsBottomData(int) const override { return false; }
+  bool ReadsTopData(int) const override { return false; }
   int ExactNumBottomBlobs() const override { return 1; }
   int MinTopBlobs() const override { return 1; }
 

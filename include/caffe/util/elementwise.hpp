@@ -32,6 +32,18 @@ CAFFE_TARGET_CLONES void BackwardLoop(int64_t begin, int64_t end, Function f, co
 }
 
 template <typename Dtype, typename Function>
+CAFFE_TARGET_CLONES void MaskLoop(int64_t n, Function f, const Dtype* x, const Dtype* y,
+                                  unsigned char* mask) {
+  for (int64_t i = 0; i < n; ++i) mask[i] = f.Derivative(x[i], y[i]) != 0;
+}
+
+template <typename Dtype>
+CAFFE_TARGET_CLONES void MaskedLoop(int64_t begin, int64_t end, const unsigned char* mask, const Dtype* dy,
+                                    Dtype* dx) {
+  for (int64_t i = begin; i < end; ++i) dx[i] = dy[i] * static_cast<Dtype>(mask[i]);
+}
+
+template <typename Dtype, typename Function>
 CAFFE_TARGET_CLONES void MapLoop(int64_t begin, int64_t end, Function f, Dtype* y) {
   for (int64_t i = begin; i < end; ++i) y[i] = f(i);
 }
@@ -56,6 +68,19 @@ template <typename Dtype, typename Function>
 void ElementwiseBackward(int64_t n, Function f, const Dtype* x, const Dtype* y, const Dtype* dy, Dtype* dx) {
   ParallelFor(n, kElementGrain,
               [=](int64_t begin, int64_t end) { elementwise::BackwardLoop(begin, end, f, x, y, dy, dx); });
+}
+
+/// mask[i] = 1 where f.Derivative(x[i], y[i]), which is 1 or 0, is 1. Not in parallel.
+template <typename Dtype, typename Function>
+void MaskOfGradient(int64_t n, Function f, const Dtype* x, const Dtype* y, unsigned char* mask) {
+  elementwise::MaskLoop(n, f, x, y, mask);
+}
+
+/// dx[i] = dy[i] mask[i]; dx may be dy.
+template <typename Dtype>
+void ApplyMask(int64_t n, const unsigned char* mask, const Dtype* dy, Dtype* dx) {
+  ParallelFor(n, kElementGrain,
+              [=](int64_t begin, int64_t end) { elementwise::MaskedLoop(begin, end, mask, dy, dx); });
 }
 
 }  // namespace caffe

@@ -73,21 +73,47 @@ void QuantLayer<Dtype>::CheckNotInPlace(const vector<Blob<Dtype>*>& top,
 }
 
 template <typename Dtype>
+bool QuantLayer<Dtype>::KeepsMask() const {
+  return reuses_memory_ && this->phase_ == TRAIN && Caffe::mode() == Caffe::CPU &&
+         backward_func_ != "log_tailed_relu" && this->layer_param_.quant_param().negative_slope() == 0;
+}
+
+template <typename Dtype>
 void QuantLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
   const Dtype* x = bottom[0]->cpu_data();
   Dtype* y = top[0]->mutable_cpu_data();
-  WithForward(false, [&](auto function) { ElementwiseForward(bottom[0]->count(), function, x, y); });
+  const int count = bottom[0]->count();
+  if (!KeepsMask()) {
+    WithForward(false, [&](auto function) { ElementwiseForward(count, function, x, y); });
+    return;
+  }
+  mask_.resize(count);
+  unsigned char* mask = mask_.data();
+  // So few at a time that they are still in the cache for the mask.
+  constexpr int64_t kBlock = 4096;
+  ParallelFor(count, kElementGrain, [=](int64_t begin, int64_t end) {
+    for (int64_t start = begin; start < end; start += kBlock) {
+      const int64_t n = std::min(kBlock, end - start);
+      WithForward(false, [&](auto function) { ElementwiseForward(n, function, x + start, y + start); });
+      WithGradient([&](auto function) { MaskOfGradient(n, function, x + start, y + start, mask + start); });
+    }
+  });
 }
 
 template <typename Dtype>
 void QuantLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
                                      const vector<Blob<Dtype>*>& bottom) {
   if (!propagate_down[0]) return;
+  const Dtype* dy = top[0]->cpu_diff();
+  Dtype* dx = bottom[0]->mutable_cpu_diff();
+  if (KeepsMask()) {
+    CHECK_EQ(mask_.size(), static_cast<size_t>(bottom[0]->count())) << "Backward needs a Forward before it";
+    ApplyMask(bottom[0]->count(), mask_.data(), dy, dx);
+    return;
+  }
   CheckNotInPlace(top, bottom);
   const Dtype* x = bottom[0]->cpu_data();
   const Dtype* y = top[0]->cpu_data();
-  const Dtype* dy = top[0]->cpu_diff();
-  Dtype* dx = bottom[0]->mutable_cpu_diff();
   WithGradient([&](auto function) { ElementwiseBackward(bottom[0]->count(), function, x, y, dy, dx); });
 }
 

@@ -1,0 +1,148 @@
+// Memory that goes from blob to blob of a Net within a pass.
+#include <algorithm>
+
+#include "caffe/net.hpp"
+
+namespace caffe {
+
+namespace {
+
+bool Contains(const vector<int>& ids, int id) { return std::find(ids.begin(), ids.end(), id) != ids.end(); }
+
+// Memory that is shared, as a Split's tops share it, must stay what it is, and so must what somebody has
+// written ahead, as some losses do with gradients in Forward.
+bool IsFree(const shared_ptr<SyncedMemory>& memory) {
+  return MemoryPool::IsOnlyHere(memory) && memory->head() == SyncedMemory::UNINITIALIZED;
+}
+
+}  // namespace
+
+template <typename Dtype>
+void Net<Dtype>::set_reuses_memory(bool value) {
+  const std::lock_guard<std::recursive_mutex> lock(mutex_);
+  if (value == reuses_memory_) return;
+  reuses_memory_ = value;
+  for (const auto& layer : layers_) layer->SetReusesMemory(value);
+  if (value) {
+    PlanReuse();
+    return;
+  }
+  for (size_t id = 0; id < has_lent_data_.size(); ++id) {
+    if (has_lent_data_[id]) blobs_[id]->ExchangeData(nullptr);
+    if (has_lent_diff_[id]) blobs_[id]->ExchangeDiff(nullptr);
+  }
+  has_lent_data_.clear();
+  has_lent_diff_.clear();
+  pool_.Clear();
+}
+
+template <typename Dtype>
+void Net<Dtype>::PlanReuse() {
+  is_kept_.assign(blobs_.size(), false);
+  is_shared_.assign(blobs_.size(), false);
+  for (const vector<int>* ids : {&net_input_blob_indices_, &net_output_blob_indices_}) {
+    for (const int id : *ids) is_kept_[id] = true;
+  }
+  first_written_.assign(layers_.size(), {});
+  last_read_.assign(layers_.size(), {});
+  vector<int> last_reader(blobs_.size(), -1);
+  vector<bool> is_written(blobs_.size(), false);
+  for (int i = 0; i < static_cast<int>(layers_.size()); ++i) {
+    for (const int id : bottom_id_vecs_[i]) last_reader[id] = i;
+    for (const int id : top_id_vecs_[i]) {
+      if (bottom_id_vecs_[i].empty() || blob_loss_weights_[id] != 0) is_kept_[id] = true;
+      if (!is_written[id]) first_written_[i].push_back(id);
+      if (IsSplit(i)) is_shared_[id] = true;
+      is_written[id] = true;
+    }
+  }
+  for (int id = 0; id < static_cast<int>(blobs_.size()); ++id) {
+    if (last_reader[id] >= 0) last_read_[last_reader[id]].push_back(id);
+  }
+  has_lent_data_.assign(blobs_.size(), false);
+  has_lent_diff_.assign(blobs_.size(), false);
+}
+
+// Asked at each pass, as a layer's answer may depend on whether it runs on a GPU.
+template <typename Dtype>
+bool Net<Dtype>::MayReuseData(int blob_id) const {
+  if (is_kept_[blob_id]) return false;
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    if (!layer_need_backward_[i]) continue;
+    const vector<int>&bottoms = bottom_id_vecs_[i], &tops = top_id_vecs_[i];
+    for (size_t j = 0; j < bottoms.size(); ++j) {
+      if (bottoms[j] == blob_id && layers_[i]->ReadsBottomData(static_cast<int>(j))) return false;
+    }
+    for (size_t j = 0; j < tops.size(); ++j) {
+      if (tops[j] == blob_id && layers_[i]->ReadsTopData(static_cast<int>(j))) return false;
+    }
+  }
+  return true;
+}
+
+template <typename Dtype>
+bool Net<Dtype>::IsSplit(int layer_id) const {
+  return string(layers_[layer_id]->type()) == "Split";
+}
+
+template <typename Dtype>
+void Net<Dtype>::LendData(int layer_id) {
+  // The memory of the last pass, which several readers shared.
+  if (IsSplit(layer_id)) {
+    for (const int id : top_id_vecs_[layer_id]) pool_.Give(blobs_[id]->ExchangeData(nullptr));
+    return;
+  }
+  for (const int id : first_written_[layer_id]) {
+    Blob<Dtype>& blob = *blobs_[id];
+    if (has_lent_data_[id] || blob.count() == 0 || !IsFree(blob.data()) || !MayReuseData(id)) continue;
+    blob.ExchangeData(pool_.Take(blob.data()->size()));
+    has_lent_data_[id] = true;
+  }
+}
+
+template <typename Dtype>
+void Net<Dtype>::TakeBackData(int layer_id) {
+  for (const int id : last_read_[layer_id]) {
+    if (!has_lent_data_[id] && !(is_shared_[id] && MayReuseData(id))) continue;
+    // Of those that share memory the last one gives it back.
+    pool_.Give(blobs_[id]->ExchangeData(nullptr));
+    has_lent_data_[id] = false;
+  }
+}
+
+template <typename Dtype>
+void Net<Dtype>::LendDiffs(int layer_id) {
+  for (size_t i = 0; i < bottom_id_vecs_[layer_id].size(); ++i) {
+    const int id = bottom_id_vecs_[layer_id][i];
+    Blob<Dtype>& blob = *blobs_[id];
+    if (!bottom_need_backward_[layer_id][i] || is_kept_[id] || has_lent_diff_[id] || blob.count() == 0 ||
+        Contains(top_id_vecs_[layer_id], id) || !IsFree(blob.diff())) {
+      continue;
+    }
+    blob.ExchangeDiff(pool_.Take(blob.diff()->size()));
+    has_lent_diff_[id] = true;
+  }
+}
+
+template <typename Dtype>
+void Net<Dtype>::TakeBackDiffs(int layer_id) {
+  for (const int id : top_id_vecs_[layer_id]) {
+    if (!has_lent_diff_[id] || Contains(bottom_id_vecs_[layer_id], id)) continue;
+    // A bottom that shares the gradient gives it back in its turn.
+    pool_.Give(blobs_[id]->ExchangeDiff(nullptr));
+    has_lent_diff_[id] = false;
+  }
+}
+
+#define INSTANTIATE(Dtype)                           \
+  template void Net<Dtype>::set_reuses_memory(bool); \
+  template void Net<Dtype>::PlanReuse();             \
+  template bool Net<Dtype>::MayReuseData(int) const; \
+  template void Net<Dtype>::LendData(int);           \
+  template void Net<Dtype>::TakeBackData(int);       \
+  template void Net<Dtype>::LendDiffs(int);          \
+  template void Net<Dtype>::TakeBackDiffs(int)
+INSTANTIATE(float);
+INSTANTIATE(double);
+
+}  // namespace caffe

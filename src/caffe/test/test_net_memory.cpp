@@ -1,0 +1,216 @@
+// Memory that goes from blob to blob of a net, held against a net whose blobs have memory of their own.
+#include <gtest/gtest.h>
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "caffe/net.hpp"
+#include "caffe/test/test_caffe_main.hpp"
+#include "environment_for_test.hpp"
+#include "layer_test_util.hpp"
+#include "net_test_util.hpp"
+
+namespace caffe {
+
+namespace {
+
+constexpr const char* kLabels = R"(
+  layer { name: 'data' type: 'DummyData' top: 'data' top: 'label' dummy_data_param {
+    shape { dim: 4 dim: 3 dim: 12 dim: 12 } shape { dim: 4 }
+    data_filler { type: 'gaussian' } data_filler { type: 'constant' value: 1 } } }
+)";
+
+// Layers of all kinds that a pass goes through: in place and not, with shortcuts, shared memory and no
+// gradient.
+constexpr const char* kLayers = R"(
+  layer { name: 'conv1' type: 'Convolution' bottom: 'data' top: 'conv1' convolution_param {
+    num_output: 8 kernel_size: 3 pad: 1 weight_filler { type: 'xavier' } } }
+  layer { name: 'bn1' type: 'BatchNorm' bottom: 'conv1' top: 'bn1' }
+  layer { name: 'scale1' type: 'Scale' bottom: 'bn1' top: 'bn1' scale_param { bias_term: true } }
+  layer { name: 'quant1' type: 'Quant' bottom: 'bn1' top: 'quant1' quant_param {
+    centers: 0.538 centers: 1.076 centers: 1.614 clip_thr: 1.614 } }
+  layer { name: 'conv2' type: 'BinaryConvolution' bottom: 'quant1' top: 'conv2' convolution_param {
+    num_output: 8 kernel_size: 3 pad: 1 weight_filler { type: 'xavier' } } }
+  layer { name: 'bn2' type: 'BatchNorm' bottom: 'conv2' top: 'conv2' }
+  layer { name: 'sum' type: 'Eltwise' bottom: 'conv2' bottom: 'bn1' top: 'sum' }
+  layer { name: 'relu' type: 'ReLU' bottom: 'sum' top: 'sum' }
+  layer { name: 'pool' type: 'Pooling' bottom: 'sum' top: 'pool' pooling_param { kernel_size: 3 stride: 2 } }
+  layer { name: 'norm' type: 'LRN' bottom: 'pool' top: 'norm' }
+  layer { name: 'slice' type: 'Slice' bottom: 'norm' top: 'left' top: 'right' }
+  layer { name: 'quant2' type: 'Quant' bottom: 'left' top: 'quant2' quant_param {
+    centers: 0.8 clip_thr: 0.8 backward_func: 'log_tailed_relu' } }
+  layer { name: 'average' type: 'Pooling' bottom: 'right' top: 'average' pooling_param {
+    pool: AVE kernel_size: 3 stride: 1 pad: 1 } }
+  layer { name: 'concat' type: 'Concat' bottom: 'quant2' bottom: 'average' top: 'concat' }
+  layer { name: 'flat' type: 'Flatten' bottom: 'concat' top: 'flat' }
+  layer { name: 'ip1' type: 'InnerProduct' bottom: 'flat' top: 'ip1' inner_product_param {
+    num_output: 16 weight_filler { type: 'xavier' } } }
+  layer { name: 'tanh' type: 'TanH' bottom: 'ip1' top: 'tanh' }
+  layer { name: 'ip2' type: 'InnerProduct' bottom: 'tanh' top: 'ip2' inner_product_param {
+    num_output: 5 weight_filler { type: 'xavier' } } }
+  layer { name: 'loss' type: 'SoftmaxWithLoss' bottom: 'ip2' bottom: 'label' top: 'loss' }
+  layer { name: 'hinge' type: 'HingeLoss' bottom: 'ip2' bottom: 'label' top: 'hinge' loss_weight: 0.5 }
+)";
+
+constexpr const char* kAccuracy =
+    "layer { name: 'accuracy' type: 'Accuracy' bottom: 'ip2' bottom: 'label' top: 'accuracy' }";
+
+// Writes its gradient in Forward already, as some losses do.
+template <typename Dtype>
+class EagerLossLayer : public Layer<Dtype> {
+ public:
+  explicit EagerLossLayer(const LayerParameter& param) : Layer<Dtype>(param) {}
+  void Reshape(const vector<Blob<Dtype>*>&, const vector<Blob<Dtype>*>& top) override {
+    top[0]->Reshape(vector<int>());
+  }
+  const char* type() const override { return "EagerLoss"; }
+
+ protected:
+  void Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override {
+    caffe_copy(bottom[0]->count(), bottom[0]->cpu_data(), bottom[0]->mutable_cpu_diff());
+    top[0]->mutable_cpu_data()[0] = bottom[0]->sumsq_data() / 2;
+  }
+  void Backward_cpu(const vector<Blob<Dtype>*>&, const vector<bool>&, const vector<Blob<Dtype>*>&) override {}
+};
+
+REGISTER_LAYER_CLASS(EagerLoss);
+
+template <typename Dtype>
+class NetMemoryTest : public ::testing::Test {
+ protected:
+  void SetUp() override { Caffe::set_random_seed(1701); }
+
+  // Two nets of the same text and parameters; the second reuses memory.
+  void Make(const string& text, Phase phase = TRAIN) {
+    NetParameter param;
+    ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &param));
+    param.mutable_state()->set_phase(phase);
+    plain_ = std::make_unique<Net<Dtype>>(param);
+    reusing_ = std::make_unique<Net<Dtype>>(param);
+    for (size_t i = 0; i < plain_->params().size(); ++i) {
+      reusing_->params()[i]->CopyFrom(*plain_->params()[i]);
+    }
+    reusing_->set_reuses_memory(true);
+  }
+
+  Dtype Pass(Net<Dtype>* net, unsigned seed) {
+    Caffe::set_random_seed(seed);
+    net->ClearParamDiffs();
+    return net->ForwardBackward();
+  }
+
+  void ExpectSamePasses(int passes) {
+    for (int pass = 0; pass < passes; ++pass) {
+      SCOPED_TRACE("pass " + std::to_string(pass));
+      EXPECT_EQ(Pass(plain_.get(), 7 + pass), Pass(reusing_.get(), 7 + pass));
+      for (size_t i = 0; i < plain_->params().size(); ++i) {
+        EXPECT_EQ(DiffOf(*plain_->params()[i]), DiffOf(*reusing_->params()[i])) << "parameter " << i;
+        EXPECT_EQ(DataOf(*plain_->params()[i]), DataOf(*reusing_->params()[i])) << "parameter " << i;
+      }
+      for (int i = 0; i < plain_->num_outputs(); ++i) {
+        EXPECT_EQ(DataOf(*plain_->output_blobs()[i]), DataOf(*reusing_->output_blobs()[i])) << "output " << i;
+      }
+    }
+  }
+
+  // Bytes of the blobs' memory that was touched.
+  static size_t BytesOf(const Net<Dtype>& net) {
+    std::set<const SyncedMemory*> all;
+    for (const auto& blob : net.blobs()) {
+      if (blob->count() == 0) continue;
+      for (const auto& memory : {blob->data(), blob->diff()}) {
+        if (memory->head() != SyncedMemory::UNINITIALIZED) all.insert(memory.get());
+      }
+    }
+    size_t bytes = 0;
+    for (const SyncedMemory* memory : all) bytes += memory->size();
+    return bytes + net.pool().bytes();
+  }
+
+  std::unique_ptr<Net<Dtype>> plain_, reusing_;
+};
+
+TYPED_TEST_SUITE(NetMemoryTest, TestDtypes);
+
+}  // namespace
+
+TYPED_TEST(NetMemoryTest, TrainsToTheSame) {
+  for (const int threads : {1, 3}) {
+    const ThreadsForTest some(threads);
+    this->Make(string(kLabels) + kLayers + kAccuracy);
+    this->ExpectSamePasses(4);
+    EXPECT_LT(this->BytesOf(*this->reusing_), this->BytesOf(*this->plain_) * 2 / 3);
+  }
+}
+
+TYPED_TEST(NetMemoryTest, TestsToTheSame) {
+  this->Make(string(kLabels) + kLayers + kAccuracy, TEST);
+  for (int pass = 0; pass < 3; ++pass) {
+    TypeParam loss, expected;
+    Caffe::set_random_seed(pass);
+    this->plain_->Forward(&expected);
+    Caffe::set_random_seed(pass);
+    this->reusing_->Forward(&loss);
+    EXPECT_EQ(loss, expected);
+  }
+  EXPECT_LT(this->BytesOf(*this->reusing_), this->BytesOf(*this->plain_));
+}
+
+TYPED_TEST(NetMemoryTest, FollowsTheShapeOfItsInputs) {
+  const string input = R"(force_backward: true
+    layer { name: 'data' type: 'Input' top: 'data' top: 'label' input_param {
+      shape { dim: 4 dim: 3 dim: 12 dim: 12 } shape { dim: 4 } } })";
+  this->Make(input + kLayers);
+  for (const int num : {4, 7, 2, 5}) {
+    SCOPED_TRACE("images: " + std::to_string(num));
+    Blob<TypeParam> images(num, 3, 12, 12);
+    FillNormal(&images);
+    for (Net<TypeParam>* net : {this->plain_.get(), this->reusing_.get()}) {
+      net->blob_by_name("data")->CopyFrom(images, false, true);
+      net->blob_by_name("label")->Reshape({num});
+      caffe_set(num, TypeParam(2), net->blob_by_name("label")->mutable_cpu_data());
+    }
+    this->ExpectSamePasses(2);
+    // What the user gave is still there, and what the user asks for.
+    EXPECT_EQ(DataOf(*this->reusing_->blob_by_name("data")), DataOf(images));
+    EXPECT_EQ(DiffOf(*this->reusing_->blob_by_name("data")), DiffOf(*this->plain_->blob_by_name("data")));
+  }
+}
+
+TYPED_TEST(NetMemoryTest, LeavesWhatIsWrittenAhead) {
+  this->Make(string(kLabels) + R"(
+    layer { name: 'silence' type: 'Silence' bottom: 'label' }
+    layer { name: 'ip' type: 'InnerProduct' bottom: 'data' top: 'ip' inner_product_param {
+      num_output: 5 weight_filler { type: 'xavier' } } }
+    layer { name: 'tanh' type: 'TanH' bottom: 'ip' top: 'tanh' }
+    layer { name: 'loss' type: 'EagerLoss' bottom: 'tanh' top: 'loss' loss_weight: 1 })");
+  this->ExpectSamePasses(3);
+}
+
+TYPED_TEST(NetMemoryTest, LeavesWhatSomebodyLooksAt) {
+  this->Make(string(kLabels) + kLayers + kAccuracy);
+  this->ExpectSamePasses(1);
+  const Blob<TypeParam>& conv1 = *this->reusing_->blob_by_name("conv1");
+  const Blob<TypeParam>& expected = *this->plain_->blob_by_name("conv1");
+  EXPECT_NE(DataOf(conv1), DataOf(expected));
+  EXPECT_NE(DiffOf(conv1), DiffOf(expected));
+  this->ExpectSamePasses(2);
+  EXPECT_EQ(DataOf(conv1), DataOf(expected));
+  EXPECT_EQ(DiffOf(conv1), DiffOf(expected));
+}
+
+TYPED_TEST(NetMemoryTest, EndsWhenAsked) {
+  this->Make(string(kLabels) + kLayers + kAccuracy);
+  this->ExpectSamePasses(2);
+  EXPECT_TRUE(this->reusing_->reuses_memory());
+  EXPECT_TRUE(Contains(ErrorOf([&] { this->reusing_->ForwardFrom(1); }), "begin at the first layer"));
+  this->reusing_->set_reuses_memory(false);
+  this->ExpectSamePasses(2);
+  for (size_t i = 0; i < this->plain_->blobs().size(); ++i) {
+    EXPECT_EQ(DataOf(*this->plain_->blobs()[i]), DataOf(*this->reusing_->blobs()[i]));
+    EXPECT_EQ(DiffOf(*this->plain_->blobs()[i]), DiffOf(*this->reusing_->blobs()[i]));
+  }
+}
+
+}  // namespace caffe
