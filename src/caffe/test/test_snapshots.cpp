@@ -16,6 +16,7 @@
 #include "caffe/util/atomic_file.hpp"
 #include "caffe/util/crc32.hpp"
 #include "caffe/util/io.hpp"
+#include "caffe/util/math_functions.hpp"
 #include "log_capture.hpp"
 #include "solver_test_util.hpp"
 
@@ -426,6 +427,24 @@ TYPED_TEST(SnapshotsTest, AllLearningRatesAndLossesGoOn) {
       }
     }
   }
+}
+
+TYPED_TEST(SnapshotsTest, OtherSolversGetNewNumbers) {
+  const auto root = this->Make("");
+  root->Step(2);
+  root->Snapshot();
+  const auto next_number = [&](int rank, bool restored) {
+    Caffe::set_solver_rank(rank);
+    const auto solver = this->Make("");
+    if (restored) solver->Restore(this->State(2).c_str());
+    return caffe_rng_rand();
+  };
+  const unsigned int first = next_number(1, true);
+  EXPECT_EQ(next_number(1, true), first) << "the same each time";
+  EXPECT_NE(next_number(1, false), first) << "not those of the beginning";
+  EXPECT_NE(next_number(2, true), first);
+  EXPECT_NE(next_number(0, true), first) << "nor the root's";
+  Caffe::set_solver_rank(0);
 }
 
 TYPED_TEST(SnapshotsTest, TheDisplayedMeanGoesOn) {
