@@ -59,9 +59,10 @@ class Solver {
    * @brief Trains `iters` iterations; fewer if a stop is requested.
    *
    * Where a pass fails (a data source has vanished, say) and the solver takes snapshots, one is taken before
-   * the error is thrown on: training can go on from the start of the iteration that failed. A snapshot that
-   * is due and fails (the disk is full) is an error of the log, and is tried again a tenth of the interval
-   * later; one at the end of Solve throws.
+   * the error is thrown on. Data layers that know their place go back to the start of the iteration that
+   * failed: a run that resumes, or another Step, begins with it. A snapshot that is due and fails (the disk
+   * is full) is an error of the log, and is tried again a tenth of the interval later; one at the end of
+   * Solve throws.
    *
    * @throws Error, with stop_on_nan, where the loss is no finite number. The state is saved before, as
    * PREFIX_nan_iter_N.
