@@ -145,6 +145,12 @@ def train(folder, *flags, **options):
     return status, (folder / "log").read_text()
 
 
+def wait_for(process, folder, text):
+    """Until the log says it, or the run has ended."""
+    while text not in (folder / "log").read_text() and process.poll() is None:
+        time.sleep(0.001)
+
+
 def losses(log):
     """The displayed means of the losses, by iteration."""
     found = re.findall(r"\] Iteration (\d+) \(.*\), loss = (\S+)", log)
@@ -167,8 +173,8 @@ def weights(net):
     return np.concatenate([blob.data.ravel() for blobs in net.params.values() for blob in blobs])
 
 
-def same_end(folder, whole):
-    name = f"s_iter_{ITERATIONS}.caffemodel"
+def same_end(folder, whole, iterations=ITERATIONS):
+    name = f"s_iter_{iterations}.caffemodel"
     if (whole / f"{name}.h5").exists():
         # An HDF5 file tells when it was made, too.
         one, other = (
@@ -178,7 +184,7 @@ def same_end(folder, whole):
         np.testing.assert_array_equal(weights(one), weights(other))
     else:
         assert (folder / name).read_bytes() == (whole / name).read_bytes()
-        assert state(folder, ITERATIONS) == state(whole, ITERATIONS)
+        assert state(folder, iterations) == state(whole, iterations)
 
 
 def last(log):
@@ -288,11 +294,9 @@ def test_stopped_runs_go_on(prepare, number):
     assert train(whole)[0] == 0
     folder = prepare("stopped", snapshot=1000)
     process = start(folder)
-    while "Iteration 15 " not in (folder / "log").read_text():
-        time.sleep(0.001)
+    wait_for(process, folder, "Iteration 15 ")
     process.send_signal(number)
-    while process.poll() is None and not (folder / "log").read_text().count("Snapshotting solver state"):
-        time.sleep(0.001)
+    wait_for(process, folder, "Snapshotting solver state")
     if number == signal.SIGINT:
         assert process.wait() == 0
     else:
@@ -393,18 +397,19 @@ def test_solvers_in_python(prepare, monkeypatch):
 
 
 def test_a_vanished_source_loses_nothing(prepare):
-    whole = prepare("whole", "images")
+    # Long enough for the source to vanish on the way.
+    iterations = 400
+    whole = prepare("whole", "images", max_iter=iterations)
     assert train(whole)[0] == 0
-    folder = prepare("run", "images", snapshot=1000)
+    folder = prepare("run", "images", max_iter=iterations, snapshot=1000)
     process = start(folder)
-    while "Iteration 15 " not in (folder / "log").read_text():
-        time.sleep(0.001)
+    wait_for(process, folder, "Iteration 15 ")
     os.rename(folder / "images", folder / "gone")
     assert process.wait() == 1
     log = (folder / "log").read_text()
     assert "images/" in last(log) and "No such file" in last(log)
     saved = int(re.search(r"Training fails in iteration (\d+): saving the state at its start", log)[1])
-    assert 15 <= saved < ITERATIONS and (folder / f"s_iter_{saved}.solverstate").exists()
+    assert 15 <= saved < iterations and (folder / f"s_iter_{saved}.solverstate").exists()
     status, log = train(folder, "-resume", "auto")
     assert status == 1 and "images/" in last(log)
 
@@ -413,7 +418,7 @@ def test_a_vanished_source_loses_nothing(prepare):
     solver.write_text(solver.read_text().replace("snapshot: 1000", f"snapshot: {SNAPSHOT}"))
     status, log = train(folder, "-resume", "auto")
     assert status == 0 and f"Resuming from s_iter_{saved}.solverstate" in log
-    same_end(folder, whole)
+    same_end(folder, whole, iterations)
 
 
 def test_a_full_disk_keeps_the_run_and_the_snapshots(prepare):
@@ -445,9 +450,7 @@ def test_a_disk_that_fills_up_and_is_emptied(prepare, small_disk):
     folder = prepare("run", max_iter=600, snapshot=10, snapshot_keep=1, snapshot_prefix=prefix)
     (small_disk / "ballast").write_bytes(bytes(7_500_000))
     process = start(folder)
-    while "snapshot of iteration 11 failed" not in (folder / "log").read_text():
-        assert process.poll() is None
-        time.sleep(0.001)
+    wait_for(process, folder, "snapshot of iteration 11 failed")
     os.remove(small_disk / "ballast")
     status = process.wait()
     log = (folder / "log").read_text()
