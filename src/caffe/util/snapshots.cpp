@@ -75,8 +75,7 @@ bool HasRightChecksum(const string& filename) {
   if (end != field) {
     throw Error(
         "the state is damaged: its checksum does not match; use another snapshot (who changes a state takes "
-        "its field "
-        "checksum away)",
+        "its field checksum away)",
         "", "", filename);
   }
   return true;
