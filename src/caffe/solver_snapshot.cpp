@@ -299,9 +299,8 @@ void Solver<Dtype>::RestoreDataStates(const SolverState& state) {
   kept_.assign(state.kept_iter().begin(), state.kept_iter().end());
   saved_at_ = std::max<int64_t>(saved_at_, state.saved_at());
   if (!state.has_random_state()) {
-    LOG_IF(WARNING, Caffe::root_solver()) << "The state is of a program that does not save the place in the "
-                                             "data and the random numbers: the data "
-                                             "begin anew";
+    LOG_IF(WARNING, Caffe::root_solver())
+        << "The state tells neither the place in the data nor the random numbers: the data begin anew";
     return;
   }
   // Last, because workers that start take random numbers.

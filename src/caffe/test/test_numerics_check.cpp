@@ -80,8 +80,7 @@ TYPED_TEST(NumericsCheckTest, ParametersAreTold) {
   this->weights()[2] = this->kNan;
   EXPECT_EQ(this->RunError(),
             "layer 'ip' (InnerProduct): top blob 'ip' holds nan at [0, 0], the first of 2 such values among "
-            "2, after "
-            "the forward pass; such values are in the layer's parameters, too: 0");
+            "2, after the forward pass; such values are in the layer's parameters, too: 0");
   EXPECT_EQ(
       ErrorOf([&] { this->check_.CheckParameters(); }),
       "layer 'ip' (InnerProduct): parameter 0 holds nan at [0, 2], the first of 1 such values among 3, after "

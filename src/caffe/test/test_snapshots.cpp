@@ -77,8 +77,8 @@ class SnapshotsTest : public ::testing::Test {
  protected:
   std::unique_ptr<SGDSolver<Dtype>> Make(const string& text) const {
     SolverParameter param = FromText<SolverParameter>(
-        "base_lr: 0.05 lr_policy: 'fixed' momentum: 0.9 random_seed: 5 snapshot_after_train: false net_param "
-        "{ " +
+        "base_lr: 0.05 lr_policy: 'fixed' momentum: 0.9 random_seed: 5 snapshot_after_train: false "
+        "net_param { " +
         string(kNet) + " }");
     param.set_snapshot_prefix(folder_ / "s");
     param.MergeFrom(FromText<SolverParameter>(text));
@@ -228,7 +228,7 @@ TYPED_TEST(SnapshotsTest, StatesOfCaffeAreFoundToo) {
   this->folder_.Save("s_iter_3.caffemodel", this->folder_.Load("s_iter_3.caffemodel").substr(0, 40));
   EXPECT_EQ(this->Newest(), this->State(2));
   solver->Restore(this->State(2).c_str());
-  EXPECT_EQ(this->log_.Count("The state is of a program that does not save the place in the data"), 1);
+  EXPECT_EQ(this->log_.Count("The state tells neither the place in the data nor the random numbers"), 1);
 }
 
 TYPED_TEST(SnapshotsTest, LeftoversOfKilledWritesGo) {
