@@ -190,6 +190,8 @@ class Solver {
   /// Saves what can be saved of an iteration that has failed.
   void SaveAfterFailure();
   [[noreturn]] void StopDiverged(const string& what);
+  /// What snapshot_format adds to the names of snapshots.
+  string Ending() const;
   /// Deletes the run's snapshots beyond the snapshot_keep newest.
   void RemoveOldSnapshots();
   bool WeightsAreFinite() const;

@@ -68,8 +68,7 @@ string Solver<Dtype>::TakeSnapshot(const string& kind) {
     kept_ = kept_before;
     throw;
   }
-  const string state_filename = SnapshotFilename(
-      param_.snapshot_format() == SolverParameter::HDF5 ? ".solverstate.h5" : ".solverstate");
+  const string state_filename = SnapshotFilename(".solverstate" + Ending());
   snapshot_kind_.clear();
   if (!kind.empty()) return state_filename;
   saved_iter_ = iter_;
@@ -78,7 +77,7 @@ string Solver<Dtype>::TakeSnapshot(const string& kind) {
                  << " hold an infinity or no number: training has diverged, and -resume auto passes over it";
     // One of them is enough, and none takes the place of one that is good.
     if (param_.snapshot_keep() > 0 && broken_iter_ >= 0 && broken_iter_ != iter_) {
-      RemoveSnapshot(param_.snapshot_prefix(), broken_iter_);
+      RemoveSnapshot(param_.snapshot_prefix(), broken_iter_, Ending());
     }
     broken_iter_ = iter_;
   }
@@ -103,10 +102,15 @@ void Solver<Dtype>::TakeDueSnapshot() {
 }
 
 template <typename Dtype>
+string Solver<Dtype>::Ending() const {
+  return param_.snapshot_format() == SolverParameter::HDF5 ? ".h5" : "";
+}
+
+template <typename Dtype>
 void Solver<Dtype>::RemoveOldSnapshots() {
   const size_t limit = param_.snapshot_keep();
   while (limit > 0 && kept_.size() > limit) {
-    RemoveSnapshot(param_.snapshot_prefix(), kept_.front());
+    RemoveSnapshot(param_.snapshot_prefix(), kept_.front(), Ending());
     kept_.erase(kept_.begin());
   }
 }
@@ -129,7 +133,7 @@ string Solver<Dtype>::SaveBroken() {
     const string state_filename = TakeSnapshot("nan");
     // The same state under the other name would be taken for a good one.
     if (saved_iter_ == iter_) {
-      RemoveSnapshot(param_.snapshot_prefix(), iter_);
+      RemoveSnapshot(param_.snapshot_prefix(), iter_, Ending());
       kept_.erase(std::remove(kept_.begin(), kept_.end(), iter_), kept_.end());
       saved_iter_ = -1;
     }
@@ -324,6 +328,7 @@ void Solver<Dtype>::RestoreDataStates(const SolverState& state) {
   template void Solver<Dtype>::GoBackToStart();                          \
   template void Solver<Dtype>::SaveAfterFailure();                       \
   template void Solver<Dtype>::StopDiverged(const string&);              \
+  template string Solver<Dtype>::Ending() const;                         \
   template void Solver<Dtype>::RemoveOldSnapshots();                     \
   template bool Solver<Dtype>::WeightsAreFinite() const;                 \
   template string Solver<Dtype>::RestoreLatest();                        \

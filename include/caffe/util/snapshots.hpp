@@ -44,9 +44,9 @@ string FindWeights(const SolverState& state, const string& state_file);
  */
 string NewestSnapshot(const string& prefix);
 
-/// Deletes the files PREFIX_iter_N.solverstate and .caffemodel, of both formats; the state first, so that
-/// there is never one without weights. What cannot be deleted stays, with a warning.
-void RemoveSnapshot(const string& prefix, int iter);
+/// Deletes the files PREFIX_iter_N.solverstate and .caffemodel, with `ending` ("" or ".h5") appended; the
+/// state first, so that there is never one without weights. What cannot be deleted stays, with a warning.
+void RemoveSnapshot(const string& prefix, int iter, const string& ending);
 
 }  // namespace caffe
 

@@ -249,7 +249,8 @@ TYPED_TEST(SnapshotsTest, LeftoversOfKilledWritesGo) {
 TYPED_TEST(SnapshotsTest, SoManyAreKept) {
   const std::set<string> others = {"s_iter_1.caffemodel.bak", "s_iter_1.solverstate.txt",
                                    "s_iter_77.solverstate",   "s_iter_77.caffemodel",
-                                   "t_iter_1.solverstate",    "s_iter_1"};
+                                   "t_iter_1.solverstate",    "s_iter_1",
+                                   "s_iter_1.caffemodel.h5"};
   for (const string& name : others) this->folder_.Save(name, "not of this run");
   const auto files = [&](const std::set<int>& iters) {
     std::set<string> all = this->FilesOf(iters);

@@ -286,13 +286,12 @@ string NewestSnapshot(const string& prefix) {
   return "";
 }
 
-void RemoveSnapshot(const string& prefix, int iter) {
-  const string start = prefix + "_iter_" + std::to_string(iter);
-  for (const char* ending : {".solverstate", ".solverstate.h5", ".caffemodel", ".caffemodel.h5"}) {
+void RemoveSnapshot(const string& prefix, int iter, const string& ending) {
+  for (const char* kind : {".solverstate", ".caffemodel"}) {
+    const string file = prefix + "_iter_" + std::to_string(iter) + kind + ending;
     std::error_code failed;
-    fs::remove(start + ending, failed);
-    if (failed)
-      LOG(WARNING) << "Cannot delete the old snapshot " << start << ending << ": " << failed.message();
+    fs::remove(file, failed);
+    if (failed) LOG(WARNING) << "Cannot delete the old snapshot " << file << ": " << failed.message();
   }
 }
 
