@@ -9,10 +9,13 @@ import multiprocessing.connection
 import sys
 
 import caffe
+from caffe.proto import caffe_pb2
 
 
 def train(solver: str, snapshot: str | None, gpus: list[int], timing: bool = False) -> None:
     """Trains ``solver`` (a prototxt), from ``snapshot`` if there is one, on these GPUs.
+
+    ``snapshot`` is a .solverstate, or ``auto``: the newest whole one of the solver's snapshot_prefix.
 
     Raises:
         caffe.Error: the build has no CUDA or no NCCL.
@@ -20,6 +23,10 @@ def train(solver: str, snapshot: str | None, gpus: list[int], timing: bool = Fal
     """
     uid = caffe.NCCL.new_uid()
     caffe.init_log()
+    if snapshot == "auto":
+        # For all processes the same.
+        param = caffe_pb2.SolverParameter.FromString(caffe._caffe.read_solver_text(solver))
+        snapshot = caffe._caffe.newest_snapshot(param.snapshot_prefix)
     caffe.log(f"Using devices {gpus}")
     context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
     processes = [
@@ -98,7 +105,7 @@ def solve(proto: str, snapshot: str | None, gpus: list[int], timing: bool, uid: 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--solver", required=True, help="the solver's prototxt")
-    parser.add_argument("--snapshot", help="the .solverstate to resume from")
+    parser.add_argument("--snapshot", help="the .solverstate to resume from, or auto: the newest whole one")
     parser.add_argument("--gpus", type=int, nargs="+", default=[0], help="the GPUs, by number")
     parser.add_argument("--timing", action="store_true", help="log how long each layer takes")
     arguments = parser.parse_args()

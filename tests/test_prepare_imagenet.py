@@ -216,5 +216,5 @@ def test_resuming_takes_the_newest_snapshot(root, tmp_path, path_of_caffe):
     (tmp_path / "run/net_iter_20.solverstate").unlink()
     done = script(resume, tmp_path / "run", env=path_of_caffe)
     assert done.returncode == 0, done.stderr
-    assert "Resuming from ./net_iter_18.solverstate" in done.stderr
+    assert "Resuming from net_iter_18.solverstate" in done.stderr
     assert script(resume, tmp_path, env=path_of_caffe).returncode == 1

@@ -89,16 +89,27 @@ def test_every_message_and_field_of_the_reference(column):
     assert differences == []
 
 
-# What a solver state holds beyond Caffe's, which passes over it, and the packed blobs.
+# What a solver and its state hold beyond Caffe's, which passes over that of the state, and the packed blobs.
 OWN_FIELDS = {
     ("BlobProto", "signs"),
     ("BlobProto", "alphas"),
     ("SolverState", "data_state"),
     ("SolverState", "random_state"),
+    ("SolverState", "recent_loss"),
+    ("SolverState", "saved_at"),
+    ("SolverState", "kept_iter"),
+    ("SolverState", "not_finite"),
+    ("SolverState", "learned_net_checksum"),
+    ("SolverState", "checksum"),
     ("DataState", "layer"),
     ("DataState", "net"),
     ("DataState", "seed"),
     ("DataState", "record"),
+    ("DataState", "random_state"),
+    ("DataState", "carried"),
+    ("SolverParameter", "snapshot_keep"),
+    ("SolverParameter", "stop_on_nan"),
+    ("SolverParameter", "check_numerics"),
 }
 
 
@@ -130,6 +141,10 @@ def test_nothing_beyond_the_reference_but_what_is_told():
         ("LayerParameter", "clip_param", 10148, None),
         ("SolverState", "data_state", 10001, []),
         ("SolverState", "random_state", 10002, ""),
+        ("SolverState", "saved_at", 10004, 0),
+        ("SolverState", "checksum", 10100, 0),
+        ("SolverParameter", "snapshot_keep", 10001, 0),
+        ("SolverParameter", "stop_on_nan", 10002, False),
         ("BlobProto", "shape", 7, None),
         ("BlobProto", "signs", 10001, None),
         ("BlobProto", "alphas", 10002, None),

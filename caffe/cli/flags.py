@@ -82,12 +82,20 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("-minloglevel", "--minloglevel", type=int, help=argparse.SUPPRESS)
 
     def add_switch(self, name: str, help: str) -> None:
-        """A flag that is on or off: -name, -name=true, -name=false, -noname."""
-        self._switches.add(name)
-        self.add_argument(f"-{name}", f"--{name}", action="store_true", help=help)
-        self.add_argument(
-            f"--no{name}", f"-no{name}", action="store_false", dest=name, help=argparse.SUPPRESS
-        )
+        """A flag that is on or off: -name, -name=true, -name=false, -noname; also with _ for -."""
+        dest = name.replace("-", "_")
+        for spelling in dict.fromkeys((name, dest)):
+            self._switches.add(spelling)
+            self.add_argument(
+                f"-{spelling}",
+                f"--{spelling}",
+                action="store_true",
+                dest=dest,
+                help=help if spelling == name else argparse.SUPPRESS,
+            )
+            self.add_argument(
+                f"--no{spelling}", f"-no{spelling}", action="store_false", dest=dest, help=argparse.SUPPRESS
+            )
 
     def parse_all(self, arguments: Sequence[str]) -> argparse.Namespace:
         """Parses flags and arguments in whichever order."""
@@ -168,6 +176,13 @@ def add_backend(argument_parser: argparse.ArgumentParser) -> None:
 def add_plugin(argument_parser: argparse.ArgumentParser) -> None:
     """The flag of the tools that make nets."""
     argument_parser.add_argument("-plugin", "--plugin", **_FLAGS["plugin"])
+
+
+def add_check_numerics(argument_parser: Parser) -> None:
+    """The flag of the commands that run a net, layer by layer."""
+    argument_parser.add_switch(
+        "check-numerics", "stop at the first value that is no finite number, and name its layer and blob"
+    )
 
 
 def add_device(argument_parser: Parser) -> None:

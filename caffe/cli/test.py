@@ -21,11 +21,13 @@ def run(arguments: Sequence[str]) -> int:
         ["model", "weights", "iterations", "gpu", "cpu", "phase", "level", "stage", "plugin"],
         "caffe test -model train_val.prototxt -weights net.caffemodel -iterations 100",
     )
+    flags.add_check_numerics(parser)
     options = flags.parse(parser, arguments, required=["model"])
     if options.iterations < 1:
         parser.error("-iterations must be at least 1")
     flags.use_device(options)
     net, forward = _scored(parser, options)
+    net.check_numerics = options.check_numerics
 
     _caffe.log(f"Running for {options.iterations} iterations.")
     sums = {name: np.zeros(net.blobs[name].count) for name in net.outputs}

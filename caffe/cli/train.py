@@ -29,12 +29,27 @@ def run(arguments: Sequence[str]) -> int:
         ],
         "caffe train -solver examples/mnist/lenet-hwgq-3ne/solver.prototxt -cpu",
     )
+    parser.add_argument(
+        "-resume",
+        "--resume",
+        metavar="FILE|auto",
+        help="the same as -snapshot; auto is the newest whole snapshot, or the start where there is none",
+    )
+    flags.add_check_numerics(parser)
     parser.add_switch("log", "write Caffe's log lines on a terminal, too, in place of the display")
     options = flags.parse(parser, arguments, required=["solver"])
+    if options.snapshot and options.resume:
+        parser.error("-resume and -snapshot say the same: give one of them")
+    if options.resume != "auto":
+        options.snapshot = options.snapshot or options.resume
     if options.snapshot and options.weights:
         parser.error("give -snapshot to resume training or -weights to finetune, but not both")
 
     param = caffe_pb2.SolverParameter.FromString(_caffe.read_solver_text(options.solver))
+    if options.resume == "auto":
+        options.snapshot = _caffe.newest_snapshot(param.snapshot_prefix) or None
+    if options.check_numerics:
+        param.check_numerics = True
     level, stages = flags.state(options)
     param.train_state.level = level
     param.train_state.stage.extend(stages)

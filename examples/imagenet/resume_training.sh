@@ -7,9 +7,8 @@ if [ $# -eq 0 ] || [ ! -f "$1/solver.prototxt" ]; then
 fi
 cd "$1"
 shift
-snapshot=$(find . -maxdepth 1 -name '*.solverstate*' -printf '%T@ %p\n' | sort -k 1,1n -k 2,2V | tail -n 1 | cut -d ' ' -f 2-)
-if [ -z "$snapshot" ]; then
+if ! compgen -G '*.solverstate*' >/dev/null; then
   echo "resume_training.sh: there is no .solverstate in $PWD: begin with train.sh" >&2
   exit 1
 fi
-caffe train -solver solver.prototxt -snapshot "$snapshot" "$@"
+caffe train -solver solver.prototxt -resume auto "$@"

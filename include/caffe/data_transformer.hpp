@@ -30,6 +30,11 @@ class DataTransformer {
   /// Seeds the transformer's generator from the calling thread's, where random numbers are needed.
   void InitRand();
 
+  /// The transformer's own random numbers, for set_random_state; "" where it needs none.
+  string random_state() const;
+  /// @throws Error where this is no state of random numbers.
+  void set_random_state(const string& state);
+
   /// Transforms a datum, decoding it if it is encoded, into the first item of the blob, whose shape must be
   /// the one of InferBlobShape but for the number of items.
   void Transform(const Datum& datum, Blob<Dtype>* transformed_blob);

@@ -9,6 +9,7 @@
 #include "blob_guard.hpp"
 #include "caffe/layers/memory_data_layer.hpp"
 #include "caffe/util/io.hpp"
+#include "caffe/util/numerics_check.hpp"
 #include "caffe/util/path_resolve.hpp"
 #include "callbacks.hpp"
 
@@ -95,6 +96,19 @@ auto CallbackAdder(AddCallback add) {
   };
 }
 
+// The check that a net got from Python, made when it is first asked for; null where it was not and is not to
+// be.
+NumericsCheck<Dtype>* CheckOf(const py::object& self, bool make) {
+  constexpr char kName[] = "_numerics_check";
+  if (!py::hasattr(self, kName)) {
+    if (!make) return nullptr;
+    auto check = std::make_unique<NumericsCheck<Dtype>>(self.cast<NetClass*>());
+    py::capsule owner(check.release(), [](void* held) { delete static_cast<NumericsCheck<Dtype>*>(held); });
+    self.attr(kName) = owner;
+  }
+  return self.attr(kName).cast<py::capsule>().get_pointer<NumericsCheck<Dtype>>();
+}
+
 }  // namespace
 
 void BindNet(py::module_& module) {
@@ -168,6 +182,18 @@ void BindNet(py::module_& module) {
           "Whether memory goes from blob to blob within a pass (False). Passes must then begin at the "
           "first layer,\nand after them only inputs, outputs, parameters and blobs that were read between "
           "earlier passes hold\nwhat they hold otherwise.")
+      .def_property(
+          "check_numerics",
+          [](const py::object& self) {
+            const auto* check = CheckOf(self, false);
+            return check != nullptr && check->enabled();
+          },
+          [](const py::object& self, bool value) {
+            if (auto* check = CheckOf(self, value)) check->set_enabled(value);
+          },
+          "Whether the first value that is no finite number, forward or backward, raises an error that names "
+          "its\n"
+          "layer and blob.")
       .def("before_forward", CallbackAdder(&NetClass::add_before_forward), py::arg("function"),
            "Calls function(layer) with the number of each layer before it runs forward.")
       .def("after_forward", CallbackAdder(&NetClass::add_after_forward), py::arg("function"))

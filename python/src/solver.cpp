@@ -5,6 +5,7 @@
 #include "bindings.hpp"
 #include "caffe/sgd_solvers.hpp"
 #include "caffe/util/path_resolve.hpp"
+#include "caffe/util/snapshots.hpp"
 #include "caffe/util/upgrade_proto.hpp"
 #include "callbacks.hpp"
 #include "solver_actions.hpp"
@@ -142,6 +143,10 @@ void BindSolver(py::module_& module) {
       .def(
           "restore", [](SolverClass& solver, const Path& state_file) { solver.Restore(state_file.c_str()); },
           ReleaseGil(), py::arg("state_file"), "Goes back to a .solverstate and the weights it names.")
+      .def("restore_latest", &SolverClass::RestoreLatest, ReleaseGil(),
+           "Goes back to the newest whole snapshot of snapshot_prefix, and returns its file; \"\" where "
+           "there is "
+           "none.")
       .def("snapshot", &SolverClass::Snapshot, ReleaseGil(), "Saves weights and state.")
       .def(
           "share_weights",
@@ -152,6 +157,12 @@ void BindSolver(py::module_& module) {
   BindTypes(module);
   BindSolverActions(module);
 
+  module.def(
+      "newest_snapshot", [](const Path& prefix) { return NewestSnapshot(prefix.string()); }, ReleaseGil(),
+      py::arg("prefix"),
+      "The .solverstate of the newest snapshot PREFIX_iter_N that is whole, with its weights; \"\" where "
+      "there is\n"
+      "none. What is damaged is passed over, with a warning.");
   module.def("get_solver", &SolverFromFile, ReleaseGil(), py::arg("solver_file"),
              "The solver that a prototxt file defines, of the type it names.");
   module.def(

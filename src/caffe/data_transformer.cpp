@@ -77,6 +77,16 @@ void DataTransformer<Dtype>::InitRand() {
 }
 
 template <typename Dtype>
+string DataTransformer<Dtype>::random_state() const {
+  return rng_ ? TextOfRandom(*static_cast<rng_t*>(rng_->generator())) : "";
+}
+
+template <typename Dtype>
+void DataTransformer<Dtype>::set_random_state(const string& state) {
+  if (rng_) *static_cast<rng_t*>(rng_->generator()) = RandomOfText(state);
+}
+
+template <typename Dtype>
 int DataTransformer<Dtype>::Rand(int n) {
   CHECK(rng_) << "InitRand was not called";
   CHECK_GT(n, 0);

@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <exception>
 #include <numeric>
+#include <utility>
 
 #include "caffe/util/path_resolve.hpp"
 #include "caffe/util/split_list.hpp"
+#include "caffe/util/thread_stop.hpp"
 #include "caffe/util/upgrade_proto.hpp"
 
 namespace caffe {
@@ -66,6 +69,7 @@ void Solver<Dtype>::Init(const SolverParameter& param) {
   param_ = param;
   CHECK_GE(param_.average_loss(), 1) << "average_loss must be at least 1";
   CHECK_GE(param_.iter_size(), 1) << "iter_size must be at least 1";
+  CHECK_GE(param_.snapshot_keep(), 0) << "snapshot_keep must be positive, or 0 to keep all snapshots";
   if (param_.snapshot()) {
     CHECK(param_.has_snapshot_prefix()) << "snapshot is given, but snapshot_prefix is not";
     CheckSnapshotWritePermissions();
@@ -94,6 +98,17 @@ shared_ptr<Net<Dtype>> Solver<Dtype>::MakeNet(NetParameter net_param, Phase phas
     net_state.MergeFrom(state);
     *net_param.mutable_state() = net_state;
     auto net = std::make_shared<Net<Dtype>>(net_param);
+    if (param_.check_numerics()) {
+      // The net may live longer than the solver, and the check must as long.
+      struct Checked {
+        explicit Checked(shared_ptr<Net<Dtype>> made) : net(std::move(made)), check(net.get()) {}
+        const shared_ptr<Net<Dtype>> net;
+        NumericsCheck<Dtype> check;
+      };
+      const auto checked = std::make_shared<Checked>(net);
+      if (phase == TRAIN) numerics_ = &checked->check;
+      net = shared_ptr<Net<Dtype>>(checked, net.get());
+    }
     for (const string& list : param_.weights()) {
       for (const string& weights : SplitList(list)) {
         LOG_IF(INFO, Caffe::root_solver()) << "Finetuning from " << weights;
@@ -174,7 +189,11 @@ void Solver<Dtype>::SetActionFunction(ActionCallback func) {
 
 template <typename Dtype>
 SolverAction::Enum Solver<Dtype>::GetRequestedAction() {
-  return action_request_function_ ? action_request_function_() : SolverAction::NONE;
+  if (!action_request_function_) return SolverAction::NONE;
+  asking_ = true;
+  const SolverAction::Enum action = action_request_function_();
+  asking_ = false;
+  return action;
 }
 
 template <typename Dtype>
@@ -184,41 +203,74 @@ void Solver<Dtype>::remove_callback(Callback* value) {
 
 template <typename Dtype>
 void Solver<Dtype>::Step(int iters) {
-  const int start_iter = iter_;
   const int stop_iter = iter_ + iters;
-  losses_.clear();
+  if (!losses_restored_) losses_.clear();
+  losses_restored_ = false;
   smoothed_loss_ = 0;
   iterations_last_ = iter_;
+  asking_ = diverged_ = false;
+  if (numerics_) numerics_->Restart();
   iteration_timer_.Start();
   while (iter_ < stop_iter) {
-    net_->ClearParamDiffs();
-    const bool test = param_.test_interval() && iter_ % param_.test_interval() == 0 &&
-                      (iter_ > 0 || param_.test_initialization());
-    if (test && Caffe::root_solver()) TestAll();
-    if (requested_early_exit_) break;
-
-    for (Callback* callback : callbacks_) callback->on_start();
-    const bool display = param_.display() && iter_ % param_.display() == 0;
-    net_->set_debug_info(display && param_.debug_info());
-    Dtype loss = 0;
-    for (int i = 0; i < param_.iter_size(); ++i) loss += net_->ForwardBackward();
-    loss /= param_.iter_size();
-    WarnOfBrokenLoss(loss);
-    UpdateSmoothedLoss(loss, start_iter, param_.average_loss());
-    if (display) DisplayTraining();
-
-    for (Callback* callback : callbacks_) callback->on_gradients_ready();
+    if (Caffe::root_solver()) {
+      start_ = Start{SolverState(), *caffe_rng(), losses_};
+      AddLayerStates(true, &start_->data);
+    }
+    try {
+      if (!ComputeGradients()) {
+        GoBackToStart();
+        break;
+      }
+    } catch (const std::exception&) {
+      SaveAfterFailure();
+      GoBackToStart();
+      throw;
+    } catch (const ThreadInterrupted&) {
+      SaveAfterFailure();
+      throw;
+    }
+    RemoveOldSnapshots();
     ApplyUpdate();
     ++iter_;
+    start_.reset();
+    try {
+      if (numerics_) numerics_->CheckParameters();
+    } catch (const Error&) {
+      SaveAfterFailure();
+      throw;
+    }
 
+    const bool due = param_.snapshot() && (iter_ % param_.snapshot() == 0 || iter_ == retry_iter_);
+    if (due && Caffe::root_solver()) TakeDueSnapshot();
     const SolverAction::Enum request = GetRequestedAction();
-    const bool due = param_.snapshot() && iter_ % param_.snapshot() == 0;
-    if ((due || request == SolverAction::SNAPSHOT) && Caffe::root_solver()) Snapshot();
+    if (request == SolverAction::SNAPSHOT && !due && Caffe::root_solver()) TakeDueSnapshot();
     if (request == SolverAction::STOP) {
       requested_early_exit_ = true;
       break;
     }
   }
+}
+
+template <typename Dtype>
+bool Solver<Dtype>::ComputeGradients() {
+  net_->ClearParamDiffs();
+  const bool test = param_.test_interval() && iter_ % param_.test_interval() == 0 &&
+                    (iter_ > 0 || param_.test_initialization());
+  if (test && Caffe::root_solver()) TestAll();
+  if (requested_early_exit_) return false;
+
+  for (Callback* callback : callbacks_) callback->on_start();
+  const bool display = param_.display() && iter_ % param_.display() == 0;
+  net_->set_debug_info(display && param_.debug_info());
+  Dtype loss = 0;
+  for (int i = 0; i < param_.iter_size(); ++i) loss += net_->ForwardBackward();
+  loss /= param_.iter_size();
+  CheckLoss(loss);
+  UpdateSmoothedLoss(loss, 0, param_.average_loss());
+  if (display) DisplayTraining();
+
+  for (Callback* callback : callbacks_) callback->on_gradients_ready();
+  return true;
 }
 
 template <typename Dtype>
@@ -232,11 +284,13 @@ void Solver<Dtype>::Solve(const char* resume_file) {
     LOG(INFO) << "Restoring previous solver status from " << resume_file;
     Restore(resume_file);
   }
-  const int start_iter = iter_;
   Step(param_.max_iter() - iter_);
-  const bool saved_just_now = param_.snapshot() && iter_ % param_.snapshot() == 0;
-  if (param_.snapshot_after_train() && !saved_just_now) Snapshot();
+  if (param_.snapshot_after_train() && saved_iter_ != iter_) {
+    CheckWeights();
+    TakeSnapshot("");
+  }
   if (requested_early_exit_) {
+    RemoveOldSnapshots();
     LOG(INFO) << "Optimization stopped early.";
     return;
   }
@@ -244,10 +298,11 @@ void Solver<Dtype>::Solve(const char* resume_file) {
   if (param_.display() && iter_ % param_.display() == 0) {
     Dtype loss;
     net_->Forward(&loss);
-    WarnOfBrokenLoss(loss);
-    UpdateSmoothedLoss(loss, start_iter, param_.average_loss());
+    CheckLoss(loss);
+    UpdateSmoothedLoss(loss, 0, param_.average_loss());
     LOG(INFO) << "Iteration " << iter_ << ", loss = " << smoothed_loss_;
   }
+  RemoveOldSnapshots();
   if (param_.test_interval() && iter_ % param_.test_interval() == 0) TestAll();
   LOG(INFO) << "Optimization Done.";
 }
@@ -270,23 +325,21 @@ void Solver<Dtype>::DisplayOutputBlobs(const int net_id) {
 }
 
 template <typename Dtype>
-void Solver<Dtype>::WarnOfBrokenLoss(Dtype loss) {
-  if (std::isfinite(loss) || broken_loss_reported_) return;
+void Solver<Dtype>::CheckLoss(Dtype loss) {
+  if (std::isfinite(loss)) return;
+  if (param_.stop_on_nan() && Caffe::root_solver()) StopDiverged("the loss is " + std::to_string(loss));
+  if (broken_loss_reported_) return;
   broken_loss_reported_ = true;
   LOG(WARNING)
       << "The loss is " << loss << " at iteration " << iter_
       << ": training has diverged or the data hold no numbers; it goes on, and this is said once. A lower "
-         "base_lr or clip_gradients may help.";
+         "base_lr or clip_gradients may help, and stop_on_nan stops.";
 }
 
 template <typename Dtype>
-void Solver<Dtype>::UpdateSmoothedLoss(Dtype loss, int start_iter, int average_loss) {
-  const size_t window = average_loss;
-  if (losses_.size() < window) {
-    losses_.push_back(loss);
-  } else {
-    losses_[(iter_ - start_iter) % window] = loss;
-  }
+void Solver<Dtype>::UpdateSmoothedLoss(Dtype loss, int, int average_loss) {
+  if (losses_.size() >= static_cast<size_t>(average_loss)) losses_.erase(losses_.begin());
+  losses_.push_back(loss);
   // Summed anew each time: a running sum would never lose a loss that was no number.
   smoothed_loss_ = std::accumulate(losses_.begin(), losses_.end(), Dtype(0)) / losses_.size();
 }
@@ -311,7 +364,7 @@ void Solver<Dtype>::Test(const int test_net_id) {
   for (int i = 0; i < num_passes; ++i) {
     for (SolverAction::Enum request = GetRequestedAction(); request != SolverAction::NONE;
          request = GetRequestedAction()) {
-      if (request == SolverAction::SNAPSHOT) Snapshot();
+      if (request == SolverAction::SNAPSHOT) TakeDueSnapshot();
       if (request == SolverAction::STOP) requested_early_exit_ = true;
     }
     if (requested_early_exit_) {

@@ -1,6 +1,7 @@
 #ifndef CAFFE_MEMORY_DATA_LAYER_HPP_
 #define CAFFE_MEMORY_DATA_LAYER_HPP_
 
+#include <cstdint>
 #include <vector>
 
 #include "caffe/blob.hpp"
@@ -14,13 +15,17 @@ namespace caffe {
  * @brief Serves data and labels from memory that the program fills.
  *
  * Tops: data (batch_size x channels x height x width) and labels (batch_size), which point into that memory.
- * After the last batch comes the first again.
+ * After the last batch comes the first again. A restored training goes on at its place in the memory, which
+ * the program has filled with the same, before or after.
  */
 template <typename Dtype>
 class MemoryDataLayer : public BaseDataLayer<Dtype> {
  public:
   explicit MemoryDataLayer(const LayerParameter& param) : BaseDataLayer<Dtype>(param) {}
   void DataLayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
+
+  bool GetDataState(DataState* state) const override;
+  void SetDataState(const DataState& state) override;
 
   const char* type() const override { return "MemoryData"; }
   int ExactNumBottomBlobs() const override { return 0; }
@@ -71,6 +76,8 @@ class MemoryDataLayer : public BaseDataLayer<Dtype> {
   /// Serves what was added.
   void ServeAdded();
 
+  /// Where to begin in the memory that comes next.
+  uint64_t first_record_ = 0;
   /// Keeps what data_ and labels_ point to.
   shared_ptr<void> owner_;
 };

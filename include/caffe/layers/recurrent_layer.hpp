@@ -32,6 +32,10 @@ class RecurrentLayer : public Layer<Dtype> {
   /// Forgets the state carried from the last forward pass.
   virtual void Reset();
 
+  /// The state that is carried to the next forward pass.
+  bool GetDataState(DataState* state) const override;
+  void SetDataState(const DataState& state) override;
+
   const char* type() const override { return "Recurrent"; }
   int MinBottomBlobs() const override;
   int MaxBottomBlobs() const override { return MinBottomBlobs() + 1; }

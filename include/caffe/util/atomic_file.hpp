@@ -12,7 +12,8 @@ namespace caffe {
  *
  * The new content goes to a temporary file in the same folder; Commit() syncs it to the disk and renames it.
  * Without Commit (an exception on the way) the temporary file goes and the old one stays. A link is followed.
- * A device or a pipe is written directly.
+ * A device or a pipe is written directly. Where the process is killed on the way, the temporary file stays
+ * until RemoveLeftovers finds it.
  *
  *     AtomicFile file("lenet_iter_500.caffemodel");
  *     ... write to file.descriptor(), or hand file.temp_path() to a library that opens files itself ...
@@ -35,8 +36,13 @@ class AtomicFile {
   /// @throws Error naming the path and the system's reason; the old file then stays.
   void Commit();
 
-  /// Throws the Error of a failed write, with the system's text for `error_number` (an errno value).
+  /// Throws the Error of a failed write, with the system's text for `error_number` (an errno value), and for
+  /// a full disk with what is left on it.
   [[noreturn]] void Fail(int error_number) const;
+
+  /// Deletes the temporary files of dead processes in the folder of `path`. A lock tells those that somebody,
+  /// here or on another machine, still writes; where the file system knows no locks all stay.
+  static void RemoveLeftovers(const string& path);
 
  private:
   void OpenTemporary();

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <iterator>
 #include <random>
+#include <sstream>
+#include <string>
 #include <utility>
 
 #include "caffe/common.hpp"
@@ -15,6 +17,21 @@ typedef std::mt19937 rng_t;
 
 /// The calling thread's generator.
 inline rng_t* caffe_rng() { return static_cast<rng_t*>(Caffe::rng_stream().generator()); }
+
+/// The state of a generator, for RandomOfText.
+inline string TextOfRandom(const rng_t& random) {
+  ostringstream text;
+  text << random;
+  return text.str();
+}
+
+/// @throws Error where the text is no state of a generator.
+inline rng_t RandomOfText(const string& text) {
+  rng_t random;
+  std::istringstream stream(text);
+  LOG_IF(FATAL, !(stream >> random)) << "the state of the random numbers is damaged";
+  return random;
+}
 
 /// Fisher-Yates shuffle with the given generator. std::shuffle may differ between standard libraries; this
 /// gives one order for one seed everywhere.

@@ -64,7 +64,7 @@ template <typename Dtype>
 bool BasePrefetchingDataLayer<Dtype>::GetDataState(DataState* state) const {
   state->set_seed(seed_);
   state->set_record(next_record_);
-  return next_record_ > 0;
+  return true;
 }
 
 template <typename Dtype>

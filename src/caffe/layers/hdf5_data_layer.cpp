@@ -138,7 +138,7 @@ template <typename Dtype>
 bool HDF5DataLayer<Dtype>::GetDataState(DataState* state) const {
   state->set_seed(seed_);
   state->set_record(StartOfRound(offset_, this->phase_));
-  return offset_ > 0;
+  return true;
 }
 
 template <typename Dtype>

@@ -83,8 +83,27 @@ void MemoryDataLayer<Dtype>::Serve(Dtype* data, Dtype* labels, int n, shared_ptr
   data_ = data;
   labels_ = labels;
   n_ = n;
-  pos_ = 0;
+  pos_ = first_record_ % n;
+  first_record_ = 0;
   owner_ = std::move(owner);
+}
+
+template <typename Dtype>
+bool MemoryDataLayer<Dtype>::GetDataState(DataState* state) const {
+  state->set_record(data_ ? pos_ : first_record_);
+  const string random_state = this->data_transformer_->random_state();
+  if (!random_state.empty()) state->set_random_state(random_state);
+  return true;
+}
+
+template <typename Dtype>
+void MemoryDataLayer<Dtype>::SetDataState(const DataState& state) {
+  if (state.has_random_state()) this->data_transformer_->set_random_state(state.random_state());
+  if (data_) {
+    pos_ = state.record() % n_;
+  } else {
+    first_record_ = state.record();
+  }
 }
 
 template <typename Dtype>

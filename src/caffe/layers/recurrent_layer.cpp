@@ -159,6 +159,19 @@ void RecurrentLayer<Dtype>::Reset() {
 }
 
 template <typename Dtype>
+bool RecurrentLayer<Dtype>::GetDataState(DataState* state) const {
+  if (expose_hidden_) return false;
+  for (const Blob<Dtype>* blob : recur_output_blobs_) blob->ToProto(state->add_carried());
+  return true;
+}
+
+template <typename Dtype>
+void RecurrentLayer<Dtype>::SetDataState(const DataState& state) {
+  CHECK_EQ(state.carried_size(), recur_output_blobs_.size()) << "the layer carries another number of states";
+  for (int i = 0; i < state.carried_size(); ++i) recur_output_blobs_[i]->FromProto(state.carried(i), false);
+}
+
+template <typename Dtype>
 void RecurrentLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>&, const vector<Blob<Dtype>*>& top) {
   // A net in the test phase may have had its parameters replaced by shared ones since it was built.
   if (this->phase_ == TEST) unrolled_net_->ShareWeights();

@@ -1,8 +1,8 @@
-#include <array>
 #include <cstring>
 
 #include "caffe/lowbit/plan.hpp"
 #include "caffe/lowbit/plan_check.hpp"
+#include "caffe/util/crc32.hpp"
 
 namespace caffe {
 namespace lowbit {
@@ -12,43 +12,6 @@ namespace {
 constexpr uint8_t kMagic[8] = {0x89, 'H', 'W', 'G', 'Q', '\r', '\n', 0x1a};
 constexpr uint32_t kVersion = 1;
 constexpr size_t kHeaderBytes = 64;
-
-// CRC-32 as in zlib, eight bytes at a time (Kounavis and Berry, 2005).
-class Crc32 {
- public:
-  Crc32() {
-    for (uint32_t byte = 0; byte < 256; ++byte) {
-      uint32_t crc = byte;
-      for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ (crc & 1 ? 0xEDB88320u : 0);
-      tables_[0][byte] = crc;
-    }
-    for (size_t slice = 1; slice < tables_.size(); ++slice) {
-      for (uint32_t byte = 0; byte < 256; ++byte) {
-        const uint32_t before = tables_[slice - 1][byte];
-        tables_[slice][byte] = (before >> 8) ^ tables_[0][before & 0xff];
-      }
-    }
-  }
-
-  uint32_t Of(const uint8_t* data, size_t size) const {
-    uint32_t crc = 0xffffffffu;
-    for (; size >= 8; data += 8, size -= 8) {
-      uint32_t low, high;
-      std::memcpy(&low, data, 4);
-      std::memcpy(&high, data + 4, 4);
-      low ^= crc;
-      crc = 0;
-      for (int byte = 0; byte < 4; ++byte) {
-        crc ^= tables_[7 - byte][low >> 8 * byte & 0xff] ^ tables_[3 - byte][high >> 8 * byte & 0xff];
-      }
-    }
-    for (; size > 0; ++data, --size) crc = (crc >> 8) ^ tables_[0][(crc ^ *data) & 0xff];
-    return ~crc;
-  }
-
- private:
-  std::array<std::array<uint32_t, 256>, 8> tables_;
-};
 
 [[noreturn]] void Damaged(const std::string& what) {
   throw PlanError("the packed model is damaged (" + what +
@@ -242,18 +205,17 @@ Header ReadHeader(const uint8_t* file, size_t size) {
   header.data_bytes = cursor.Take<uint64_t>();
   const uint32_t body_crc = cursor.Take<uint32_t>();
   const uint32_t header_crc = cursor.Take<uint32_t>();
-  static const Crc32 crc;
   // Before the checksum: other versions may have theirs elsewhere.
   if (version != kVersion) {
     throw PlanError("the packed model is of version " + std::to_string(version) +
                     ", and this program reads version " + std::to_string(kVersion) +
                     ": make it anew with this version's caffe pack, or take a newer program");
   }
-  if (header_crc != crc.Of(file, kHeaderBytes - 4)) Damaged("its header's checksum does not match");
+  if (header_crc != Crc32::Of(file, kHeaderBytes - 4)) Damaged("its header's checksum does not match");
   if (file_bytes != size) {
     Damaged("it has " + std::to_string(size) + " bytes of " + std::to_string(file_bytes));
   }
-  if (body_crc != crc.Of(file + kHeaderBytes, size - kHeaderBytes)) Damaged("its checksum does not match");
+  if (body_crc != Crc32::Of(file + kHeaderBytes, size - kHeaderBytes)) Damaged("its checksum does not match");
   if (header_bytes != kHeaderBytes || header.plan_offset != kHeaderBytes ||
       header.plan_bytes > size - kHeaderBytes || header.data_offset > size || header.data_offset % 64 != 0 ||
       header.data_offset < kHeaderBytes + header.plan_bytes ||

@@ -1,35 +1,11 @@
 // Saving and restoring the state of SGDSolver and of what derives from it.
-#include <google/protobuf/text_format.h>
-
-#include <filesystem>
-#include <system_error>
-
 #include "caffe/sgd_solvers.hpp"
 #include "caffe/util/hdf5.hpp"
-#include "caffe/util/io.hpp"
+#include "caffe/util/snapshots.hpp"
 
 namespace caffe {
 
-namespace fs = std::filesystem;
-
 namespace {
-
-// The weights that a state names, where they are now: snapshots get moved.
-string FindWeights(const string& learned_net, const string& state_file) {
-  const fs::path folder = fs::path(state_file).parent_path();
-  for (const fs::path& candidate :
-       {fs::path(learned_net), folder / learned_net, folder / fs::path(learned_net).filename()}) {
-    std::error_code ignored;
-    if (fs::is_regular_file(candidate, ignored)) return candidate.string();
-  }
-  throw Error("the weights that belong to this state, '" + learned_net +
-              "', are missing: they are neither there nor beside the state");
-}
-
-#ifdef USE_HDF5
-// The dataset of an HDF5 state that Caffe does not know: a SolverState of data positions alone, as text.
-constexpr char kHdf5DataStates[] = "data_state";
-#endif
 
 void CheckHistorySize(int stored, size_t expected) {
   CHECK_EQ(stored, expected)
@@ -61,14 +37,13 @@ void SGDSolver<Dtype>::SnapshotSolverStateToBinaryProto(const string& model_file
   this->SaveDataStates(&state);
   const string filename = this->SnapshotFilename(".solverstate");
   LOG(INFO) << "Snapshotting solver state to binary proto file " << filename;
-  WriteProtoToBinaryFile(state, filename);
+  WriteSolverState(state, filename);
 }
 
 template <typename Dtype>
 void SGDSolver<Dtype>::RestoreSolverStateFromBinaryProto(const string& state_file) {
   SolverState state;
-  ReadProtoFromBinaryFileOrDie(state_file, &state);
-  CHECK(state.has_iter()) << "this is no solver state (a .caffemodel holds weights alone)";
+  ReadSolverState(state_file, &state);
   CheckHistorySize(state.history_size(), history_.size());
   RestoreState(state, state_file,
                [&state](int i, Blob<Dtype>* blob) { blob->FromProto(state.history(i), false); });
@@ -89,7 +64,7 @@ void SGDSolver<Dtype>::RestoreState(const SolverState& state, const string& stat
   }
   // The weights are the last that may fail.
   if (!state.learned_net().empty()) {
-    this->net_->CopyTrainedLayersFrom(FindWeights(state.learned_net(), state_file));
+    this->net_->CopyTrainedLayersFrom(FindWeights(state, state_file));
   }
   LOG_IF(INFO, Caffe::root_solver()) << "SGDSolver: restoring history";
   history_.swap(history);
@@ -105,14 +80,12 @@ void SGDSolver<Dtype>::SnapshotSolverStateToHDF5(const string& model_filename) {
   const string filename = this->SnapshotFilename(".solverstate.h5");
   LOG(INFO) << "Snapshotting solver state to HDF5 file " << filename;
   Hdf5WriteFile(filename, [&](hid_t file) {
-    hdf5_save_int(file, "iter", this->iter_);
-    hdf5_save_string(file, "learned_net", model_filename);
-    hdf5_save_int(file, "current_step", this->current_step_);
-    SolverState data;
-    this->SaveDataStates(&data);
-    string text;
-    google::protobuf::TextFormat::PrintToString(data, &text);
-    hdf5_save_string(file, kHdf5DataStates, text);
+    SolverState state;
+    state.set_iter(this->iter_);
+    state.set_learned_net(model_filename);
+    state.set_current_step(this->current_step_);
+    this->SaveDataStates(&state);
+    SaveSolverStateHead(file, state);
     const Hdf5Handle group = Hdf5CreateGroup(file, "history");
     for (size_t i = 0; i < history_.size(); ++i) {
       hdf5_save_nd_dataset<Dtype>(group.get(), std::to_string(i), *history_[i]);
@@ -125,17 +98,7 @@ void SGDSolver<Dtype>::RestoreSolverStateFromHDF5(const string& state_file) {
   const Hdf5Handle file = Hdf5OpenFile(state_file);
   const Hdf5Handle group = Hdf5OpenGroup(file.get(), "history");
   CheckHistorySize(hdf5_get_num_links(group.get()), history_.size());
-  SolverState state;
-  if (Hdf5Exists(file.get(), kHdf5DataStates)) {
-    const string text = hdf5_load_string(file.get(), kHdf5DataStates);
-    CHECK(google::protobuf::TextFormat::ParseFromString(text, &state))
-        << "the dataset '" << kHdf5DataStates << "' is damaged";
-  }
-  state.set_iter(hdf5_load_int(file.get(), "iter"));
-  state.set_current_step(hdf5_load_int(file.get(), "current_step"));
-  if (Hdf5Exists(file.get(), "learned_net")) {
-    state.set_learned_net(hdf5_load_string(file.get(), "learned_net"));
-  }
+  const SolverState state = LoadSolverStateHead(file.get());
   RestoreState(state, state_file, [&group](int i, Blob<Dtype>* blob) {
     hdf5_load_nd_dataset<Dtype>(group.get(), std::to_string(i).c_str(), 0, kMaxBlobAxes, blob);
   });

@@ -1,12 +1,15 @@
 // Data layers serve the same with any number of threads, and go on from where they, or a training, stopped.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <vector>
 
+#include "caffe/layers/memory_data_layer.hpp"
 #include "caffe/sgd_solvers.hpp"
 #include "caffe/test/test_error_util.hpp"
 #include "caffe/util/db.hpp"
@@ -171,14 +174,103 @@ TYPED_TEST(DataStateTest, ALayerGoesOnAtTheRecordWhereItStopped) {
   }
 }
 
-TYPED_TEST(DataStateTest, ALayerThatHasServedNothingHasNoPlace) {
+TYPED_TEST(DataStateTest, ALayerThatHasServedNothingHasItsSeed) {
   for (const string& text : this->sources().Layers()) {
+    Served<TypeParam> first(text, 1);
     DataState state;
-    EXPECT_FALSE(Served<TypeParam>(text, 1).layer->GetDataState(&state));
+    ASSERT_TRUE(first.layer->GetDataState(&state));
+    EXPECT_EQ(0u, state.record());
+    Served<TypeParam> second(text, 2);
+    second.layer->SetDataState(state);
+    EXPECT_EQ(first.Passes(4), second.Passes(4)) << text;
   }
   DataState state;
   EXPECT_FALSE(
       LayerRegistry<TypeParam>::CreateLayer(FromText<LayerParameter>("type: 'ReLU'"))->GetDataState(&state));
+}
+
+TYPED_TEST(DataStateTest, MemoryGoesOnAtItsItem) {
+  const string text =
+      "type: 'MemoryData' top: 'data' top: 'label' transform_param { crop_size: 2 mirror: true } "
+      "phase: TRAIN memory_data_param { batch_size: 2 channels: 1 height: 2 width: 2 }";
+  const auto served_by = [](const Served<TypeParam>& served) {
+    return static_cast<MemoryDataLayer<TypeParam>*>(served.layer.get());
+  };
+  vector<TypeParam> data(6 * 4), labels(6);
+  std::iota(data.begin(), data.end(), TypeParam(0));
+  std::iota(labels.begin(), labels.end(), TypeParam(0));
+  Served<TypeParam> first(text, 1701);
+  served_by(first)->Reset(data.data(), labels.data(), 6);
+  first.Passes(5);
+  DataState state;
+  ASSERT_TRUE(first.layer->GetDataState(&state));
+  EXPECT_EQ(4u, state.record());
+  const auto rest = first.Passes(4);
+  for (const bool filled_before : {true, false}) {
+    Served<TypeParam> second(text, 4);
+    if (filled_before) served_by(second)->Reset(data.data(), labels.data(), 6);
+    second.layer->SetDataState(state);
+    if (!filled_before) {
+      DataState waiting;
+      second.layer->GetDataState(&waiting);
+      EXPECT_EQ(4u, waiting.record());
+      served_by(second)->Reset(data.data(), labels.data(), 6);
+    }
+    EXPECT_EQ(rest, second.Passes(4)) << filled_before;
+  }
+
+  // Crops and flips of what is added are the layer's own random numbers.
+  Datum datum;
+  datum.set_channels(1);
+  datum.set_height(4);
+  datum.set_width(5);
+  for (char value = 0; value < 20; ++value) *datum.mutable_data() += value;
+  const vector<Datum> datums(6, datum);
+  Served<TypeParam> added(text, 1701);
+  served_by(added)->AddDatumVector(datums);
+  added.Passes(3);
+  ASSERT_TRUE(added.layer->GetDataState(&state));
+  served_by(added)->AddDatumVector(datums);
+  Served<TypeParam> restored(text, 4);
+  restored.layer->SetDataState(state);
+  served_by(restored)->AddDatumVector(datums);
+  EXPECT_EQ(added.Passes(3), restored.Passes(3));
+  state.set_random_state("no numbers");
+  EXPECT_TRUE(Contains(ErrorOf([&] { restored.layer->SetDataState(state); }), "random numbers is damaged"));
+}
+
+TYPED_TEST(DataStateTest, RecurrentLayersGoOnFromTheirState) {
+  const LayerParameter param = FromText<LayerParameter>(
+      "name: 'lstm' type: 'LSTM' bottom: 'x' bottom: 'cont' top: 'h' recurrent_param { num_output: 3 "
+      "weight_filler { type: 'uniform' min: -0.5 max: 0.5 } bias_filler { type: 'uniform' min: -1 max: 1 } "
+      "}");
+  Blob<TypeParam> x(vector<int>{2, 1, 4}), cont(vector<int>{2, 1}), h;
+  const vector<Blob<TypeParam>*> bottoms{&x, &cont}, tops{&h};
+  std::iota(x.mutable_cpu_data(), x.mutable_cpu_data() + x.count(), TypeParam(-3));
+  std::fill_n(cont.mutable_cpu_data(), 2, TypeParam(1));
+  const auto make = [&] {
+    Caffe::set_random_seed(7);
+    const auto layer = LayerRegistry<TypeParam>::CreateLayer(param);
+    layer->SetUp(bottoms, tops);
+    return layer;
+  };
+  const auto pass = [&](Layer<TypeParam>* layer) {
+    layer->Forward(bottoms, tops);
+    return vector<TypeParam>(h.cpu_data(), h.cpu_data() + h.count());
+  };
+  const auto first = make();
+  const auto start = pass(first.get());
+  pass(first.get());
+  DataState state;
+  ASSERT_TRUE(first->GetDataState(&state));
+  EXPECT_FALSE(state.has_record());
+  const auto expected = pass(first.get());
+  EXPECT_NE(start, expected);
+  const auto second = make();
+  second->SetDataState(state);
+  EXPECT_EQ(expected, pass(second.get()));
+  state.clear_carried();
+  EXPECT_TRUE(Contains(ErrorOf([&] { second->SetDataState(state); }), "another number of states"));
 }
 
 TYPED_TEST(DataStateTest, SolversGoOnTogether) {
@@ -228,6 +320,21 @@ TYPED_TEST(DataStateTest, AnErrorReadAheadGoesWithItsPlace) {
   EXPECT_EQ(3, served.label.cpu_data()[0]);
 }
 
+/// Fails every third pass, when data and dropout have gone on.
+template <typename Dtype>
+class Failing : public Net<Dtype>::Callback {
+ public:
+  explicit Failing(Net<Dtype>* net) { net->add_after_forward(this); }
+
+ protected:
+  void run(int layer) override {
+    if (layer == 2 && ++passes_ % 3 == 0) throw Error("failed");
+  }
+
+ private:
+  int passes_ = 0;
+};
+
 template <typename Dtype>
 class ResumeTest : public DataStateTest<Dtype> {
  protected:
@@ -274,6 +381,31 @@ TYPED_TEST(ResumeTest, ARunGoesOnBitForBit) {
   }
 }
 
+TYPED_TEST(ResumeTest, InterruptedAndFailedStepsAreRepeated) {
+  for (const string& source : this->sources().Layers()) {
+    SolverParameter param = this->Param(source, "BINARYPROTO");
+    param.set_test_iter(0, 3);
+    const auto whole = MakeSolver<TypeParam>(param);
+    whole->Step(8);
+    const auto solver = MakeSolver<TypeParam>(param);
+    int asked = 0, failures = 0;
+    solver->SetActionFunction([&]() -> SolverAction::Enum {
+      if (++asked % 5 == 0) throw Error("interrupted");
+      return SolverAction::NONE;
+    });
+    Failing<TypeParam> failing(solver->net().get());
+    while (solver->iter() < 8) {
+      failures += !ErrorOf([&] { solver->Step(8 - solver->iter()); }).empty();
+    }
+    EXPECT_GT(failures, 5);
+    EXPECT_EQ(AllWeights<TypeParam>(whole.get()), AllWeights<TypeParam>(solver.get())) << source;
+    DataState expected, place;
+    whole->test_nets()[0]->layers()[0]->GetDataState(&expected);
+    solver->test_nets()[0]->layers()[0]->GetDataState(&place);
+    EXPECT_EQ(expected.record(), place.record()) << source;
+  }
+}
+
 TYPED_TEST(ResumeTest, AStateOfCaffeStartsTheDataAnew) {
   const SolverParameter param = this->Param(this->sources().Layers()[1], "BINARYPROTO");
   const auto first = MakeSolver<TypeParam>(param);
@@ -289,6 +421,7 @@ TYPED_TEST(ResumeTest, AStateOfCaffeStartsTheDataAnew) {
   EXPECT_EQ(1u, state.data_state(1).net());
   state.clear_data_state();
   state.clear_random_state();
+  state.clear_checksum();
   WriteProtoToBinaryFile(state, file);
 
   const auto fresh = MakeSolver<TypeParam>(param);
@@ -312,6 +445,7 @@ TYPED_TEST(ResumeTest, PlacesOfOtherLayersAreLeftOut) {
   const string file = this->folder_ / "net_iter_1.solverstate";
   SolverState state;
   ReadProtoFromBinaryFileOrDie(file, &state);
+  state.clear_checksum();
   state.mutable_data_state(0)->set_layer("none");
   state.mutable_data_state(1)->set_net(8);
   WriteProtoToBinaryFile(state, file);

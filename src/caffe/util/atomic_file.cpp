@@ -2,12 +2,14 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
+#include <sstream>
 #include <system_error>
 
 namespace caffe {
@@ -41,6 +43,41 @@ bool SyncFolder(const string& folder) {
 string FolderOf(const string& path) {
   const string folder = fs::path(path).parent_path().string();
   return folder.empty() ? "." : folder;
+}
+
+constexpr char kPrefix[] = ".caffe-", kSuffix[] = ".tmp";
+
+// Whether a file has the name of a temporary one: .caffe-PROCESS-NUMBER.tmp.
+bool IsTemporary(const string& name) {
+  const size_t start = sizeof(kPrefix) - 1, length = sizeof(kPrefix) + sizeof(kSuffix) - 2;
+  if (name.size() <= length || name.compare(0, start, kPrefix) != 0) return false;
+  if (name.compare(name.size() - sizeof(kSuffix) + 1, string::npos, kSuffix) != 0) return false;
+  return name.find_first_not_of("0123456789-", start) == name.size() - sizeof(kSuffix) + 1;
+}
+
+// A lock on the whole file that ends with the descriptor, and so with the process; false where another has it
+// or the file system has none.
+bool Lock(int descriptor) {
+  struct flock lock = {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  return RetryInterrupted([&] { return fcntl(descriptor, F_OFD_SETLK, &lock); }) == 0;
+}
+
+// Whether the file of the descriptor still has a name.
+bool IsLinked(int descriptor) {
+  struct stat status;
+  return fstat(descriptor, &status) == 0 && status.st_nlink > 0;
+}
+
+string SpaceLeft(const string& folder) {
+  struct statvfs status;
+  if (statvfs(folder.c_str(), &status) != 0) return "";
+  const double mebibytes = static_cast<double>(status.f_bavail) * status.f_frsize / (1 << 20);
+  ostringstream text;
+  text.precision(1);
+  text << std::fixed << " (" << mebibytes << " MiB are free in '" << folder << "': make room there)";
+  return text.str();
 }
 
 }  // namespace
@@ -78,13 +115,34 @@ AtomicFile::~AtomicFile() {
 
 void AtomicFile::OpenTemporary() {
   static std::atomic<unsigned> counter{0};
-  const string stem = FolderOf(target_) + "/.caffe-" + std::to_string(getpid()) + "-";
-  do {
-    temp_path_ = stem + std::to_string(counter++) + ".tmp";
+  const string stem = FolderOf(target_) + "/" + kPrefix + std::to_string(getpid()) + "-";
+  while (true) {
+    temp_path_ = stem + std::to_string(counter++) + kSuffix;
     descriptor_ = RetryInterrupted(
         [&] { return open(temp_path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666); });
-  } while (descriptor_ < 0 && errno == EEXIST);
-  if (descriptor_ < 0) Fail(errno);
+    if (descriptor_ < 0 && errno == EEXIST) continue;
+    if (descriptor_ < 0) Fail(errno);
+    Lock(descriptor_);
+    // Before it was locked somebody may have taken it for a leftover.
+    if (IsLinked(descriptor_)) return;
+    close(descriptor_);
+  }
+}
+
+void AtomicFile::RemoveLeftovers(const string& path) {
+  std::error_code failed;
+  for (fs::directory_iterator entry(FolderOf(path), failed), end; !failed && entry != end;
+       entry.increment(failed)) {
+    const string file = entry->path().string();
+    if (!IsTemporary(entry->path().filename().string())) continue;
+    const int descriptor =
+        RetryInterrupted([&] { return open(file.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC); });
+    if (descriptor < 0) continue;
+    if (Lock(descriptor) && unlink(file.c_str()) == 0) {
+      LOG(INFO) << "Removed " << file << ", which a process that has ended left half written";
+    }
+    close(descriptor);
+  }
 }
 
 void AtomicFile::Write(const void* data, size_t size) {
@@ -112,6 +170,7 @@ void AtomicFile::Commit() {
 void AtomicFile::Fail(int error_number) const {
   string message = "cannot write '" + path_ + "': " + std::generic_category().message(error_number);
   if (error_number == ENOENT) message += " (is there a folder '" + FolderOf(path_) + "'?)";
+  if (error_number == ENOSPC || error_number == EDQUOT) message += SpaceLeft(FolderOf(path_));
   throw Error(message, "", "", path_);
 }
 
