@@ -70,7 +70,12 @@ def sums_of_products(
         result = t.graph(operator, x, quantized, **attributes)
         if (alphas != 1).any():
             result = t.graph("Mul", result, _for_channels(t, layer, alphas, "alpha"))
-    return result if bias is None else t.graph("Add", result, _for_channels(t, layer, bias, "bias"))
+    if bias is None or not bias.any():
+        return result
+    if t.form == "qdq" and operator == "MatMul":
+        # Less the opposite: ONNX Runtime would join an addition with the product, and compute both in floats.
+        return t.graph("Sub", result, _for_channels(t, layer, -bias, "bias"))
+    return t.graph("Add", result, _for_channels(t, layer, bias, "bias"))
 
 
 def _for_channels(t: Translation, layer: Layer, values: np.ndarray, name: str) -> str:
