@@ -67,7 +67,7 @@ def net(setting=UNIFORM, use_alpha="true", seed=2):
         convolution("conv2", "pool", use_alpha=use_alpha, setting="pad: 1 group: 2"),
         batch_norm("bn2", "conv2"),
         quant("q2", "bn2", setting),
-        f'layer {{ name: "both" type: "Concat" bottom: "q2" bottom: "pool" top: "both" }}',
+        'layer { name: "both" type: "Concat" bottom: "q2" bottom: "pool" top: "both" }',
         product("fc1", "both", use_alpha, 40),
         batch_norm("bn3", "fc1"),
         quant("q3", "bn3", setting),

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from ..io import center_of
 from .graph import Dimension, GraphBuilder
 
 #: The kinds of an image's values.
@@ -24,7 +25,7 @@ class Preprocessing:
 
     Args:
         mean: what to subtract, in the order of the net's channels: one value for all channels, one for each,
-            or channels x height x width.
+            or channels x height x width, whose middle is taken where it is larger than the input.
         scale: factor after that.
         raw_scale: factor before that; 255 for images from 0 to 1.
         swap: whether the net's channels are the image's in the opposite order; None: if there are three.
@@ -85,8 +86,8 @@ class Preprocessing:
         mean = np.atleast_1d(np.asarray(self.mean, np.float32))
         if mean.ndim == 1 and len(mean) in (1, shape[1]):
             return mean.reshape(-1, 1, 1)
-        if mean.shape == tuple(shape[1:]):
-            return mean
+        if mean.ndim == 3 and len(mean) == shape[1]:
+            return center_of(mean, *shape[2:])
         raise ValueError(
             f"a mean of shape {list(mean.shape)} is not for the net's input {name!r}, {list(shape)[1:]}: "
             "give a value for each channel, or an image of the input's size"

@@ -35,7 +35,7 @@ def is_measure(type: str) -> bool:
     return type.endswith("Loss") or type == "Accuracy"
 
 
-@dataclass
+@dataclass(eq=False)
 class Layer:
     """A layer of the net. Blobs are numbered as in the net: a layer in place has a bottom for its top."""
 
@@ -138,7 +138,6 @@ class Source:
             if layer.type == "InfogainLoss":
                 layer.param.softmax_param.axis = layer.param.infogain_loss_param.axis
             layer.type = ENDINGS[layer.type]
-            layer.bottoms = [bottom]
             if len(layer.tops) > 1:
                 layer.tops = layer.tops[1:]
                 continue
@@ -263,6 +262,7 @@ def _without_measures(layers: Sequence[Layer], labels: set[int]) -> list[Layer]:
             continue
         if is_measure(layer.type):
             if layer.type in ENDINGS and layer.bottoms[0] not in tainted:
+                layer.bottoms = layer.bottoms[:1]
                 kept.append(layer)
             tainted.update(layer.tops[:1])
         elif tainted.intersection(layer.bottoms):
