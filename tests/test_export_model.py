@@ -1,4 +1,4 @@
-"""What of a net an ONNX model has: inputs and outputs, their names, batch, opset, preprocessing; its files."""
+"""What of a net an ONNX model has: inputs and outputs, names, batch, opset, preprocessing; its files."""
 
 import sys
 
