@@ -179,29 +179,105 @@ def test_qdq_has_signs_in_bytes_with_alpha_for_each_output_and_codes_with_the_st
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     made = {output: node for node in model.graph.node for output in node.output}
     for node in model.graph.node:
-        if not node.name.startswith(("conv2/Conv", "fc1/MatMul", "fc2/MatMul")):
+        if not node.name.startswith(("fc1/MatMul", "fc2/MatMul")):
             continue
+        layer = node.name.split("/")[0]
         activations, weights = (made[name] for name in node.input[:2])
         assert activations.op_type == weights.op_type == "DequantizeLinear"
         signs, alphas, zeros = (constants[name] for name in weights.input)
         assert signs.dtype == zeros.dtype == np.int8 and not zeros.any()
         assert set(np.unique(signs)) == {-1, 1}
-        layer = node.name.split("/")[0]
         expected = np.abs(it.params[layer][0].data).reshape(len(alphas), -1).mean(1)
         np.testing.assert_allclose(alphas, expected, rtol=1e-6)
         quantize = made[activations.input[0]]
         assert quantize.op_type == "QuantizeLinear"
         np.testing.assert_allclose(constants[quantize.input[1]], 0.538, rtol=1e-6)
-        assert constants[quantize.input[2]].dtype == np.uint8
+        assert constants[quantize.input[2]].dtype == np.int8
 
 
-def test_onnx_runtime_computes_qdq_inner_products_in_integers(tmp_path):
-    model = to_onnx(net(), hwgq="qdq")
+def optimized(model, folder):
+    """The operators that ONNX Runtime makes of a model."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    options.optimized_model_filepath = str(folder / "optimized.onnx")
     onnxruntime.InferenceSession(model.SerializeToString(), options)
-    assert operators(onnx.load(options.optimized_model_filepath)).count("MatMulIntegerToFloat") == 2
+    return operators(onnx.load(options.optimized_model_filepath))
+
+
+def test_onnx_runtime_computes_qdq_in_integers(tmp_path):
+    found = optimized(to_onnx(net(), hwgq="qdq"), tmp_path)
+    assert found.count("MatMulIntegerToFloat") == 2
+    assert found.count("QLinearConv") == 1
+
+
+def wide(*middle, channels=40):
+    """A convolution whose sums do not fit into a byte, and a quantizer with something between them."""
+    caffe.set_random_seed(6)
+    it = net_of(
+        input_layer("data", 2, channels, 9, 8),
+        quant("q1", "data"),
+        convolution("conv", "q1", setting="pad: 1", outputs=16),
+        *middle,
+    )
+    rng = np.random.default_rng(7)
+    for name, blobs in it.params.items():
+        if it.layer_dict[name].type == "BatchNorm":
+            blobs[0].data[...] = rng.normal(size=16) * 2
+            blobs[1].data[...] = (rng.random(16) + 0.5) * 30
+            blobs[2].data[...] = 1
+        elif name != "conv":
+            for blob in blobs:
+                blob.data[...] = rng.choice([-1, 1], 16) * (0.7 + 0.6 * rng.random(16))
+    return it
+
+
+SCALE = 'layer { name: "scale" type: "Scale" bottom: "bn" top: "bn" scale_param { bias_term: true } }'
+BIAS = 'layer { name: "add" type: "Bias" bottom: "conv" top: "conv" }'
+
+
+@pytest.mark.parametrize(
+    "middle",
+    [
+        [batch_norm("bn", "conv"), quant("q2", "bn")],
+        [batch_norm("bn", "conv"), SCALE, pooling("pool", "bn"), quant("q2", "pool")],
+        [pooling("pool", "conv"), batch_norm("bn", "pool"), SCALE, quant("q2", "bn")],
+        [BIAS, batch_norm("bn", "conv"), quant("q2", "bn", 'forward_func: "sign"')],
+        [batch_norm("bn", "conv"), quant("q2", "bn"), quant("q3", "bn", "centers: 0.3 centers: 0.6")],
+    ],
+)
+def test_sums_that_only_quantizers_read_are_cut_off_where_it_does_not_matter(middle, tmp_path):
+    it = wide(*middle)
+    inputs = {"data": np.random.default_rng(8).normal(size=(2, 40, 9, 8)).astype(np.float32)}
+    expected = run_net(it, inputs)
+    model = checked(to_onnx(it, hwgq="qdq"))
+    found = run(model, inputs)
+    for name in it.outputs:
+        assert len(np.unique(expected[name])) > 1
+        close(found[name], expected[name], name, 1e-6)
+    assert optimized(model, tmp_path).count("QLinearConv") == 1
+
+
+@pytest.mark.parametrize(
+    "middle",
+    [
+        [],  # the sums are the result
+        [
+            batch_norm("bn", "conv"),
+            quant("q2", "bn"),
+            'layer { name: "s" type: "Sigmoid" bottom: "bn" top: "s" }',
+        ],
+        ['layer { name: "abs" type: "AbsVal" bottom: "conv" top: "abs" }', quant("q2", "abs")],
+        [batch_norm("bn", "conv"), quant("q2", "bn", "centers: 10 centers: 20")],  # thresholds too far apart
+    ],
+)
+def test_sums_that_matter_are_left_whole(middle, tmp_path):
+    it = wide(*middle)
+    inputs = {"data": np.random.default_rng(8).normal(size=(2, 40, 9, 8)).astype(np.float32)}
+    expected = run_net(it, inputs)
+    model = checked(to_onnx(it, hwgq="qdq"))
+    for name, values in run(model, inputs).items():
+        close(values, expected[name], name)
+    assert "QLinearConv" not in optimized(model, tmp_path)
 
 
 def test_signs_as_activations():
@@ -269,9 +345,14 @@ def test_weights_that_were_binarized_before_are_as_well_signs(tmp_path):
     rng = np.random.default_rng(3)
     weights = it.params["conv"][0].data
     weights[...] = np.where(rng.random(weights.shape) < 0.5, -1, 1) * rng.random((6, 1, 1, 1))
-    assert operators(to_onnx(it, hwgq="qdq")).count("DequantizeLinear") == 2
+
+    def signs():
+        constants = to_onnx(it, hwgq="qdq").graph.initializer
+        return [tensor for tensor in constants if tensor.name.startswith("conv/signs")]
+
+    assert len(signs()) == 1
     weights[0, 0, 0, 0] *= 2
-    assert operators(to_onnx(it, hwgq="qdq")).count("DequantizeLinear") == 1
+    assert not signs()
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -9,10 +9,11 @@ from ..hwgq.binarize import BINARY_TYPES
 from ..hwgq.levels import integer_levels
 from .elementwise import leaky_relu
 from .graph import QONNX_DOMAIN
+from .saturation import offsets_into_a_byte
 from .source import Layer
 from .translation import Levels, Translation, writes
 
-_MOST_CODE = 255  # of an unsigned byte
+_MOST_CODE = 127  # of a byte
 _TOLERANCE = 1e-6  # relative; a level as a float and the same as a multiple of the unit
 
 
@@ -26,6 +27,7 @@ def sums_of_products(
     x: str,
     weights: np.ndarray,
     bias: np.ndarray | None,
+    top: int = 0,
     **attributes,
 ) -> str:
     """A convolution, the transpose of one (``ConvTranspose``), or the product with a matrix (``Gemm``), with
@@ -35,6 +37,7 @@ def sums_of_products(
         x: items x channels x sides, or items x inputs.
         weights: outputs x inputs of an output; of a transposed convolution channels x outputs x sides.
         bias: one for each output.
+        top: the number of the layer's top that this is.
     """
     binary = None
     if layer.type in BINARY_TYPES:
@@ -55,14 +58,13 @@ def sums_of_products(
         # The product with a matrix, which integer engines and FINN know best.
         operator, signs = "MatMul", signs.T
     if t.form == "qdq":
-        quantized = t.graph(
-            "DequantizeLinear",
-            t.graph.constant(signs, "signs", np.int8),
-            t.graph.constant(alphas, "alpha"),
-            t.graph.constant(np.zeros(len(alphas)), "zeros", np.int8),
-            axis=1 if operator == "MatMul" else 0,
-        )
-        result = t.graph(operator, as_codes(t, x), quantized, **attributes)
+        x = as_codes(t, x)
+        if operator == "Conv" and x in t.levels:
+            offsets = offsets_into_a_byte(t, layer, top, t.levels[x], alphas, bias)
+            if offsets is not None:
+                return _convolution_of_codes(t, layer, x, binary, offsets, bias, attributes)
+        quantized = _signs_in_bytes(t, signs, alphas, axis=1 if operator == "MatMul" else 0)
+        result = t.graph(operator, x, quantized, **attributes)
     else:
         one = t.graph.constant(1.0)
         quantized = t.graph("BipolarQuant", t.graph.constant(signs, "signs"), one, domain=QONNX_DOMAIN)
@@ -76,6 +78,45 @@ def sums_of_products(
         # Less the opposite: ONNX Runtime would join an addition with the product, and compute both in floats.
         return t.graph("Sub", result, _for_channels(t, layer, -bias, "bias"))
     return t.graph("Add", result, _for_channels(t, layer, bias, "bias"))
+
+
+def _signs_in_bytes(t: Translation, signs: np.ndarray, alphas: np.ndarray, axis: int) -> str:
+    return t.graph(
+        "DequantizeLinear",
+        t.graph.constant(signs, "signs", np.int8),
+        t.graph.constant(alphas, "alpha"),
+        t.graph.constant(np.zeros(len(alphas)), "zeros", np.int8),
+        axis=axis,
+    )
+
+
+def _convolution_of_codes(
+    t: Translation,
+    layer: Layer,
+    x: str,
+    binary: tuple[np.ndarray, np.ndarray],
+    offsets: np.ndarray,
+    bias: np.ndarray | None,
+    attributes: dict,
+) -> str:
+    """A convolution whose sums are integers in a byte; alpha and bias come after it."""
+    signs, alphas = binary
+    step = t.levels[x].unit
+    unit, zero = t.graph.constant(step, "unit"), t.graph.constant(0, "zero", np.int8)
+    moved = t.graph(
+        "DequantizeLinear",
+        t.graph.constant(offsets, "offsets", np.int32),
+        t.graph.constant(np.full(len(offsets), step), "units"),
+        t.graph.constant(np.zeros(len(offsets)), "zeros", np.int32),
+        axis=0,
+    )
+    quantized = _signs_in_bytes(t, signs, np.ones_like(alphas), axis=0)
+    sums = t.graph("QuantizeLinear", t.graph("Conv", x, quantized, moved, **attributes), unit, zero)
+    result = t.graph("DequantizeLinear", sums, unit, zero)
+    if (alphas != 1).any():
+        result = t.graph("Mul", result, _for_channels(t, layer, alphas, "alpha"))
+    addend = (0 if bias is None else bias.ravel()) - offsets * np.float64(step) * alphas
+    return t.graph("Add", result, _for_channels(t, layer, addend, "bias"))
 
 
 def _for_channels(t: Translation, layer: Layer, values: np.ndarray, name: str) -> str:
@@ -205,7 +246,7 @@ def as_codes(t: Translation, x: str) -> str:
     if levels is None or t.graph.is_output_of(x, "DequantizeLinear"):
         return x
     unit = t.graph.constant(levels.unit, "unit")
-    zero = t.graph.constant(0, "zero", np.int8 if levels.signs else np.uint8)
+    zero = t.graph.constant(0, "zero", np.int8)
     codes = t.graph("QuantizeLinear", x, unit, zero)
     result = t.graph("DequantizeLinear", codes, unit, zero)
     t.levels[result] = levels

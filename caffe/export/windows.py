@@ -86,6 +86,7 @@ def _convolved(t: Translation, layer: Layer, index: int, operator: str = "Conv")
         x,
         layer.blobs[0],
         layer.blobs[1] if param.bias_term else None,
+        index,
         group=param.group,
         **_geometry(param, spatial).attributes(),
     )
