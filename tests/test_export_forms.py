@@ -210,6 +210,18 @@ def test_onnx_runtime_computes_qdq_in_integers(tmp_path):
     assert found.count("QLinearConv") == 1
 
 
+def test_two_products_of_the_same_codes_are_both_in_integers(tmp_path):
+    caffe.set_random_seed(2)
+    it = net_of(input_layer("data", 2, 6), quant("q", "data"), product("a", "q"), product("b", "q"))
+    inputs = {"data": np.random.default_rng(8).normal(size=(2, 6)).astype(np.float32)}
+    expected = run_net(it, inputs)
+    model = checked(to_onnx(it, hwgq="qdq"))
+    for name, values in run(model, inputs).items():
+        close(values, expected[name], name)
+    found = optimized(model, tmp_path)
+    assert found.count("MatMulIntegerToFloat") == 2
+
+
 def wide(*middle, channels=40):
     """A convolution whose sums do not fit into a byte, and a quantizer with something between them."""
     caffe.set_random_seed(6)

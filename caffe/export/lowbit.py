@@ -58,7 +58,7 @@ def sums_of_products(
         # The product with a matrix, which integer engines and FINN know best.
         operator, signs = "MatMul", signs.T
     if t.form == "qdq":
-        x = as_codes(t, x)
+        x = _own_codes(t, x, signs.ndim)
         if operator == "Conv" and x in t.levels:
             offsets = offsets_into_a_byte(t, layer, top, t.levels[x], alphas, bias)
             if offsets is not None:
@@ -78,6 +78,24 @@ def sums_of_products(
         # Less the opposite: ONNX Runtime would join an addition with the product, and compute both in floats.
         return t.graph("Sub", result, _for_channels(t, layer, -bias, "bias"))
     return t.graph("Add", result, _for_channels(t, layer, bias, "bias"))
+
+
+def _own_codes(t: Translation, x: str, axes: int) -> str:
+    """Codes that no other product reads, where that can be: ONNX Runtime computes only those in integers."""
+    x = as_codes(t, x)
+    node = t.graph.producer(x)
+    if x not in t.levels or node is None:
+        return x
+    copy = t.multiplied.get(x, 0)
+    t.multiplied[x] = copy + 1
+    if copy == 0 or copy >= axes:
+        return x
+    # Equal nodes would be joined again. The axis, which is 1 if not given, says nothing where all elements have
+    # one step.
+    axis = 0 if copy == 1 else copy
+    quantize = t.graph.producer(node.inputs[0])
+    codes = t.graph("QuantizeLinear", *quantize.inputs, axis=axis)
+    return t.keep_levels(x, t.graph("DequantizeLinear", codes, *node.inputs[1:], axis=axis))
 
 
 def _signs_in_bytes(t: Translation, signs: np.ndarray, alphas: np.ndarray, axis: int) -> str:

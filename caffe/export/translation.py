@@ -59,6 +59,8 @@ class Translation:
         self.tensors: dict[int, str] = {}
         #: What is known of tensors with few levels.
         self.levels: dict[str, Levels] = {}
+        #: How many products read a tensor with few levels.
+        self.multiplied: dict[str, int] = {}
 
     def run(self, progress: Progress | None = None) -> None:
         """Writes all layers.
