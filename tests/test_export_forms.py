@@ -313,7 +313,9 @@ def test_signs_as_activations():
 def test_qonnx_knows_how_many_bits_there_are():
     model = to_onnx(net(), hwgq="qonnx")
     assert {"BipolarQuant", "MultiThreshold", "Quant"} <= set(operators(model))
+    cleanup = pytest.importorskip("qonnx.util.cleanup")
     _, wrapper = run_qonnx(model, {"data": np.zeros((1, 3, 13, 11), np.float32)})
+    assert {"BipolarQuant", "MultiThreshold", "Quant"} <= set(operators(cleanup.cleanup_model(wrapper).model))
     for node in wrapper.graph.node:
         if node.op_type == "BipolarQuant":
             assert wrapper.get_tensor_datatype(node.output[0]).name == "BIPOLAR"

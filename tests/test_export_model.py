@@ -394,6 +394,8 @@ def test_wrong_arguments(training):
     net = net_of(input_layer("data", 2, 4), product("ip", "data"))
     with pytest.raises(ValueError, match="go with a prototxt"):
         to_onnx(net, "w.caffemodel")
+    with pytest.raises(ValueError, match="training phase"):
+        to_onnx(net_of(input_layer("data", 2, 4), product("ip", "data"), phase=caffe.TRAIN))
     with pytest.raises(caffe.Error):
         to_onnx(training.with_name("missing.prototxt"))
 
@@ -454,7 +456,9 @@ def test_colors_may_keep_their_order():
 
 
 def test_a_model_says_where_it_comes_from(training):
-    model = to_onnx(training, name="small")
+    assert to_onnx(training).graph.name == "net"
+    training.write_text('name: "small"\n' + TRAINING)
+    model = to_onnx(training)
     assert (model.producer_name, model.producer_version) == ("hwgq-caffe", caffe.__version__)
     assert model.graph.name == "small" and "exported from Caffe" in model.doc_string
     assert {entry.key for entry in model.metadata_props} == {"framework", "hwgq"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,9 +68,7 @@ def run(arguments: Sequence[str]) -> int:
         help="what to subtract: a .binaryproto or .npy file, or a value for each channel",
     )
     parser.add_argument("-scale", "--scale", type=float, help="multiply by this after that")
-    parser.add_argument(
-        "-raw_scale", "--raw_scale", type=float, default=1.0, help="multiply by this first (1)"
-    )
+    parser.add_argument("-raw_scale", "--raw_scale", type=float, help="multiply by this first (1)")
     parser.add_switch("rgb", "give the net red, green, blue; Caffe's nets take blue, green, red")
     parser.add_switch("uint8", "take images of bytes")
     parser.add_switch("nhwc", "take images whose channels come last")
@@ -83,7 +80,8 @@ def run(arguments: Sequence[str]) -> int:
         os.path.exists(file) and os.path.realpath(file) == os.path.realpath(options.out) for file in files
     ):
         parser.error(f"{options.out} is a file to read; choose another name for the model")
-    changed = [name for name in ("mean", "scale", "rgb", "uint8", "nhwc") if getattr(options, name)]
+    names = ("mean", "scale", "raw_scale", "rgb", "uint8", "nhwc")
+    changed = [name for name in names if getattr(options, name)]
     if changed and not options.preprocess:
         parser.error(f"-{changed[0]} is for -preprocess: give that, too")
     flags.hide_information()
@@ -99,7 +97,6 @@ def run(arguments: Sequence[str]) -> int:
             opset=options.opset,
             input_shapes=flags.input_shapes(parser, options),
             preprocessing=_preprocessing(options, files[0]) if options.preprocess else None,
-            name=Path(files[0]).stem,
             progress=progress.show,
         )
     print(_summary(options.out, export.write_onnx(model, options.out), model))
@@ -136,7 +133,7 @@ def _preprocessing(options: argparse.Namespace, model: str) -> export.Preprocess
     return export.Preprocessing(
         mean=values,
         scale=transform.scale if scale is None else scale,
-        raw_scale=options.raw_scale,
+        raw_scale=1.0 if options.raw_scale is None else options.raw_scale,
         swap=False if options.rgb else None,
         element="uint8" if options.uint8 else "float32",
         layout="NHWC" if options.nhwc else "NCHW",

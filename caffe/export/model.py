@@ -60,7 +60,7 @@ def to_onnx(
         opset: version of ONNX's operators.
         input_shapes: shapes of inputs by name, where data would tell them.
         preprocessing: what the model does with an image first.
-        name: of the graph; by default the net's.
+        name: of the graph; by default the prototxt's, if it has one.
         progress: called after each layer.
 
     Raises:
@@ -79,10 +79,11 @@ def to_onnx(
     if isinstance(model, Net):
         if weights is not None or input_shapes is not None:
             raise ValueError("weights and input_shapes go with a prototxt, not with a net")
-        net, name = model, name or "net"
+        net, own_name = model, ""
     else:
-        net = open_net(model, weights, input_shapes)
-        name = name or os.path.basename(os.path.dirname(os.path.abspath(model))) or "net"
+        net, own_name = open_net(model, weights, input_shapes)
+    # ONNX wants one.
+    name = name or own_name or "net"
     is_qonnx = hwgq in ("qonnx", "finn")
     if batch is None and is_qonnx:
         batch = 1

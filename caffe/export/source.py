@@ -63,17 +63,17 @@ def open_net(
     model: str | os.PathLike,
     weights: str | os.PathLike | None,
     input_shapes: Mapping[str, Sequence[int]] | None,
-) -> Net:
-    """A net in its test phase, with the parameters of a file or else as its fillers make them.
+) -> tuple[Net, str]:
+    """A net in its test phase, with the parameters of a file or else as its fillers make them; and its name.
 
     Raises:
         caffe.Error: a file cannot be read, no net can be made of it, or the weights do not fit.
         ValueError: an input's shape is not known, or the weights lack a layer.
     """
-    net, _ = open_without_data(model, input_shapes=input_shapes, fill=weights is None)
+    net, definition = open_without_data(model, input_shapes=input_shapes, fill=weights is None)
     if weights is not None:
         load_all(net, weights)
-    return net
+    return net, definition.name
 
 
 class Source:
@@ -100,6 +100,8 @@ class Source:
             )
             for i, (name, layer) in enumerate(zip(net._layer_names, net.layers, strict=True))
         ]
+        if any(layer.param.phase == caffe_pb2.TRAIN for layer in everything):
+            raise ValueError("the net is in its training phase: make it with caffe.TEST")
         #: Names of the blobs, by their numbers.
         self.blob_names: list[str] = list(net._blob_names)
         #: What is exported, in order.
