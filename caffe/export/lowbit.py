@@ -90,8 +90,7 @@ def _own_codes(t: Translation, x: str, axes: int) -> str:
     t.multiplied[x] = copy + 1
     if copy == 0 or copy >= axes:
         return x
-    # Equal nodes would be joined again. The axis, which is 1 if not given, says nothing where there is one step
-    # for all elements.
+    # Equal nodes would be joined again. The axis, 1 if not given, says nothing with one step for all elements.
     axis = 0 if copy == 1 else copy
     quantize = t.graph.producer(node.inputs[0])
     codes = t.graph("QuantizeLinear", *quantize.inputs, axis=axis)
