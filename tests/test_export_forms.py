@@ -210,10 +210,13 @@ def test_onnx_runtime_computes_qdq_in_integers(tmp_path):
     assert found.count("QLinearConv") == 1
 
 
-def test_two_products_of_the_same_codes_are_both_in_integers(tmp_path):
+@pytest.mark.parametrize("middle", [[], [pooling("pool", "q")]])
+def test_two_products_of_the_same_codes_are_both_in_integers(middle, tmp_path):
     caffe.set_random_seed(2)
-    it = net_of(input_layer("data", 2, 6), quant("q", "data"), product("a", "q"), product("b", "q"))
-    inputs = {"data": np.random.default_rng(8).normal(size=(2, 6)).astype(np.float32)}
+    read = "pool" if middle else "q"
+    branches = [product("a", read), product("b", read)]
+    it = net_of(input_layer("data", 2, 2, 5, 5), quant("q", "data"), *middle, *branches)
+    inputs = {"data": np.random.default_rng(8).normal(size=(2, 2, 5, 5)).astype(np.float32)}
     expected = run_net(it, inputs)
     model = checked(to_onnx(it, hwgq="qdq"))
     for name, values in run(model, inputs).items():
@@ -366,6 +369,8 @@ def test_weights_that_were_binarized_before_are_as_well_signs(tmp_path):
 
     assert len(signs()) == 1
     weights[0, 0, 0, 0] *= 2
+    assert not signs()
+    weights[...] = 0
     assert not signs()
 
 

@@ -45,7 +45,7 @@ def sums_of_products(
         if param.use_binarization:
             weights = _caffe.binarize_weights(weights, param.use_alpha)
             binary = signs_of(weights)
-    elif operator != "ConvTranspose" and weights[0].size > 1:
+    elif operator != "ConvTranspose" and weights[0].size > 1 and weights.all():
         # Weights that have been binarized before they were saved.
         binary = signs_of(weights)
     if t.form == "float" or binary is None:
@@ -90,7 +90,7 @@ def _own_codes(t: Translation, x: str, axes: int) -> str:
     t.multiplied[x] = copy + 1
     if copy == 0 or copy >= axes:
         return x
-    # Equal nodes would be joined again. The axis, 1 if not given, says nothing with one step for all elements.
+    # Equal nodes would be joined again. The axis, by default 1, says nothing with one step for all elements.
     axis = 0 if copy == 1 else copy
     quantize = t.graph.producer(node.inputs[0])
     codes = t.graph("QuantizeLinear", *quantize.inputs, axis=axis)
@@ -262,9 +262,9 @@ def as_codes(t: Translation, x: str) -> str:
     levels = t.levels.get(x)
     if levels is None or t.graph.is_output_of(x, "DequantizeLinear"):
         return x
-    unit = t.graph.constant(levels.unit, "unit")
-    zero = t.graph.constant(0, "zero", np.int8)
-    codes = t.graph("QuantizeLinear", x, unit, zero)
-    result = t.graph("DequantizeLinear", codes, unit, zero)
-    t.levels[result] = levels
-    return result
+    if x not in t.quantized:
+        unit = t.graph.constant(levels.unit, "unit")
+        zero = t.graph.constant(0, "zero", np.int8)
+        codes = t.graph("QuantizeLinear", x, unit, zero)
+        t.quantized[x] = t.keep_levels(x, t.graph("DequantizeLinear", codes, unit, zero))
+    return t.quantized[x]

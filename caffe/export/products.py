@@ -18,7 +18,7 @@ def _inner_product(t: Translation, layer: Layer) -> list[str]:
     axis = param.axis % len(shape)
     x = layer.inputs[0]
     if len(shape) != 2 or axis != 1:
-        x = t.keep_levels(x, t.graph("Flatten", x, axis=axis))
+        x = t.matrix(x, axis)
     weights = layer.blobs[0].reshape(-1, param.num_output) if param.transpose else layer.blobs[0]
     weights = weights.T if param.transpose else weights.reshape(param.num_output, -1)
     bias = layer.blobs[1].ravel() if param.bias_term else None

@@ -59,6 +59,9 @@ class Translation:
         self.tensors: dict[int, str] = {}
         #: What is known of tensors with few levels.
         self.levels: dict[str, Levels] = {}
+        self._matrices: dict[tuple[str, int], str] = {}
+        #: The same values by way of codes.
+        self.quantized: dict[str, str] = {}
         #: How many products read a tensor with few levels.
         self.multiplied: dict[str, int] = {}
 
@@ -111,6 +114,12 @@ class Translation:
         """A tensor in another shape, at most one of whose axes depends on the batch."""
         sizes = [-1 if axis in free else size for axis, size in enumerate(shape)]
         return self.keep_levels(tensor, self.graph("Reshape", tensor, self.graph.integers(sizes)))
+
+    def matrix(self, tensor: str, axis: int) -> str:
+        """A tensor with the axes before ``axis`` as one and the others as another; once for all who ask."""
+        if (tensor, axis) not in self._matrices:
+            self._matrices[tensor, axis] = self.keep_levels(tensor, self.graph("Flatten", tensor, axis=axis))
+        return self._matrices[tensor, axis]
 
     def to_top(self, layer: Layer, tensor: str, top: int = 0) -> str:
         """A tensor in the shape of one of the layer's tops."""
