@@ -158,7 +158,7 @@ def _beside(file: str, model: str) -> str:
 def _summary(path: str, written: int, model: onnx.ModelProto) -> str:
     def values(infos: Sequence[onnx.ValueInfoProto]) -> str:
         return ", ".join(
-            f"{info.name} ({shape(d.dim_param or d.dim_value for d in info.type.tensor_type.shape.dim)})"
+            f"{info.name} ({shape(d.dim_param or d.dim_value or '?' for d in info.type.tensor_type.shape.dim)})"
             for info in infos
         )
 

@@ -11,8 +11,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-#: A dimension of a shape: its size, or the name of one that is known when the model runs only.
-Dimension = int | str
+#: A dimension of a shape: its size, or the name of one that is known when the model runs only, or None.
+Dimension = int | str | None
 
 QONNX_DOMAIN = "qonnx.custom_op.general"
 

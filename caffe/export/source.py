@@ -120,14 +120,16 @@ class Source:
         #: Blobs that the model gives out.
         self.outputs: list[int] = _outputs(everything, self.layers, set(net._outputs))
 
-    def dimensions(self, blob: int) -> list[int | str]:
-        """A blob's shape, with names for what depends on the batch."""
+    def dimensions(self, blob: int) -> list[int | str | None]:
+        """A blob's shape, with names for what depends on the batch, and None for what depends on values."""
         return [
             self._named(size) if axis in self.free[blob] else size
             for axis, size in enumerate(self.shapes[blob])
         ]
 
-    def _named(self, size: int) -> str:
+    def _named(self, size: int) -> str | None:
+        if self.fixed_because:
+            return None
         if size == self.batch:
             return "batch"
         return f"{size // self.batch}*batch" if size % self.batch == 0 else f"batch+{size - self.batch}"
