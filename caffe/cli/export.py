@@ -156,11 +156,11 @@ def _beside(file: str, model: str) -> str:
 
 
 def _summary(path: str, written: int, model: onnx.ModelProto) -> str:
+    def dimensions(info: onnx.ValueInfoProto) -> str:
+        return shape(d.dim_param or d.dim_value or "?" for d in info.type.tensor_type.shape.dim)
+
     def values(infos: Sequence[onnx.ValueInfoProto]) -> str:
-        return ", ".join(
-            f"{info.name} ({shape(d.dim_param or d.dim_value or '?' for d in info.type.tensor_type.shape.dim)})"
-            for info in infos
-        )
+        return ", ".join(f"{info.name} ({dimensions(info)})" for info in infos)
 
     graph = model.graph
     return (
