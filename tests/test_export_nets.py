@@ -167,7 +167,7 @@ def collection(shared, tmp_path_factory):
 
 def test_nets_of_other_projects(collection):
     counts, reasons, failures = collections.Counter(), [], []
-    for path in collection if ALL else collection[::40]:
+    for path in collection if ALL else collection[::12]:
         begin = time.monotonic()
         try:
             result = examine(opened(path))
@@ -182,4 +182,4 @@ def test_nets_of_other_projects(collection):
             print(f"{result[:150]}\t{time.monotonic() - begin:.1f} s\t{path}", flush=True)
     print(dict(counts), *reasons, sep="\n")
     assert not failures, "\n".join(failures)
-    assert counts["equal"] + counts["exported"] >= 0.9 * sum(counts.values())
+    assert counts["equal"] >= 3 and counts["refused"] <= 0.05 * sum(counts.values())
