@@ -5,7 +5,7 @@ The interface is pycaffe's: ``caffe.Net``, the solvers, ``caffe.NetSpec``, ``caf
 """
 
 from . import _environment  # noqa: F401, I001  (before the engine is loaded)
-from . import hwgq, io
+from . import export, hwgq, io
 from ._caffe import (
     Error,
     Layer,
@@ -60,6 +60,7 @@ __all__ = [
     "SGDSolver",
     "Timer",
     "__version__",
+    "export",
     "get_solver",
     "has_nccl",
     "hwgq",

@@ -247,6 +247,14 @@ def load_mean(filename: str | os.PathLike) -> np.ndarray:
     return mean[0] if mean.ndim == 4 else mean
 
 
+def center_of(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The middle of an image, C x H x W; ValueError where it is smaller than that."""
+    top, left = (image.shape[1] - height) // 2, (image.shape[2] - width) // 2
+    if top < 0 or left < 0:
+        raise ValueError(f"an image of {image.shape[1:]} is smaller than {height} x {width}")
+    return image[:, top : top + height, left : left + width]
+
+
 def load_labels(filename: str | os.PathLike) -> list[str]:
     """The classes' names in a text file, one in a line; blank lines do not count."""
     with open(filename, encoding="utf-8") as file:

@@ -73,8 +73,11 @@ def open_without_data(
     level: int = 0,
     stages: Sequence[str] = (),
     input_shapes: Mapping[str, Sequence[int]] | None = None,
+    fill: bool = False,
 ) -> tuple[Net, caffe_pb2.NetParameter]:
     """A net whose parameters are zero, and its definition, also where the data that it names are not there.
+
+    With ``fill`` its parameters are what its fillers make.
 
     Where a net cannot be made with its data, inputs take the data layers' place, of their crop_size and three
     channels; and so for layers of whose tops ``input_shapes`` gives one.
@@ -85,8 +88,9 @@ def open_without_data(
     """
     definition = caffe_pb2.NetParameter.FromString(_caffe.read_net_text(os.fspath(model)))
     shapes = dict(input_shapes or {})
-    for layer in definition.layer:
-        clear_fillers(layer)
+    if not fill:
+        for layer in definition.layer:
+            clear_fillers(layer)
     sources = [layer for layer in definition.layer if layer.type in DATA_TYPES or layer.type == "Input"]
     tops = list(dict.fromkeys(top for layer in sources for top in layer.top))
     for name in shapes:

@@ -23,6 +23,7 @@ COMMANDS = {
     "classify": "say what is on images",
     "binarize": "make a trained net's deploy nets, with binary layers and with binarized weights",
     "pack": "write a trained net as one small file, its binary weights as bits",
+    "export": "write a net as an ONNX model",
     "summary": "list a net's layers with shapes, parameters, work and memory",
     "inspect": "list the parameters in a file of weights, with their ranges and levels",
     "draw": "draw a net as a graph (PNG, SVG, PDF)",

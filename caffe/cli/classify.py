@@ -113,10 +113,10 @@ def _mean(text: str, channels: int, size: Sequence[int]) -> np.ndarray:
     if mean.shape[0] != channels:
         raise ValueError(f"-mean {text} is for {mean.shape[0]} channels, and the net takes {channels}")
     if mean.ndim == 3:
-        top, left = ((have - want) // 2 for have, want in zip(mean.shape[1:], size, strict=True))
-        if top < 0 or left < 0:
-            raise ValueError(f"-mean {text}: an image of {mean.shape[1:]} is smaller than the net's input")
-        mean = mean[:, top : top + size[0], left : left + size[1]]
+        try:
+            mean = io.center_of(mean, *size)
+        except ValueError as error:
+            raise ValueError(f"-mean {text}: {error}, the net's input") from error
     return mean
 
 

@@ -120,6 +120,12 @@ def trained_net(
         ValueError: they lack a layer.
     """
     net = _caffe.net_from_bytes(deploy.SerializeToString(), caffe_pb2.TEST, named_in=os.fspath(named_in))
+    load_all(net, weights)
+    return net
+
+
+def load_all(net: Net, weights: str | os.PathLike) -> None:
+    """Gives a net the parameters of a file, all of which it must hold; errors as of :func:`trained_net`."""
     # What no file fills stays NaN.
     for blobs in net.params.values():
         for blob in blobs:
@@ -134,7 +140,6 @@ def trained_net(
         raise ValueError(
             f"{os.fspath(weights)}: holds no parameters for {', '.join(missing)}; was it saved for this net?"
         )
-    return net
 
 
 def binarized_net(deploy: caffe_pb2.NetParameter) -> caffe_pb2.NetParameter:
