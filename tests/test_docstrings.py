@@ -7,14 +7,22 @@ import pkgutil
 
 import caffe
 
+# Modules that an optional library is needed for; each raises an ImportError that says which.
+OPTIONAL = ("caffe.hwgq.torch",)
 SKIPPED = ("caffe.proto.caffe_pb2", "caffe.cli.__main__")  # generated; a program
 
 
 def modules():
     yield caffe
     for module in pkgutil.walk_packages(caffe.__path__, "caffe."):
-        if module.name not in SKIPPED and not module.name.startswith("caffe._caffe"):
+        if module.name in SKIPPED or module.name.startswith("caffe._caffe"):
+            continue
+        try:
             yield importlib.import_module(module.name)
+        except ImportError as error:
+            if not module.name.startswith(OPTIONAL):
+                raise
+            assert "pip install" in str(error)
 
 
 def test_examples():
