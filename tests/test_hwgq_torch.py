@@ -1,6 +1,8 @@
 """The low-bit layers as PyTorch modules, against the engine's layers and their definitions."""
 
 import copy
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -545,6 +547,13 @@ def test_modules_of_layers_are_the_engines(text, phase, prototxt, tmp_path):
         for blob, other in zip(blobs, reloaded.params[name], strict=True):
             np.testing.assert_allclose(other.data, blob.data, rtol=1e-5, atol=1e-6)
     hwgq_torch.load_caffemodel(module, weights)
+
+
+def test_without_pytorch_the_error_says_how_to_get_it():
+    program = "import sys; sys.modules['torch'] = None; import caffe; import caffe.hwgq.torch"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "ImportError: caffe.hwgq.torch needs PyTorch: pip install 'hwgq-caffe[torch]'" in done.stderr
 
 
 def test_layers_may_share_parameters(prototxt):
