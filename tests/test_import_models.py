@@ -360,6 +360,35 @@ def test_a_network_trained_elsewhere_is_binarized_finetuned_and_packed(dynamo, t
     assert (tmp_path / "deploy" / "deploy_bw.prototxt").exists()
 
 
+@pytest.mark.parametrize("dynamo", [False, True])
+def test_modules_of_low_precision_come_through_pytorchs_exporters(dynamo, tmp_path):
+    from caffe.hwgq.torch import HWGQ, BinaryConv2d, BinaryLinear
+
+    torch.manual_seed(6)
+    module = nn.Sequential(
+        nn.Conv2d(3, 8, 5, 4),
+        HWGQ(),
+        BinaryConv2d(8, 8, 3),
+        nn.ReLU(),
+        HWGQ(),
+        nn.Flatten(),
+        BinaryLinear(200, 5),
+    )
+    x, y = exported(module.eval(), tmp_path / "net.onnx", dynamo, batch_is_free=False)
+    imported = from_onnx(tmp_path / "net.onnx")
+    assert [layer.type for layer in imported.definition.layer] == [
+        "Input",
+        "Convolution",
+        "Quant",
+        "BinaryConvolution",
+        "ReLU",
+        "Quant",
+        "BinaryInnerProduct",
+    ]
+    # At a threshold rounding decides.
+    assert (np.abs(imported.net().forward(x=x)["y"] - y) < 1e-3).mean() > 0.5
+
+
 def test_nets_that_cannot_be_of_low_precision():
     net = caffe_pb2.NetParameter()
     for name in ("one", "two"):

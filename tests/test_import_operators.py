@@ -186,6 +186,11 @@ def test_pooling_with_other_numbers_of_windows(op):
         refused(pool, "5 x 8 windows")
 
 
+def test_windows_larger_than_the_image():
+    pool = node("MaxPool", "x", kernel_shape=[2, 2], strides=[2, 2], pads=[0, 0, 1, 1])
+    check(pool, (2, 3, 1, 1), types="Pooling")
+
+
 def test_pooling_that_caffe_has_not():
     refused(node("MaxPool", "x", kernel_shape=[2, 2], dilations=[2, 2]), "dilated")
     refused(node("MaxPool", "x", kernel_shape=[3]), "N x C x H x W", (2, 3, 9))
@@ -281,6 +286,10 @@ def test_enlarging_by_repeating_values(opset):
                 r=np.float32([]),
             )
         check(node("Resize", "x r r z", mode="nearest"), z=np.array([2, 4, 18, 8]), r=np.float32([]))
+        other = node("Resize", "x r s", mode="nearest", nearest_mode="floor")
+        refused(other, "do not repeat", s=scales, r=np.float32([]))
+        corners = node("Resize", "x r s", mode="nearest", coordinate_transformation_mode="align_corners")
+        refused(corners, "do not repeat", s=scales, r=np.float32([]))
         refused(node("Resize", "x r s", mode="linear"), "repeating", s=scales, r=np.float32([]))
 
 
@@ -763,6 +772,24 @@ def test_steps_are_quantizers():
     nodes, constants = steps(thresholds=(0, 0.7, 1.345))
     refused(nodes, "middles", **constants)
     check([node("Greater", "x t", "a"), node("Cast", "a", to=1)], types="Threshold", t=np.float32(0.25))
+
+
+def test_steps_from_above_and_by_other_comparisons():
+    constants = {f"v{i}": value for i, value in enumerate(np.float32([0, 0.538, 1.076, 1.614]))}
+    constants.update({f"t{i}": value for i, value in enumerate(np.float32([0, 0.807, 1.345]))})
+    nodes, above = [], "v3"
+    for i in (2, 1, 0):
+        nodes += [node("LessOrEqual", f"x t{i}", f"a{i}"), node("Where", f"a{i} v{i} {above}", f"s{i}")]
+        above = f"s{i}"
+    nodes += [node("IsNaN", "x", "n"), node("Where", "n x s0")]
+    check(nodes, types="Quant", **constants)
+    nodes[0] = node("Greater", "x t2", "g")
+    nodes.insert(1, node("Not", "g", "a2"))
+    check(nodes, types="Quant", **constants)
+    sign = [node("Less", "x v0", "a0"), node("Where", "a0 m p")]
+    layer = check(sign, types="Quant", m=np.float32(-1), p=np.float32(1), **constants).definition.layer[1]
+    assert layer.quant_param.forward_func == "sign"
+    check([node("Less", "x v1", "a"), node("Cast", "a", to=1)], types="Threshold Power", **constants)
 
 
 def test_low_precision_that_caffe_has_not():

@@ -8,6 +8,7 @@ import pytest
 from onnx_models import normal
 
 import caffe
+from caffe import idx
 from caffe.importer import from_onnx
 
 to_onnx = pytest.importorskip("caffe.export").to_onnx
@@ -61,15 +62,27 @@ def test_published_nets_come_back(root, name, form, tmp_path):
 
 @pytest.mark.skipif(not (SHARED / "models").is_dir(), reason="the published weights are not here")
 @pytest.mark.parametrize("form", FORMS)
-def test_a_trained_net_keeps_its_outputs(form):
-    folder = SHARED / "models" / "hwgq-sfc-w1a2-mnist"
-    net = caffe.Net(
-        str(folder / "sfc-w1a2.prototxt"), caffe.TEST, weights=str(folder / "sfc-w1a2.caffemodel")
-    )
+@pytest.mark.parametrize(
+    "folder, model, weights, scale, wrong",
+    # As many as the reference implementation gets wrong: see test_models.py.
+    [
+        ("hwgq-sfc-w1a2-mnist", "sfc-w1a2.prototxt", "sfc-w1a2.caffemodel", 1, 357),
+        ("lenet-2014", "lenet.prototxt", "lenet_iter_10000.caffemodel", 1 / 256, 95),
+    ],
+)
+def test_trained_nets_keep_their_accuracy(form, folder, model, weights, scale, wrong):
+    folder = SHARED / "models" / folder
+    net = caffe.Net(str(folder / model), caffe.TEST, weights=str(folder / weights))
     again = from_onnx(to_onnx(net, hwgq=form)).net()
     name, output = net.inputs[0], net.outputs[0]
-    x = np.abs(normal(*again.blobs[name].shape)) * 50
-    net.blobs[name].reshape(*x.shape)
-    net.reshape()
-    expected = net.forward(**{name: x})[output]
-    np.testing.assert_allclose(again.forward(**{name: x})[output], expected, rtol=1e-4, atol=1e-4)
+    data = SHARED / "data" / "mnist"
+    images = idx.read(data / "t10k-images-idx3-ubyte.gz", 3)
+    labels = idx.read(data / "t10k-labels-idx1-ubyte.gz", 1)
+    images = images[:, None] * np.float32(scale)
+    scores = []
+    for it in (net, again):
+        it.blobs[name].reshape(1000, 1, 28, 28)
+        it.reshape()
+        scores.append(it.forward_all(**{name: images})[output].reshape(len(images), -1))
+    np.testing.assert_allclose(scores[1], scores[0], rtol=1e-4, atol=1e-5)
+    assert (scores[1].argmax(1) != labels).sum() == wrong

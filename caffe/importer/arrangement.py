@@ -288,29 +288,12 @@ def _resize(t: Translation, node: Node, inputs: _Inputs) -> Blob:
     x = t.blob(inputs[0])
     if node.get("mode", "nearest") != "nearest" or len(x.shape) != 4:
         raise Refused("Caffe enlarges by repeating values, N x C x H x W only")
-    arrays = _arrays(inputs)
-    if node.op == "Upsample":
-        scales = node.get("scales") or (arrays[1].tolist() if len(arrays) > 1 else [])
-    else:
-        scales = (
-            arrays[1 if node.opset < 11 else 2].tolist()
-            if len(arrays) > (1 if node.opset < 11 else 2) and arrays[1 if node.opset < 11 else 2] is not None
-            else []
-        )
-        if not scales and len(arrays) > 3 and arrays[3] is not None:
-            scales = [wanted / size for wanted, size in zip(arrays[3].tolist(), x.shape, strict=True)]
+    scales = _scales(node, _arrays(inputs), x.shape)
     factors = [int(scale) for scale in scales]
     if len(factors) != 4 or factors != list(scales) or factors[:2] != [1, 1] or min(factors) < 1:
         raise Refused(f"it enlarges by {list(scales)}; Caffe repeats values whole times")
-    coordinates = node.get("coordinate_transformation_mode", "half_pixel")
-    if coordinates not in ("half_pixel", "asymmetric", "half_pixel_symmetric", "pytorch_half_pixel"):
-        raise Refused(f"its coordinates are {coordinates}")
-    if (
-        coordinates == "asymmetric"
-        and node.get("nearest_mode", "round_prefer_floor") != "floor"
-        and node.op == "Resize"
-    ):
-        raise Refused("it does not repeat values: asymmetric coordinates with another rounding than floor")
+    if not all(_repeats(node, factor) for factor in factors):
+        raise Refused("its coordinates and their rounding do not repeat each value as often")
     height, width = factors[2:]
     channels = x.shape[1]
     if channels * height * width > folding.MOST_ELEMENTS:
@@ -328,3 +311,38 @@ def _resize(t: Translation, node: Node, inputs: _Inputs) -> Blob:
     blob = t.add("Deconvolution", node, [x], shape, parameters=[ones], convolution_param=param, param=fixed)
     blob.positive = x.positive
     return blob
+
+
+def _scales(node: Node, arrays: Sequence[np.ndarray | None], shape: Shape) -> list[float]:
+    """How many times as long each axis becomes."""
+    if node.op == "Upsample" and node.get("scales"):
+        return node.get("scales")
+    place = 2 if node.op == "Resize" and node.opset >= 11 else 1
+    given = arrays[place] if len(arrays) > place else None
+    if given is not None and given.size:
+        return given.tolist()
+    if len(arrays) < 4 or arrays[3] is None:
+        raise Refused("it does not say how much it enlarges")
+    return [wanted / size for wanted, size in zip(arrays[3].tolist(), shape, strict=True)]
+
+
+def _repeats(node: Node, factor: int) -> bool:
+    """Whether the nearest values are each value ``factor`` times."""
+    places = np.arange(4 * factor)
+    if node.op == "Upsample" or node.opset < 11:
+        return True
+    if node.get("coordinate_transformation_mode", "half_pixel") == "asymmetric":
+        sources = places / factor
+    elif node.get("coordinate_transformation_mode", "half_pixel").endswith(
+        ("half_pixel", "half_pixel_symmetric")
+    ):
+        sources = (places + 0.5) / factor - 0.5
+    else:
+        return False
+    rounded = {
+        "round_prefer_floor": np.ceil(sources - 0.5),
+        "round_prefer_ceil": np.floor(sources + 0.5),
+        "floor": np.floor(sources),
+        "ceil": np.ceil(sources),
+    }[node.get("nearest_mode", "round_prefer_floor")]
+    return np.array_equal(np.clip(rounded, 0, 3), places // factor)

@@ -60,13 +60,7 @@ def _cast(t: Translation, node: Node, inputs: _Inputs) -> Value | None:
     if node.get("to") not in (1, 10, 11, 16):
         raise Refused("it casts to integers; Caffe's blobs are floats")
     if isinstance(inputs[0], Above):
-        x = inputs[0]
-        return Steps(
-            shape=x.shape,
-            base=x.base,
-            thresholds=np.array([x.threshold]),
-            values=np.array([0, 1], np.float32),
-        )
+        return inputs[0].steps(1, 0)
     return inputs[0]
 
 
@@ -143,19 +137,11 @@ def _clipped_line(t: Translation, node: Node, x: Value, slope: float, offset: fl
 
 
 @reads("Clip")
-def _clip(t: Translation, node: Node, inputs: _Inputs) -> Value:
+def _clip(t: Translation, node: Node, inputs: _Inputs) -> Blob:
     if any(value is not None and not isinstance(value, Constant) for value in inputs[1:]):
         raise Refused("its limits are not constant")
     low, high = clip_limits(node, [None, *(None if value is None else value.array for value in inputs[1:])])
-    x = t.blob(inputs[0])
-    if low == 0 and high > np.finfo(np.float32).max:
-        blob = t.add("ReLU", node, [x], x.shape)
-    else:
-        most = float(np.finfo(np.float32).max)
-        limits = {"min": max(low, -most), "max": min(high, most)}
-        blob = t.add("Clip", node, [x], x.shape, clip_param=limits)
-    blob.positive = low >= 0
-    return blob
+    return _limited(t, node, inputs[0], low, high)
 
 
 @reads("Neg")
@@ -273,7 +259,7 @@ def _min(t: Translation, node: Node, inputs: _Inputs) -> Value:
 def _limited(t: Translation, node: Node, x: Value, low: float, high: float) -> Blob:
     most = float(np.finfo(np.float32).max)
     bottom = t.blob(x)
-    if low == 0 and high == math.inf:
+    if low == 0 and high >= most:
         blob = t.add("ReLU", node, [bottom], x.shape)
     else:
         limits = {"min": max(low, -most), "max": min(high, most)}
@@ -361,37 +347,60 @@ def _parameter(operation: str, coefficients: Sequence[float]) -> caffe_pb2.Eltwi
 # ---------------------------------------------------------------------- comparisons
 
 
-@reads("Greater", "GreaterOrEqual")
+@reads("Greater", "GreaterOrEqual", "Less", "LessOrEqual")
 def _above(t: Translation, node: Node, inputs: _Inputs) -> Value:
     threshold = inputs[1]
     if not isinstance(threshold, Constant) or threshold.array.size != 1:
         raise Refused("it compares with what is not one constant number")
     limit = np.float32(threshold.array.item())
-    if node.op == "GreaterOrEqual":
+    if node.op in ("GreaterOrEqual", "Less"):
         # To reach a number is to be above the one before it.
         limit = np.nextafter(limit, np.float32(-np.inf))
-    return Above(shape=inputs[0].shape, base=t.blob(inputs[0]), threshold=limit)
+    negated = node.op in ("Less", "LessOrEqual")
+    return Above(shape=inputs[0].shape, base=t.blob(inputs[0]), threshold=limit, negated=negated)
+
+
+@reads("Not")
+def _not(t: Translation, node: Node, inputs: _Inputs) -> Value:
+    x = inputs[0]
+    if not isinstance(x, Above):
+        raise Refused("what it reads is no comparison with a number")
+    return Above(shape=x.shape, base=x.base, threshold=x.threshold, negated=not x.negated)
+
+
+@reads("IsNaN")
+def _is_nan(t: Translation, node: Node, inputs: _Inputs) -> Value:
+    # As little as anything is above infinity; Caffe's layers keep what is no number.
+    return Above(shape=inputs[0].shape, base=t.blob(inputs[0]), threshold=np.float32(np.inf))
 
 
 @reads("Where")
 def _where(t: Translation, node: Node, inputs: _Inputs) -> Value:
     condition, above, below = inputs
-    if not isinstance(condition, Above) or not isinstance(above, Constant) or above.array.size != 1:
+    if not isinstance(condition, Above):
         raise Refused("it chooses by something else than whether a tensor is above a number")
-    top = np.float32(above.array.item())
-    if isinstance(below, Constant) and below.array.size == 1:
-        thresholds, values = [condition.threshold], [np.float32(below.array.item()), top]
-    elif (
-        isinstance(below, Steps)
-        and below.base is condition.base
-        and below.thresholds[-1] < condition.threshold
-    ):
-        thresholds, values = [*below.thresholds, condition.threshold], [*below.values, top]
-    else:
-        raise Refused("what it chooses from are not steps of one tensor, ascending")
+    if condition.negated:
+        above, below = below, above
+    if condition.threshold == np.inf:
+        return below
+    high, low = (_steps_of(value, condition.base) for value in (above, below))
+    if high is None or low is None:
+        raise Refused("what it chooses from are no numbers, nor steps of the tensor that it chooses by")
+    kept_low = low[0] < condition.threshold
+    kept_high = high[0] > condition.threshold
+    first_high = len(high[0]) - int(kept_high.sum())
     return Steps(
         shape=condition.shape,
         base=condition.base,
-        thresholds=np.array(thresholds, np.float32),
-        values=np.array(values, np.float32),
+        thresholds=np.float32([*low[0][kept_low], condition.threshold, *high[0][kept_high]]),
+        values=np.float32([*low[1][: int(kept_low.sum()) + 1], *high[1][first_high:]]),
     )
+
+
+def _steps_of(value: Value | None, base: Blob) -> tuple[np.ndarray, np.ndarray] | None:
+    """Thresholds and values of steps of a blob, which a number is without thresholds; None for others."""
+    if isinstance(value, Constant) and value.array.size and (value.array == value.array.flat[0]).all():
+        return np.float32([]), np.float32([value.array.flat[0]])
+    if isinstance(value, Steps) and value.base is base:
+        return value.thresholds, value.values
+    return None

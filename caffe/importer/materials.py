@@ -51,8 +51,9 @@ def _coded(t: Translation, value: Coded) -> Blob:
 
 @makes(Above)
 def _above(t: Translation, value: Above) -> Blob:
-    param = {"threshold": float(value.threshold)}
-    return t.add("Threshold", value.node, [value.base], value.shape, threshold_param=param)
+    steps = value.steps(1, 0)
+    steps.node, steps.readers = value.node, value.readers
+    return t.blob(steps)
 
 
 @makes(Flattened)

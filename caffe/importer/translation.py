@@ -321,7 +321,7 @@ class Translation:
                 if owner:
                     return owner
         name = node.name or (node.outputs[0] if node.outputs else "")
-        name = re.sub(rf"/{re.escape(node.op)}(_\d+)?$", r"\1", name)
+        name = re.sub(rf"/{re.escape(node.op)}(_\d+)?$", "", name)
         name = name.removeprefix("node_").removeprefix("/") or node.op.lower()
         return f"{node.op.lower()}_{name}" if name.isdigit() else name
 

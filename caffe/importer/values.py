@@ -94,10 +94,21 @@ class Coded(Value):
 
 @dataclass(eq=False, kw_only=True)
 class Above(Value):
-    """Whether x is above a threshold."""
+    """Whether x is above a threshold, or, negated, whether it is not."""
 
     base: Blob
     threshold: np.float32
+    negated: bool = False
+
+    def steps(self, above: np.ndarray | float, below: np.ndarray | float) -> Steps:
+        """The one number where this holds, else the other."""
+        values = [above, below] if self.negated else [below, above]
+        return Steps(
+            shape=self.shape,
+            base=self.base,
+            thresholds=np.array([self.threshold], np.float32),
+            values=np.array(values, np.float32),
+        )
 
 
 @dataclass(eq=False, kw_only=True)

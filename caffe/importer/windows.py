@@ -248,7 +248,7 @@ def _rounding(window: Window, sides: Sequence[int], counts: Sequence[int]) -> st
         for axis, side in enumerate(sides):
             pad, stride = window.before[axis], window.stride[axis]
             free = side + 2 * pad - window.kernel[axis]
-            count = (-(-free // stride) if mode == "CEIL" and free > 0 else free // stride) + 1
+            count = (-(-free // stride) if mode == "CEIL" else free // stride) + 1
             if any(window.before) and (count - 1) * stride >= side + pad:
                 count -= 1
             found.append(count)
