@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from onnx_models import QONNX, compare, model, node, normal, onnx, run
+from onnx_graphs import QONNX, compare, model, node, normal, onnx, run
 from tool_runner import fails
 from tool_runner import run as run_tool
 

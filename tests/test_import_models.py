@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from onnx_models import compare, normal, onnx
+from onnx_graphs import compare, normal, onnx
 
 import caffe
 from caffe.hwgq import PackedNet, binarize, pack

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from onnx_models import QONNX, compare, model, node, normal, onnx
+from onnx_graphs import QONNX, compare, model, node, normal, onnx
 
 from caffe.importer import from_onnx
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from onnx_models import compare, model, node, normal
+from onnx_graphs import compare, model, node, normal
 
 from caffe.importer import from_onnx
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx_models import normal
+from onnx_graphs import normal
 
 import caffe
 from caffe import idx
