@@ -290,12 +290,25 @@ def test_graphs_that_make_no_sense():
     refused(model([node("Relu", "z")], {"x": (1, 2)}), "reads 'z', which nothing before it makes")
     refused(model([node("Relu", "x"), node("Relu", "x")], {"x": (1, 2)}), "makes 'y', which is there already")
     refused(model([node("Relu", "x")], {"x": (1, 2)}, "q"), "nothing makes the output 'q'")
+    nameless = model([node("Relu", "x")], {"x": (1, 2)})
+    nameless.graph.output[0].name = ""
+    refused(nameless, "nothing makes the output ''")
     refused(onnx.ModelProto(), "holds no graph")
     made = model([node("Conv", "x w")], {"x": (1, 2, 4, 4)}, w=normal(2, 2, 3, 3))
     made.graph.initializer[0].raw_data = b"123"
     refused(made, "tensor 'w' cannot be read")
     refused(model([node("Gemm", "x w")], {"x": (1, 2)}, w=np.array(["a", "b"])), "weights are")
     refused(model([node("Identity", "w")], {"x": (1, 2)}, w=normal(2)), "output 'y': it is constant")
+
+
+@pytest.mark.parametrize("name", [b"Relu_y", b"Tanh_z", b"graph", b"Relu"])
+def test_names_that_are_no_text(name, tmp_path):
+    made = model([node("Relu", "x"), node("Tanh", "y", "z")], {"x": (1, 2)}, "z")
+    content = made.SerializeToString()
+    (tmp_path / "names.onnx").write_bytes(content.replace(name, name[:-1] + b"\xff"))
+    with pytest.raises(ValueError, match="names.onnx: is damaged") as raised:
+        from_onnx(tmp_path / "names.onnx")
+    assert "\n" not in str(raised.value)
 
 
 def test_shapes_that_are_not_known():

@@ -132,6 +132,7 @@ def _graph(proto: onnx.GraphProto, opsets: Mapping[str, int]) -> Graph:
 
     if proto.sparse_initializer:
         raise ValueError("sparse tensors are not read")
+    _check_names(proto.name, *(item.name for item in (*proto.initializer, *proto.input, *proto.output)))
     constants = {}
     for tensor in proto.initializer:
         try:
@@ -152,7 +153,7 @@ def _graph(proto: onnx.GraphProto, opsets: Mapping[str, int]) -> Graph:
     nodes = nodes_of(proto, opsets, made)
     outputs = [value.name for value in proto.output]
     for name in outputs:
-        if name not in made:
+        if not name or name not in made:
             raise ValueError(f"nothing makes the output {name!r}")
     if not outputs:
         raise ValueError("the graph has no outputs")
@@ -171,6 +172,7 @@ def nodes_of(proto: onnx.GraphProto, opsets: Mapping[str, int], made: set[str]) 
     """
     nodes = []
     for item in proto.node:
+        _check_names(item.name, item.op_type, item.domain, *item.input, *item.output)
         domain = _domain(item.domain)
         attributes = {attribute.name: _value(attribute) for attribute in item.attribute}
         node = Node(
@@ -199,9 +201,17 @@ def nodes_of(proto: onnx.GraphProto, opsets: Mapping[str, int], made: set[str]) 
     return nodes
 
 
+def _check_names(*names: str | bytes) -> None:
+    # What is no text, protobuf hands over as bytes.
+    for name in names:
+        if not isinstance(name, str):
+            raise ValueError(f"the name {name!r} is no text")
+
+
 def _branch(proto: onnx.GraphProto) -> Branch:
     from onnx import numpy_helper
 
+    _check_names(*(item.name for item in (*proto.initializer, *proto.output)))
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in proto.initializer}
     return Branch(proto, [value.name for value in proto.output], constants)
 

@@ -389,8 +389,8 @@ class Translation:
                 if isinstance(value, Constant):
                     raise Refused("it is constant")
                 blob = self.blob(value)
-            except Refused as error:
-                self.problems.append(f"output {name!r}: {error}")
+            except DAMAGE as error:
+                self.problems.append(f"output {name!r}: {' '.join(str(error).split())}")
                 continue
             outputs[name] = blob
         if self.problems:
