@@ -8,6 +8,8 @@ import pkgutil
 
 import caffe
 
+# Modules that an optional library is needed for; each raises an ImportError that says which.
+OPTIONAL = ("caffe.hwgq.torch",)
 SKIPPED = ("caffe.proto.caffe_pb2", "caffe.cli.__main__")  # generated; a program
 HAS_ONNX = importlib.util.find_spec("onnx") is not None
 
@@ -15,10 +17,16 @@ HAS_ONNX = importlib.util.find_spec("onnx") is not None
 def modules():
     yield caffe
     for module in pkgutil.walk_packages(caffe.__path__, "caffe."):
+        if module.name in SKIPPED or module.name.startswith("caffe._caffe"):
+            continue
         if module.name.startswith("caffe.export.") and not HAS_ONNX:
             continue
-        if module.name not in SKIPPED and not module.name.startswith("caffe._caffe"):
+        try:
             yield importlib.import_module(module.name)
+        except ImportError as error:
+            if not module.name.startswith(OPTIONAL):
+                raise
+            assert "pip install" in str(error)
 
 
 def test_examples():

@@ -21,6 +21,7 @@ COMMANDS = {
     "test": "score a net on its test data",
     "time": "time a net layer by layer",
     "classify": "say what is on images",
+    "import": "write an ONNX model as a net and its weights",
     "binarize": "make a trained net's deploy nets, with binary layers and with binarized weights",
     "pack": "write a trained net as one small file, its binary weights as bits",
     "export": "write a net as an ONNX model",

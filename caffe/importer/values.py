@@ -1,0 +1,149 @@
+"""What the tensors of a graph are, as far as it has been read.
+
+Many nodes make no layer by themselves: a padding goes into the convolution that reads it, a product with a
+constant into a Scale layer with the sum behind it. Such values are kept as they are until something needs a
+blob.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..proto import caffe_pb2
+from .graph import Node
+
+Shape = tuple[int, ...]
+
+
+@dataclass(eq=False, kw_only=True)
+class Value:
+    """A tensor.
+
+    Args:
+        shape: its sizes, the batch included.
+        readers: how many nodes and outputs read it.
+        node: what made it, for names.
+    """
+
+    shape: Shape
+    readers: int = 1
+    node: Node | None = None
+
+
+@dataclass(eq=False, kw_only=True)
+class Constant(Value):
+    """A tensor whose values are known."""
+
+    array: np.ndarray
+    #: The initializer that it is, "" for others.
+    name: str = ""
+
+
+@dataclass(eq=False, kw_only=True)
+class Blob(Value):
+    """What a layer has made."""
+
+    name: str
+    layer: caffe_pb2.LayerParameter | None = None
+    #: All values that it can have, ascending; None where they are not few.
+    levels: np.ndarray | None = None
+    #: Whether it has none below 0.
+    positive: bool = False
+    #: Where it holds integers times a unit: the unit, and of each channel the least and largest integer.
+    grid: tuple[float, np.ndarray, np.ndarray] | None = None
+
+
+@dataclass(eq=False, kw_only=True)
+class Affine(Value):
+    """factor x + offset of a blob of the same shape; both have its number of axes, or none."""
+
+    base: Blob
+    factor: np.ndarray
+    offset: np.ndarray
+
+
+@dataclass(eq=False, kw_only=True)
+class Steps(Value):
+    """values[j] for x above j of the ascending thresholds."""
+
+    base: Blob
+    thresholds: np.ndarray
+    values: np.ndarray
+    #: The steps whose values these were, before they became codes and the like.
+    first: Steps | None = None
+
+
+@dataclass(eq=False, kw_only=True)
+class Recoded(Value):
+    """A value of few levels, each of which has become another."""
+
+    base: Blob | Flattened
+    values: np.ndarray
+
+
+@dataclass(eq=False, kw_only=True)
+class Coded(Value):
+    """A value as codes that hold all of it: (code - zero) scale."""
+
+    base: Value
+    scale: np.ndarray
+    zero: np.ndarray
+
+
+@dataclass(eq=False, kw_only=True)
+class Above(Value):
+    """Whether x is above a threshold, or, negated, whether it is not."""
+
+    base: Blob
+    threshold: np.float32
+    negated: bool = False
+
+    def steps(self, above: np.ndarray | float, below: np.ndarray | float) -> Steps:
+        """The one number where this holds, else the other."""
+        values = [above, below] if self.negated else [below, above]
+        return Steps(
+            shape=self.shape,
+            base=self.base,
+            thresholds=np.array([self.threshold], np.float32),
+            values=np.array(values, np.float32),
+        )
+
+
+@dataclass(eq=False, kw_only=True)
+class Padded(Value):
+    """An image with zeros around it: so many before and behind along each axis after the channels."""
+
+    base: Blob
+    before: list[int]
+    behind: list[int]
+
+
+@dataclass(eq=False, kw_only=True)
+class Flattened(Value):
+    """All axes but the first as one."""
+
+    base: Blob | Transposed
+
+
+@dataclass(eq=False, kw_only=True)
+class Transposed(Value):
+    """Axis i is the base's axis order[i]."""
+
+    base: Blob
+    order: tuple[int, ...]
+
+
+@dataclass(eq=False, kw_only=True)
+class Gate(Value):
+    """The sigmoid of a value."""
+
+    base: Value
+
+
+def levels_of(value: Value | None) -> np.ndarray | None:
+    """All values that a blob can have, also behind a Flatten; None where they are not few."""
+    if isinstance(value, Flattened):
+        value = value.base
+    return value.levels if isinstance(value, Blob) else None
