@@ -75,6 +75,20 @@ void Solver<Dtype>::Restore(const char* resume_file) {
 }
 
 template <typename Dtype>
+void Solver<Dtype>::GetState(SolverState* state) const {
+  state->set_iter(iter_);
+  state->set_current_step(current_step_);
+  SaveDataStates(state);
+}
+
+template <typename Dtype>
+void Solver<Dtype>::SetState(const SolverState& state) {
+  iter_ = state.iter();
+  current_step_ = state.current_step();
+  RestoreDataStates(state);
+}
+
+template <typename Dtype>
 void Solver<Dtype>::SaveDataStates(SolverState* state) const {
   for (size_t number = 0; number <= test_nets_.size(); ++number) {
     for (const auto& layer : NetOfState(number).layers()) {
@@ -124,6 +138,8 @@ void Solver<Dtype>::RestoreDataStates(const SolverState& state) {
   template void Solver<Dtype>::Snapshot();                            \
   template string Solver<Dtype>::SnapshotToBinaryProto();             \
   template string Solver<Dtype>::SnapshotToHDF5();                    \
+  template void Solver<Dtype>::GetState(SolverState*) const;          \
+  template void Solver<Dtype>::SetState(const SolverState&);          \
   template void Solver<Dtype>::SaveDataStates(SolverState*) const;    \
   template void Solver<Dtype>::RestoreDataStates(const SolverState&); \
   template void Solver<Dtype>::Restore(const char*)

@@ -14,13 +14,15 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// The weights that a state names, where they are now: snapshots get moved.
-string FindWeights(const string& learned_net, const string& state_file) {
+// Lets a state name its weights where they are now: snapshots get moved.
+void FindWeights(const string& state_file, SolverState* state) {
+  const string learned_net = state->learned_net();
+  if (learned_net.empty()) return;
   const fs::path folder = fs::path(state_file).parent_path();
   for (const fs::path& candidate :
        {fs::path(learned_net), folder / learned_net, folder / fs::path(learned_net).filename()}) {
     std::error_code ignored;
-    if (fs::is_regular_file(candidate, ignored)) return candidate.string();
+    if (fs::is_regular_file(candidate, ignored)) return state->set_learned_net(candidate.string());
   }
   throw Error("the weights that belong to this state, '" + learned_net +
               "', are missing: they are neither there nor beside the state");
@@ -52,13 +54,22 @@ void SGDSolver<Dtype>::SnapshotSolverState(const string& model_filename) {
 }
 
 template <typename Dtype>
+void SGDSolver<Dtype>::GetState(SolverState* state) const {
+  Solver<Dtype>::GetState(state);
+  for (const auto& blob : history_) blob->ToProto(state->add_history());
+}
+
+template <typename Dtype>
+void SGDSolver<Dtype>::SetState(const SolverState& state) {
+  CheckHistorySize(state.history_size(), history_.size());
+  RestoreState(state, [&state](int i, Blob<Dtype>* blob) { blob->FromProto(state.history(i), false); });
+}
+
+template <typename Dtype>
 void SGDSolver<Dtype>::SnapshotSolverStateToBinaryProto(const string& model_filename) {
   SolverState state;
-  state.set_iter(this->iter_);
+  GetState(&state);
   state.set_learned_net(model_filename);
-  state.set_current_step(this->current_step_);
-  for (const auto& blob : history_) blob->ToProto(state.add_history());
-  this->SaveDataStates(&state);
   const string filename = this->SnapshotFilename(".solverstate");
   LOG(INFO) << "Snapshotting solver state to binary proto file " << filename;
   WriteProtoToBinaryFile(state, filename);
@@ -69,13 +80,12 @@ void SGDSolver<Dtype>::RestoreSolverStateFromBinaryProto(const string& state_fil
   SolverState state;
   ReadProtoFromBinaryFileOrDie(state_file, &state);
   CHECK(state.has_iter()) << "this is no solver state (a .caffemodel holds weights alone)";
-  CheckHistorySize(state.history_size(), history_.size());
-  RestoreState(state, state_file,
-               [&state](int i, Blob<Dtype>* blob) { blob->FromProto(state.history(i), false); });
+  FindWeights(state_file, &state);
+  SetState(state);
 }
 
 template <typename Dtype>
-void SGDSolver<Dtype>::RestoreState(const SolverState& state, const string& state_file,
+void SGDSolver<Dtype>::RestoreState(const SolverState& state,
                                     const std::function<void(int, Blob<Dtype>*)>& read_history) {
   CHECK_GE(state.iter(), 0) << "a state cannot be of a negative iteration";
   vector<shared_ptr<Blob<Dtype>>> history;
@@ -88,14 +98,10 @@ void SGDSolver<Dtype>::RestoreState(const SolverState& state, const string& stat
     }
   }
   // The weights are the last that may fail.
-  if (!state.learned_net().empty()) {
-    this->net_->CopyTrainedLayersFrom(FindWeights(state.learned_net(), state_file));
-  }
+  if (!state.learned_net().empty()) this->net_->CopyTrainedLayersFrom(state.learned_net());
   LOG_IF(INFO, Caffe::root_solver()) << "SGDSolver: restoring history";
   history_.swap(history);
-  this->iter_ = state.iter();
-  this->current_step_ = state.current_step();
-  this->RestoreDataStates(state);
+  Solver<Dtype>::SetState(state);
 }
 
 #ifdef USE_HDF5
@@ -136,7 +142,8 @@ void SGDSolver<Dtype>::RestoreSolverStateFromHDF5(const string& state_file) {
   if (Hdf5Exists(file.get(), "learned_net")) {
     state.set_learned_net(hdf5_load_string(file.get(), "learned_net"));
   }
-  RestoreState(state, state_file, [&group](int i, Blob<Dtype>* blob) {
+  FindWeights(state_file, &state);
+  RestoreState(state, [&group](int i, Blob<Dtype>* blob) {
     hdf5_load_nd_dataset<Dtype>(group.get(), std::to_string(i).c_str(), 0, kMaxBlobAxes, blob);
   });
 }
@@ -156,6 +163,8 @@ void SGDSolver<Dtype>::RestoreSolverStateFromHDF5(const string&) {
 #endif  // USE_HDF5
 
 #define INSTANTIATE(Dtype)                                                          \
+  template void SGDSolver<Dtype>::GetState(SolverState*) const;                     \
+  template void SGDSolver<Dtype>::SetState(const SolverState&);                     \
   template void SGDSolver<Dtype>::SnapshotSolverState(const string&);               \
   template void SGDSolver<Dtype>::SnapshotSolverStateToBinaryProto(const string&);  \
   template void SGDSolver<Dtype>::SnapshotSolverStateToHDF5(const string&);         \
