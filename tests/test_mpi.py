@@ -1,7 +1,6 @@
 """Training in several processes that mpirun starts."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,121 +10,29 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 from google.protobuf import text_format
+from mpi_runner import (
+    SABOTEUR_LAYER,
+    fails_together,
+    fill,
+    mpi_environment,
+    mpirun,
+    needs_mpi,
+    train,
+    weights,
+    write_solver,
+)
 from test_parallel import expect_close, needs_two_gpus
-from tool_runner import command, environment, run
+from tool_runner import command, run
 
 import caffe
 from caffe import _caffe, cli
 from caffe.cli import processes
 from caffe.proto import caffe_pb2
 
-needs_mpi = pytest.mark.skipif(
-    not _caffe.has_mpi() or shutil.which("mpirun") is None,
-    reason="needs mpirun, and Caffe built with MPI (libopenmpi-dev, openmpi-bin)",
-)
-
-NET = """
-name: "small"
-layer {{ name: "data" type: "Data" top: "data" top: "label"
-  data_param {{ source: "{db}" batch_size: {batch} backend: LMDB }} transform_param {{ scale: 0.01 }} }}
-{more}
-layer {{ name: "first" type: "InnerProduct" bottom: "data" top: "first"
-  inner_product_param {{ num_output: 6 weight_filler {{ type: "xavier" }} }} }}
-layer {{ name: "relu" type: "ReLU" bottom: "first" top: "first" }}
-layer {{ name: "ip" type: "InnerProduct" bottom: "first" top: "ip"
-  inner_product_param {{ num_output: 3 weight_filler {{ type: "xavier" }} }} }}
-layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }}
-"""
-
-# Does what DEED says at pass PASS of rank RANK.
-SABOTEUR = """
-import os, signal, caffe
-
-class Saboteur(caffe.Layer):
-    def setup(self, bottom, top):
-        self.passes = 0
-    def reshape(self, bottom, top):
-        top[0].reshape(1)
-    def forward(self, bottom, top):
-        self.passes += 1
-        if self.passes == int(os.environ["PASS"]) and caffe.solver_rank() == int(os.environ["RANK"]):
-            os.kill(os.getpid(), getattr(signal, os.environ["DEED"]))
-    def backward(self, top, propagate_down, bottom):
-        pass
-"""
-SABOTEUR_LAYER = """
-layer { name: "saboteur" type: "Python" bottom: "data" top: "nothing" include { phase: TRAIN }
-  python_param { module: "saboteur" layer: "Saboteur" } }
-layer { name: "silence" type: "Silence" bottom: "nothing" include { phase: TRAIN } }
-"""
-
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder with a database of 50 records."""
-    values = np.random.RandomState(3).randint(0, 256, (50, 5))
-    with _caffe.Database(tmp_path / "db", "new") as database:
-        for number, row in enumerate(values):
-            datum = caffe_pb2.Datum(channels=5, height=1, width=1, label=number % 3, data=bytes(row.tolist()))
-            database.put(f"{number:03}", datum.SerializeToString())
-        database.commit()
-    (tmp_path / "saboteur.py").write_text(SABOTEUR)
-    return tmp_path
-
-
-def write_solver(folder, batch, text="", name=None, more=""):
-    """Writes a solver whose batch, in each process, is this; returns the file's name."""
-    name = name or f"batch{batch}"
-    (folder / f"{name}_net.prototxt").write_text(NET.format(db=folder / "db", batch=batch, more=more))
-    param = caffe_pb2.SolverParameter()
-    text_format.Merge(
-        f'net: "{name}_net.prototxt" base_lr: 0.1 lr_policy: "fixed" max_iter: 8 display: 2 '
-        f'random_seed: 4 snapshot: 4 snapshot_prefix: "{name}" solver_mode: CPU {text}',
-        param,
-    )
-    (folder / f"{name}.prototxt").write_text(text_format.MessageToString(param))
-    return f"{name}.prototxt"
-
-
-def mpi_environment(folder, **variables):
-    return environment() | {
-        "OMPI_ALLOW_RUN_AS_ROOT": "1",
-        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-        "OMPI_MCA_rmaps_base_oversubscribe": "1",
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join([environment()["PYTHONPATH"], str(folder)]),
-        **variables,
-    }
-
-
-def mpirun(folder, *programs, **variables):
-    """Runs programs, (number of processes, command line) each, together."""
-    line = ["mpirun"]
-    for number, program in programs:
-        line += [*([":"] if len(line) > 1 else []), "-n", str(number), *map(str, program)]
-    return subprocess.run(
-        line,
-        cwd=folder,
-        env=mpi_environment(folder, **variables),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-
-
-def train(folder, number, solver, *flags, **variables):
-    return mpirun(folder, (number, command("train", "-solver", solver, *flags)), **variables)
-
-
-def said(done):
-    """The lines that are neither the log's nor mpirun's."""
-    return [line for line in done.stderr.splitlines() if line.startswith("caffe train:")]
-
-
-def weights(folder, name, batch):
-    net = caffe.Net(str(folder / f"batch{batch}_net.prototxt"), caffe.TRAIN, weights=str(folder / name))
-    return [blob.data.copy() for blobs in net.params.values() for blob in blobs]
+    return fill(tmp_path)
 
 
 # ------------------------------------------------------------------------------------------------- equality
@@ -253,16 +160,6 @@ def test_weights_to_start_from_are_the_roots(folder):
 # ------------------------------------------------------------------------------------------------- failures
 
 
-def fails_together(done, *words):
-    """Not zero, without a traceback, and one line that has all the words."""
-    assert done.returncode != 0
-    assert "Traceback" not in done.stderr
-    lines = said(done)
-    assert len(lines) == 1, done.stderr
-    for word in words:
-        assert word in lines[0]
-
-
 @needs_mpi
 def test_an_error_of_one_ends_all(folder):
     with _caffe.Database(folder / "db", "write") as database:
@@ -387,12 +284,14 @@ def test_a_signal_for_a_snapshot_is_for_the_root(folder):
 @needs_mpi
 @pytest.mark.parametrize("name", ["SIGUSR1", "SIGINT"])
 def test_mpirun_stops_all(folder, name):
-    solver = write_solver(folder, 4, "max_iter: 1000000 snapshot: 0 display: 5")
+    # Of what they log from then on mpirun takes nothing, so that they would wait for it if they logged much.
+    solver = write_solver(folder, 4, "max_iter: 1000000 snapshot: 0 display: 5", more=SABOTEUR_LAYER)
+    idle = {"PASS": "0", "RANK": "0", "PAUSE": "0.02"}
     process = subprocess.Popen(
         ["mpirun", "-n", "2", *command("train", "-solver", solver)],
         cwd=folder,
         # mpirun gives the processes so many seconds to end.
-        env=mpi_environment(folder, OMPI_MCA_odls_base_sigkill_timeout="5"),
+        env=mpi_environment(folder, OMPI_MCA_odls_base_sigkill_timeout="5", **idle),
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -406,7 +305,6 @@ def test_mpirun_stops_all(folder, name):
     finally:
         process.kill()
         process.wait()
-    # Of what they say at a Ctrl-C mpirun shows nothing.
     assert "Optimization stopped early." in rest or name == "SIGINT"
     assert len(list(folder.glob("*.solverstate"))) == 1
 
