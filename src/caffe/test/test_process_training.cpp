@@ -264,7 +264,7 @@ TYPED_TEST(ProcessTrainingTest, WhatDiffersIsTold) {
   SolverParameter other = root;
   other.mutable_net_param()->mutable_layer(1)->mutable_inner_product_param()->set_bias_term(false);
   other.mutable_net_param()->mutable_layer(1)->mutable_param()->RemoveLast();
-  EXPECT_TRUE(Contains(difference(other, root), "it has 'layer 'ip': inner_product_param {'"));
+  EXPECT_TRUE(Contains(difference(other, root), "it has 'layer 'ip': "));
   EXPECT_TRUE(Contains(difference(Definition(5, ""), root), "it has 'layer 'data': dim: 5'"));
 }
 
