@@ -92,8 +92,8 @@ def measure_once(name: str, batch: int, processes: int, way: str, iterations: in
 
 
 def measure(arguments: argparse.Namespace) -> None:
-    rows = ["| net, images a process | processes | " + " | ".join(WAYS) + " | efficiency |"]
-    rows.append("| --- | ---: | ---: | ---: | ---: | ---: |")
+    rows = ["| net, images a process | processes | " + " | ".join(WAYS) + " | of one's | of apart |"]
+    rows.append("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     processors = len(os.sched_getaffinity(0))
     for name in arguments.nets or MEASURED:
         batch = MEASURED[name]
@@ -110,8 +110,9 @@ def measure(arguments: argparse.Namespace) -> None:
             found = [medians.get((processes, way)) for way in WAYS]
             possible = medians[1, "apart"] * min(processes, processors)
             cells = ["" if rate is None else f"{rate:,.1f}" for rate in found]
-            efficiency = f"{100 * found[1] / possible:.0f} %" if found[1] else ""
-            rows.append(f"| {name}, {batch} | {processes} | " + " | ".join(cells) + f" | {efficiency} |")
+            for whole in (possible, found[0]):
+                cells.append(f"{100 * found[1] / whole:.0f} %" if found[1] else "")
+            rows.append(f"| {name}, {batch} | {processes} | " + " | ".join(cells) + " |")
             print(rows[-1], file=sys.stderr)
     print("\n".join(rows))
 

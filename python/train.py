@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import multiprocessing.connection
+import os
 import sys
 
 import caffe
@@ -21,6 +22,8 @@ def train(solver: str, snapshot: str | None, gpus: list[int], timing: bool = Fal
     uid = caffe.NCCL.new_uid()
     caffe.init_log()
     caffe.log(f"Using devices {gpus}")
+    # The processes share the processors.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(len(os.sched_getaffinity(0)) // len(gpus), 1)))
     context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
     processes = [
         context.Process(target=solve, args=(solver, snapshot, gpus, timing, uid, rank))

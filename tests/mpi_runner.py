@@ -14,7 +14,7 @@ from caffe import _caffe
 from caffe.proto import caffe_pb2
 
 needs_mpi = pytest.mark.skipif(
-    not _caffe.has_mpi() or shutil.which("mpirun") is None,
+    not caffe.has_mpi() or shutil.which("mpirun") is None,
     reason="needs mpirun, and Caffe built with MPI (libopenmpi-dev, openmpi-bin)",
 )
 

@@ -394,6 +394,20 @@ def test_data_layers_share_the_records(tmp_path):
         assert sorted(alone[:2].ravel()) == list(range(12)), layer
 
 
+def test_windows_are_shared(tmp_path):
+    imageio.imwrite(tmp_path / "image.png", np.zeros((8, 8, 3), np.uint8))
+    windows = "".join(f"{label} 1 0 0 4 4\n" for label in range(1, 31))
+    (tmp_path / "windows.txt").write_text(f"# 0\n{tmp_path}/image.png\n3\n8\n8\n30\n{windows}")
+    text = (
+        'layer { name: "data" type: "WindowData" top: "data" top: "label" transform_param { crop_size: 4 } '
+        f'window_data_param {{ source: "{tmp_path}/windows.txt" fg_fraction: 1 batch_size: %d }} }}'
+    )
+    alone = served(text % 6, "label", 1, 3)[0]
+    assert len(np.unique(alone)) > 6
+    together = served(text % 2, "label", 3, 3)
+    np.testing.assert_array_equal(together.transpose(1, 2, 0).reshape(3, 6), alone)
+
+
 def test_random_crops_are_those_of_one_process(folder):
     text = (
         f'layer {{ name: "data" type: "Data" top: "data" top: "label" data_param {{ source: "{folder}/db" '
