@@ -38,6 +38,14 @@ if(CAFFE_ONEDNN)
   endif()
 endif()
 
+set(CAFFE_USE_MPI OFF)
+if(CAFFE_MPI)
+  # MPI's interface of old for C++, which some of its headers still have, is not wanted.
+  set(MPI_CXX_SKIP_MPICXX ON)
+  find_package(MPI COMPONENTS CXX QUIET)
+  set(CAFFE_USE_MPI ${MPI_CXX_FOUND})
+endif()
+
 if(CAFFE_OPENCV)
   find_package(OpenCV REQUIRED COMPONENTS core)
 endif()

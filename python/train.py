@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import multiprocessing.connection
+import os
 import sys
 
 import caffe
@@ -28,6 +29,8 @@ def train(solver: str, snapshot: str | None, gpus: list[int], timing: bool = Fal
         param = caffe_pb2.SolverParameter.FromString(caffe._caffe.read_solver_text(solver))
         snapshot = caffe._caffe.newest_snapshot(param.snapshot_prefix)
     caffe.log(f"Using devices {gpus}")
+    # The processes share the processors.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(len(os.sched_getaffinity(0)) // len(gpus), 1)))
     context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
     processes = [
         context.Process(target=solve, args=(solver, snapshot, gpus, timing, uid, rank))

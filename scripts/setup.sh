@@ -8,6 +8,8 @@
 #   JOBS              compilations at a time (as many as cores and memory allow)
 #   CAFFE_CUDA        ON or OFF: whether to build for GPUs, too. AUTO, the default: where nvcc and NVIDIA's driver
 #                     are, or where the last build was
+#   CAFFE_MPI         ON: also install Open MPI, for training in several processes. Without it the MPI that is there
+#                     already is used, if any
 #   CAFFE_CMAKE_ARGS  more options for CMake
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -68,6 +70,10 @@ libjpeg-dev libjpeg62-turbo-dev libjpeg-turbo8-dev
 libpng-dev
 libgtest-dev
 LIBRARIES
+  if [ "${CAFFE_MPI:-}" = ON ]; then
+    command -v mpicxx >/dev/null 2>&1 || missing+=(libopenmpi-dev)
+    command -v mpirun >/dev/null 2>&1 || missing+=(openmpi-bin)
+  fi
   "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || missing+=("$(python_package venv)")
   "$PYTHON" -c 'import os, sys, sysconfig
 sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' 2>/dev/null ||

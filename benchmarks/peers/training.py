@@ -53,8 +53,8 @@ def training_net(setting: Setting, batch: int) -> Any:
     return net
 
 
-def make_solver(name: str, batch: int, on_gpu: bool = False) -> Any:
-    """A solver of this project whose net has random images."""
+def make_solver(name: str, batch: int, on_gpu: bool = False, **settings: Any) -> Any:
+    """A solver of this project, with other settings, too, whose net has random images."""
     import numpy as np
 
     from caffe._caffe import get_solver_from_bytes
@@ -73,6 +73,8 @@ def make_solver(name: str, batch: int, on_gpu: bool = False) -> Any:
         snapshot_after_train=False,
         solver_mode=solver_mode,
     )
+    for field, value in settings.items():
+        setattr(param, field, value)
     solver = get_solver_from_bytes(param.SerializeToString())
     random = np.random.default_rng(1)
     shape = solver.net.blobs["data"].data.shape

@@ -79,21 +79,27 @@ def module_of(command: str) -> types.ModuleType:
 
 
 def _guarded(prog: str, run: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
-    from .. import Error
-
     try:
         return run(arguments)
-    except Exception as error:
-        if getattr(error, "__notes__", None):
-            _report_python_layer(error)
-        elif isinstance(error, (Error, OSError, ValueError)):
-            _report(f"{prog}: {_one_line(error)}")
-        else:
-            raise
-        return 1
-    except KeyboardInterrupt:
+    except (Exception, KeyboardInterrupt) as error:
+        return report(prog, error)
+
+
+def report(prog: str, error: BaseException) -> int:
+    """Says on standard error what ended the program, and returns its exit status; raises what is a mistake in
+    the program itself."""
+    from .. import Error
+
+    if isinstance(error, KeyboardInterrupt):
         _report(f"{prog}: interrupted")
         return 130
+    if getattr(error, "__notes__", None):
+        _report_python_layer(error)
+    elif isinstance(error, (Error, OSError, ValueError)):
+        _report(f"{prog}: {_one_line(error)}")
+    else:
+        raise error
+    return 1
 
 
 def _report(message: str) -> None:

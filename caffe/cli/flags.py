@@ -238,19 +238,32 @@ def parse(
     argument_parser: Parser, arguments: Sequence[str], required: Iterable[str] = ()
 ) -> argparse.Namespace:
     """Parses, insists on the required flags, and applies those that every command and tool has."""
+    options = parse_only(argument_parser, arguments, required)
+    apply(argument_parser, options)
+    return options
+
+
+def parse_only(
+    argument_parser: Parser, arguments: Sequence[str], required: Iterable[str] = ()
+) -> argparse.Namespace:
+    """Parses, and insists on the required flags."""
     options = argument_parser.parse_all(arguments)
     for name in required:
         if not getattr(options, name):
             argument_parser.error(f"needs -{name} {_FLAGS[name]['metavar']}")
-    if options.minloglevel is not None:
+    return options
+
+
+def apply(argument_parser: Parser, options: argparse.Namespace, logs: bool = True) -> None:
+    """Applies the flags that every command and tool has; those of the log where ``logs``."""
+    if logs and options.minloglevel is not None:
         _caffe.init_log(options.minloglevel)
     folder = options.log_dir or os.environ.get("GLOG_log_dir")
-    if folder:
+    if logs and folder:
         _caffe.log_to_folder(folder, argument_parser.prog.split()[0])
     for plugins in getattr(options, "plugin", None) or []:
         for plugin in comma_list(plugins):
             _caffe.load_plugin(plugin)
-    return options
 
 
 def is_packed(path: str) -> bool:

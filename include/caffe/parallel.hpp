@@ -17,6 +17,7 @@
 #include "caffe/solver.hpp"
 #include "caffe/syncedmem.hpp"
 #include "caffe/util/gpu_stream.hpp"
+#include "caffe/util/gradient_exchange.hpp"
 #include "caffe/util/nccl.hpp"
 #include "caffe/util/param_layout.hpp"
 #include "caffe/util/solver_threads.hpp"
@@ -75,10 +76,8 @@ class GPUParams : public Params<Dtype> {
 /**
  * @brief One solver's part in training on several GPUs, which average their gradients with NCCL.
  *
- * Each GPU computes on its own batches; after the backward pass the gradients of all are averaged, so that
- * all apply the same update, that of one batch as large as all together. Where it is a callback of the net's
- * backward pass, too (layer_wise_reduce), the gradients of the last layers travel while those of earlier ones
- * are computed.
+ * Each GPU computes on its own batches; the gradients of all are averaged, so that all apply the same update,
+ * that of one batch as large as all together.
  *
  * Solvers that are processes or threads of the caller's own: each makes its NCCL with the uid, calls
  * Broadcast, and adds it to its solver and net:
@@ -100,7 +99,7 @@ class GPUParams : public Params<Dtype> {
  * What NCCL reports is thrown, by Broadcast, the solver's Step, or Run.
  */
 template <typename Dtype>
-class NCCL : public GPUParams<Dtype>, public Solver<Dtype>::Callback, public Net<Dtype>::Callback {
+class NCCL : public GPUParams<Dtype>, public GradientExchange<Dtype> {
  public:
   /// For solvers that are threads of one process: to be connected by Run or InitSingleProcess.
   explicit NCCL(shared_ptr<Solver<Dtype>> solver);
@@ -118,8 +117,7 @@ class NCCL : public GPUParams<Dtype>, public Solver<Dtype>::Callback, public Net
   /// A name that the solvers' processes meet by. It is made of any bytes, zeros too.
   static string new_uid();
 
-  /// Gives all solvers the parameters of solver 0. All call it.
-  void Broadcast();
+  void Broadcast() override;
 
   /**
    * @brief Trains the solver, as Solver::Solve does, on these GPUs: one thread and one more solver for each
@@ -138,9 +136,9 @@ class NCCL : public GPUParams<Dtype>, public Solver<Dtype>::Callback, public Net
   /// Makes what every NCCL needs.
   void Init();
   void on_start() override;
-  /// Called after a layer's backward pass.
-  void run(int layer) override;
-  void on_gradients_ready() override;
+  void Send(int first, int end) override;
+  /// @throws ThreadInterrupted where this thread is to stop, Error for what NCCL reports.
+  void Finish() override;
 
   ncclComm_t comm_ = nullptr;
   cudaStream_t stream_ = nullptr;
@@ -156,22 +154,13 @@ class NCCL : public GPUParams<Dtype>, public Solver<Dtype>::Callback, public Net
  private:
   /// Trains as one of the threads of Run.
   void Train(SolverThreads* threads, vector<NCCL<Dtype>*>* nccls);
-  /// Starts to average the gradients of the parameters from `first` to those that are sent already.
-  void SendFrom(int first);
   /// Starts a call of NCCL, all solvers together, on stream_ and after what the thread has started so far.
   template <typename Collective>
   void Start(Collective collective);
-  /// Waits until what was started is done. @throws ThreadInterrupted where this thread is to stop, Error for
-  /// what NCCL reports.
-  void Finish();
+  /// Waits until stream_ has done what was started.
+  void Await();
   void Disconnect();
 
-  /// See ParamLayout::FirstToSend.
-  vector<int> first_to_send_;
-  /// Parameters below this one wait for their gradients to be sent.
-  int sent_from_ = 0;
-  /// Of the present iteration; gradients are sent in its last pass, when those of all passes are added up.
-  int passes_left_ = 0;
   bool in_flight_ = false;
   /// Of Run; null where the solvers are on their own.
   SolverThreads* threads_ = nullptr;

@@ -32,6 +32,8 @@ class SGDSolver : public Solver<Dtype> {
   const vector<shared_ptr<Blob<Dtype>>>& history() { return history_; }
 
   void ApplyUpdate() override;
+  void GetState(SolverState* state) const override;
+  void SetState(const SolverState& state) override;
   /// The rate of the present iteration by lr_policy (see caffe.proto). @throws Error for an unknown policy.
   Dtype GetLearningRate();
 
@@ -72,8 +74,9 @@ class SGDSolver : public Solver<Dtype> {
   /// The strength of a penalty of this kind, "L1" or "L2", for a parameter.
   Dtype Decay(int param_id, const char* kind) const;
 
-  /// Takes over a saved state, whole or not at all; `read_history` fills history blob i.
-  void RestoreState(const SolverState& state, const string& state_file,
+  /// Takes over a state and the weights in the file that it names, if any, whole or not at all;
+  /// `read_history` fills history blob i.
+  void RestoreState(const SolverState& state,
                     const std::function<void(int i, Blob<Dtype>* blob)>& read_history);
 
   DISABLE_COPY_AND_ASSIGN(SGDSolver);

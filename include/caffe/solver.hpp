@@ -48,6 +48,7 @@ class Solver {
 
   /// Asks `func` for actions from now on.
   void SetActionFunction(ActionCallback func);
+  const ActionCallback& action_function() const { return action_request_function_; }
   /// What the action function asks for now; NONE without one.
   SolverAction::Enum GetRequestedAction();
 
@@ -84,6 +85,11 @@ class Solver {
   /// or while it is tested) it is the state at the start of the iteration that is saved.
   /// @throws Error naming the file; snapshots that exist stay as they are.
   void Snapshot();
+
+  /// What Snapshot saves beside the weights, for another solver of the same definition to go on from.
+  virtual void GetState(SolverState* state) const;
+  /// @throws Error where the state is of another definition; the solver's own is then as before.
+  virtual void SetState(const SolverState& state);
 
   const SolverParameter& param() const { return param_; }
   shared_ptr<Net<Dtype>> net() { return net_; }

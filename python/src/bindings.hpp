@@ -49,6 +49,7 @@ void BindNet(py::module_& module);
 void BindSolver(py::module_& module);
 void BindTrainingWatch(py::module_& module);
 void BindParallel(py::module_& module);
+void BindProcesses(py::module_& module);
 void BindTimer(py::module_& module);
 void BindMessages(py::module_& module);
 void BindDatabase(py::module_& module);

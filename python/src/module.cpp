@@ -14,6 +14,7 @@ PYBIND11_MODULE(_caffe, module) {
   BindSolver(module);
   BindTrainingWatch(module);
   BindParallel(module);
+  BindProcesses(module);
   BindTimer(module);
   BindMessages(module);
   BindDatabase(module);

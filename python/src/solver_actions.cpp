@@ -19,10 +19,10 @@ SolverAction::Enum ActionOf(const std::string& name) {
 // Gives SIGINT and SIGHUP their effects on solvers, in place of Python's, inside a `with` block.
 class SignalEffects {
  public:
-  SignalEffects(const std::string& sigint, const std::string& sighup)
-      : sigint_(ActionOf(sigint)), sighup_(ActionOf(sighup)) {}
+  SignalEffects(const std::string& sigint, const std::string& sighup, bool under_mpirun)
+      : sigint_(ActionOf(sigint)), sighup_(ActionOf(sighup)), under_mpirun_(under_mpirun) {}
 
-  void Enter() { handler_ = std::make_unique<SignalHandler>(sigint_, sighup_); }
+  void Enter() { handler_ = std::make_unique<SignalHandler>(sigint_, sighup_, under_mpirun_); }
   void Exit() { handler_.reset(); }
   void Attach(SolverClass* solver) const {
     if (!handler_) throw Error("signals have their effects inside the with block only");
@@ -32,6 +32,7 @@ class SignalEffects {
  private:
   SolverAction::Enum sigint_;
   SolverAction::Enum sighup_;
+  bool under_mpirun_;
   std::unique_ptr<SignalHandler> handler_;
 };
 
@@ -56,8 +57,10 @@ void BindSolverActions(py::module_& module) {
   py::class_<SignalEffects>(
       module, "SignalEffects",
       "SignalEffects(sigint, sighup): in a with block, these signals stop the attached\n"
-      "solver, make it take a snapshot, or do nothing: \"stop\", \"snapshot\", \"none\".")
-      .def(py::init<const std::string&, const std::string&>(), py::arg("sigint"), py::arg("sighup"))
+      "solver, make it take a snapshot, or do nothing: \"stop\", \"snapshot\", \"none\". With under_mpirun,\n"
+      "SIGUSR1 and SIGTERM have the effect of SIGINT, and SIGUSR2 that of SIGHUP.")
+      .def(py::init<const std::string&, const std::string&, bool>(), py::arg("sigint"), py::arg("sighup"),
+           py::arg("under_mpirun") = false)
       .def(
           "__enter__",
           [](SignalEffects& effects) -> SignalEffects& {

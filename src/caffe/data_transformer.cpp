@@ -73,7 +73,8 @@ DataTransformer<Dtype>::DataTransformer(const TransformationParameter& param, Ph
 template <typename Dtype>
 void DataTransformer<Dtype>::InitRand() {
   const bool needed = param_.mirror() || (phase_ == TRAIN && param_.crop_size() > 0);
-  rng_ = needed ? std::make_shared<Caffe::RNG>(caffe_rng_rand()) : nullptr;
+  // Nets of solvers that train together are made with the same random numbers.
+  rng_ = needed ? std::make_shared<Caffe::RNG>(caffe_rng_rand() + Caffe::solver_rank()) : nullptr;
 }
 
 template <typename Dtype>

@@ -7,13 +7,13 @@
 #include <thread>
 
 #include "caffe/util/gpu_memory.hpp"
+#include "caffe/util/solver_share.hpp"
 
 namespace caffe {
 
 namespace {
 
-/// Gradients travel in parts of at least so many bytes: smaller ones would take the time of starting them.
-constexpr size_t kLeastPart = size_t{4} << 20;
+constexpr size_t kLeastPartBytes = size_t{4} << 20;
 
 // Memory that the other GPUs can reach. NCCL reads and writes it from there when they are of one process,
 // which memory of GpuAllocate's pool does not allow.
@@ -46,43 +46,14 @@ void CheckGpus(const vector<int>& gpus) {
   CHECK(Caffe::root_solver()) << "only the root solver trains on several GPUs";
 }
 
-// The definition of the solvers that do not log, test or take snapshots.
+// The definition of the solvers beside the root.
 template <typename Dtype>
-SolverParameter DefinitionOfOthers(Solver<Dtype>* root, int gpu) {
-  SolverParameter param = root->param();
+SolverParameter DefinitionFor(Solver<Dtype>* root, int gpu) {
+  SolverParameter param = DefinitionOfOthers(root->param());
   if (*root->type()) param.set_type(root->type());
   param.set_device_id(gpu);
-  param.clear_test_net();
-  param.clear_test_net_param();
-  param.clear_test_iter();
-  param.clear_test_state();
-  param.clear_display();
-  param.clear_debug_info();
-  param.clear_snapshot();
-  // They get those of the root.
-  param.clear_weights();
   return param;
 }
-
-// Makes NCCL a callback of its solver and, for layer_wise_reduce, of the net, for as long as it lives.
-template <typename Dtype>
-class Attached {
- public:
-  Attached(NCCL<Dtype>* nccl, Solver<Dtype>* solver) : nccl_(nccl), solver_(solver) {
-    solver_->add_callback(nccl);
-    if (solver_->param().layer_wise_reduce()) solver_->net()->add_after_backward(nccl);
-  }
-  ~Attached() {
-    solver_->remove_callback(nccl_);
-    solver_->net()->remove_after_backward(nccl_);
-  }
-
- private:
-  NCCL<Dtype>* nccl_;
-  Solver<Dtype>* solver_;
-
-  DISABLE_COPY_AND_ASSIGN(Attached);
-};
 
 }  // namespace
 
@@ -131,13 +102,17 @@ void GPUParams<Dtype>::Configure(Solver<Dtype>* solver) const {
 
 template <typename Dtype>
 NCCL<Dtype>::NCCL(shared_ptr<Solver<Dtype>> solver)
-    : GPUParams<Dtype>(solver, Caffe::device()), solver_(solver) {
+    : GPUParams<Dtype>(solver, Caffe::device()),
+      GradientExchange<Dtype>(solver.get(), layout_, kLeastPartBytes / sizeof(Dtype)),
+      solver_(solver) {
   Init();
 }
 
 template <typename Dtype>
 NCCL<Dtype>::NCCL(shared_ptr<Solver<Dtype>> solver, const string& uid)
-    : GPUParams<Dtype>(solver, Caffe::device()), solver_(solver) {
+    : GPUParams<Dtype>(solver, Caffe::device()),
+      GradientExchange<Dtype>(solver.get(), layout_, kLeastPartBytes / sizeof(Dtype)),
+      solver_(solver) {
   ncclUniqueId id;
   CHECK_EQ(uid.size(), sizeof(id.internal)) << "this is no uid of NCCL::new_uid";
   uid.copy(id.internal, sizeof(id.internal));
@@ -148,7 +123,6 @@ NCCL<Dtype>::NCCL(shared_ptr<Solver<Dtype>> solver, const string& uid)
 template <typename Dtype>
 void NCCL<Dtype>::Init() {
   stream_ = own_stream_.get();
-  first_to_send_ = layout_.FirstToSend(kLeastPart / sizeof(Dtype));
   this->Configure(solver_.get());
 }
 
@@ -207,7 +181,7 @@ void NCCL<Dtype>::Start(Collective collective) {
 }
 
 template <typename Dtype>
-void NCCL<Dtype>::Finish() {
+void NCCL<Dtype>::Await() {
   constexpr int kImpatientPolls = 200;
   constexpr std::chrono::microseconds kPatience(20);
   received_.Record(stream_);
@@ -232,7 +206,7 @@ void NCCL<Dtype>::Broadcast() {
   for (const Blob<Dtype>* param : params) param->gpu_data();
   Start(
       [this] { return ncclBroadcast(data_, data_, size_, nccl::dataType<Dtype>::type, 0, comm_, stream_); });
-  Finish();
+  Await();
   // What the host has is old now.
   for (Blob<Dtype>* param : params) param->mutable_gpu_data();
 }
@@ -241,27 +215,18 @@ template <typename Dtype>
 void NCCL<Dtype>::on_start() {
   // No solver begins an iteration that the root does not begin.
   if (threads_) threads_->Wait();
-  passes_left_ = solver_->param().iter_size();
-  sent_from_ = layout_.num_params();
+  GradientExchange<Dtype>::on_start();
 }
 
 template <typename Dtype>
-void NCCL<Dtype>::run(int layer) {
-  if (passes_left_ == 1 && first_to_send_[layer] >= 0) SendFrom(first_to_send_[layer]);
-  if (layer == 0) --passes_left_;
-}
-
-template <typename Dtype>
-void NCCL<Dtype>::SendFrom(int first) {
-  if (first >= sent_from_) return;
-  for (int i = first; i < sent_from_; ++i) {
+void NCCL<Dtype>::Send(int first, int end) {
+  for (int i = first; i < end; ++i) {
     // A layer may have computed on the host.
     LOG_IF(FATAL, solver_->net()->learnable_params()[i]->mutable_gpu_diff() != diff_ + layout_.offset(i))
         << "the gradients of learnable parameter " << i
         << " have got other memory, which NCCL does not know: make the NCCL anew";
   }
-  const size_t begin = layout_.offset(first), count = layout_.offset(sent_from_) - begin;
-  sent_from_ = first;
+  const size_t begin = layout_.offset(first), count = layout_.offset(end) - begin;
   Start([this, begin, count] {
     Dtype* const gradients = diff_ + begin;
     return ncclAllReduce(gradients, gradients, count, nccl::dataType<Dtype>::type, ncclAvg, comm_, stream_);
@@ -269,9 +234,8 @@ void NCCL<Dtype>::SendFrom(int first) {
 }
 
 template <typename Dtype>
-void NCCL<Dtype>::on_gradients_ready() {
-  SendFrom(0);
-  Finish();
+void NCCL<Dtype>::Finish() {
+  Await();
   for (Blob<Dtype>* param : solver_->net()->learnable_params()) param->mutable_gpu_diff();
 }
 
@@ -287,7 +251,7 @@ void NCCL<Dtype>::Run(const vector<int>& gpus, const char* restore) {
     if (rank == 0) return Train(&threads, &nccls);
     Caffe::SetDevice(gpus[rank]);
     const shared_ptr<Solver<Dtype>> solver(
-        SolverRegistry<Dtype>::CreateSolver(DefinitionOfOthers(solver_.get(), gpus[rank])));
+        SolverRegistry<Dtype>::CreateSolver(DefinitionFor(solver_.get(), gpus[rank])));
     if (restore) solver->Restore(restore);
     CHECK_EQ(solver->iter(), start_iter) << "the root solver is to be restored from the snapshot that is "
                                             "given for the others, before training on several GPUs";
@@ -298,7 +262,7 @@ void NCCL<Dtype>::Run(const vector<int>& gpus, const char* restore) {
 template <typename Dtype>
 void NCCL<Dtype>::Train(SolverThreads* threads, vector<NCCL<Dtype>*>* nccls) {
   const bool is_root = Caffe::root_solver();
-  const Attached<Dtype> attached(this, solver_.get());
+  const AttachedExchange<Dtype> attached(this, solver_.get());
   threads_ = threads;
   (*nccls)[Caffe::solver_rank()] = this;
   try {

@@ -74,11 +74,15 @@ void Solver<Dtype>::Init(const SolverParameter& param) {
     CHECK(param_.has_snapshot_prefix()) << "snapshot is given, but snapshot_prefix is not";
     CheckSnapshotWritePermissions();
   }
-  if (param_.random_seed() >= 0) {
-    Caffe::set_random_seed(static_cast<unsigned int>(param_.random_seed() + Caffe::solver_rank()));
-  }
+  const auto seed = static_cast<unsigned int>(param_.random_seed());
+  if (param_.random_seed() >= 0) Caffe::set_random_seed(seed);
   InitTrainNet();
   InitTestNets();
+  // Solvers that train together share the data in one order, for which their data layers have drawn the same
+  // seed; what their layers draw from now on (dropout, say) is each one's own.
+  if (param_.random_seed() >= 0 && !Caffe::root_solver()) {
+    Caffe::set_random_seed(seed + Caffe::solver_rank());
+  }
   LOG_IF(INFO, Caffe::root_solver()) << "Solver scaffolding done.";
   iter_ = 0;
   current_step_ = 0;

@@ -228,6 +228,20 @@ string Solver<Dtype>::RestoreLatest() {
 }
 
 template <typename Dtype>
+void Solver<Dtype>::GetState(SolverState* state) const {
+  state->set_iter(iter_);
+  state->set_current_step(current_step_);
+  SaveDataStates(state);
+}
+
+template <typename Dtype>
+void Solver<Dtype>::SetState(const SolverState& state) {
+  iter_ = state.iter();
+  current_step_ = state.current_step();
+  RestoreDataStates(state);
+}
+
+template <typename Dtype>
 void Solver<Dtype>::AddLayerStates(bool without_bottoms, SolverState* state) const {
   for (size_t number = 0; number <= test_nets_.size(); ++number) {
     const Net<Dtype>& net = NetOfState(number);
@@ -335,6 +349,8 @@ void Solver<Dtype>::RestoreDataStates(const SolverState& state) {
   template void Solver<Dtype>::AddLayerStates(bool, SolverState*) const; \
   template string Solver<Dtype>::SnapshotToBinaryProto();                \
   template string Solver<Dtype>::SnapshotToHDF5();                       \
+  template void Solver<Dtype>::GetState(SolverState*) const;             \
+  template void Solver<Dtype>::SetState(const SolverState&);             \
   template void Solver<Dtype>::SaveDataStates(SolverState*) const;       \
   template void Solver<Dtype>::RestoreDataStates(const SolverState&);    \
   template void Solver<Dtype>::Restore(const char*)

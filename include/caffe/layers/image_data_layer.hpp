@@ -53,8 +53,9 @@ class ImageDataLayer : public BasePrefetchingDataLayer<Dtype> {
     int label;
   };
 
-  /// Takes the line at lines_id_, and moves on.
+  /// Takes the next line that is for this solver.
   Item NextItem();
+  void PassLine();
   ImageChannels channels() const;
   /// Calls use() for an item's image; errors name its line and file.
   template <typename Use>

@@ -13,8 +13,11 @@ namespace caffe {
  */
 class SignalHandler {
  public:
+  /// Under mpirun, which passes other signals on to its processes, SIGUSR1 and SIGTERM count as SIGINT, and
+  /// SIGUSR2 as SIGHUP.
   /// @throws Error where the process has another SignalHandler: signals belong to the whole process.
-  SignalHandler(SolverAction::Enum SIGINT_action, SolverAction::Enum SIGHUP_action);
+  SignalHandler(SolverAction::Enum SIGINT_action, SolverAction::Enum SIGHUP_action,
+                bool is_under_mpirun = false);
   ~SignalHandler();
 
   /// What Solver::SetActionFunction takes. Each call answers one signal, SIGHUP first: a snapshot that was

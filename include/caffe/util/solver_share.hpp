@@ -22,6 +22,14 @@ inline uint64_t StartOfRound(uint64_t record, Phase phase) {
   return (record + solvers - 1) / solvers * solvers;
 }
 
+/// The number of an item of this solver's batch, where each solver takes its next batch from `first` on.
+inline uint64_t RecordOfItem(uint64_t first, int item, Phase phase) {
+  return first + SharingSolvers(phase) * item + (phase == TEST ? 0 : Caffe::solver_rank());
+}
+
+/// The definition of the solvers beside the root, which do not test, log, take snapshots, or read weights.
+SolverParameter DefinitionOfOthers(const SolverParameter& param);
+
 }  // namespace caffe
 
 #endif  // CAFFE_UTIL_SOLVER_SHARE_HPP_

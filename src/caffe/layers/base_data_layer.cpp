@@ -54,8 +54,9 @@ void BasePrefetchingDataLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bot
   // The number that the worker will start from is the layer's, too. It is not taken here, so that a seed
   // gives the layers that follow the weights it always gave them.
   seed_ = rng_t(*caffe_rng())();
-  // Solvers of several GPUs share the machine.
-  threads_ = std::max(ParallelThreads() / Caffe::solver_count(), 1);
+  // Solvers of one process share its threads.
+  const int solvers = Caffe::multiprocess() ? 1 : Caffe::solver_count();
+  threads_ = std::max(ParallelThreads() / solvers, 1);
   BaseDataLayer<Dtype>::LayerSetUp(bottom, top);
   StartInternalThread();
 }
@@ -76,8 +77,7 @@ void BasePrefetchingDataLayer<Dtype>::SetDataState(const DataState& state) {
   prefetch_full_.clear();
   prefetch_free_.clear();
   for (const auto& batch : prefetch_) prefetch_free_.push(batch.get());
-  // Each solver has a seed of its own, and the state is the root's.
-  if (Caffe::root_solver()) seed_ = state.seed();
+  seed_ = state.seed();
   next_record_ = state.record();
   if (!SeekRecord(next_record_)) {
     LOG(WARNING) << "the layer '" << this->layer_param_.name()

@@ -153,8 +153,7 @@ void HDF5DataLayer<Dtype>::SetDataState(const DataState& state) {
   const uint64_t rows_of_pass = std::accumulate(rows.begin(), rows.end(), uint64_t{0});
   CHECK_GT(rows_of_pass, 0u) << "the files of '" << this->layer_param_.hdf5_data_param().source()
                              << "' have no rows";
-  // Each solver has a seed of its own, and the state is the root's.
-  if (Caffe::root_solver()) seed_ = state.seed();
+  seed_ = state.seed();
   offset_ = state.record();
   pass_ = offset_ / rows_of_pass;
   OrderFiles();

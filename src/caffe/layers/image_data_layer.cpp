@@ -11,6 +11,7 @@
 #include "caffe/util/image_list.hpp"
 #include "caffe/util/record_random.hpp"
 #include "caffe/util/rng.hpp"
+#include "caffe/util/solver_share.hpp"
 
 namespace caffe {
 
@@ -26,15 +27,21 @@ ImageChannels ImageDataLayer<Dtype>::channels() const {
 
 template <typename Dtype>
 typename ImageDataLayer<Dtype>::Item ImageDataLayer<Dtype>::NextItem() {
+  while (IsOfAnotherSolver(record_, this->phase_)) PassLine();
   const ImageDataParameter& param = this->layer_param_.image_data_param();
-  const Item item = {record_++, numbers_[lines_id_], param.root_folder() + lines_[lines_id_].first,
+  const Item item = {record_, numbers_[lines_id_], param.root_folder() + lines_[lines_id_].first,
                      lines_[lines_id_].second};
-  if (++lines_id_ == static_cast<int>(lines_.size())) {
-    LOG_IF(INFO, Caffe::root_solver()) << "Restarting data prefetching from start.";
-    lines_id_ = 0;
-    if (param.shuffle()) ShuffleImages();
-  }
+  PassLine();
   return item;
+}
+
+template <typename Dtype>
+void ImageDataLayer<Dtype>::PassLine() {
+  ++record_;
+  if (++lines_id_ < static_cast<int>(lines_.size())) return;
+  LOG_IF(INFO, Caffe::root_solver()) << "Restarting data prefetching from start.";
+  lines_id_ = 0;
+  if (this->layer_param_.image_data_param().shuffle()) ShuffleImages();
 }
 
 template <typename Dtype>
@@ -90,8 +97,6 @@ void ImageDataLayer<Dtype>::DataLayerSetUp(const vector<Blob<Dtype>*>&, const ve
   if (param.shuffle()) {
     LOG_IF(INFO, Caffe::root_solver()) << "Shuffling data";
     prefetch_rng_ = std::make_shared<Caffe::RNG>(this->seed());
-  } else if (this->phase_ == TRAIN && Caffe::solver_rank() > 0 && param.rand_skip() == 0) {
-    LOG(WARNING) << "Shuffling or skipping recommended for multi-GPU";
   }
   LOG_IF(INFO, Caffe::root_solver()) << "A total of " << lines_.size() << " images.";
   SeekRecord(0);
@@ -139,7 +144,7 @@ template <typename Dtype>
 void ImageDataLayer<Dtype>::load_batch(Batch<Dtype>* batch) {
   items_.resize(this->layer_param_.image_data_param().batch_size());
   for (Item& item : items_) item = NextItem();
-  batch->next_record_ = record_;
+  batch->next_record_ = StartOfRound(record_, this->phase_);
   // The first file tells the shape, and is not read again.
   string first_bytes;
   WithItem(items_[0], [&] {

@@ -13,6 +13,7 @@
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/record_random.hpp"
 #include "caffe/util/rng.hpp"
+#include "caffe/util/solver_share.hpp"
 #include "caffe/util/window_file.hpp"
 
 namespace caffe {
@@ -68,7 +69,7 @@ void WindowDataLayer<Dtype>::DataLayerSetUp(const vector<Blob<Dtype>*>&, const v
       << param.source() << ": no window has an overlap below bg_threshold " << param.bg_threshold()
       << ", which fg_fraction " << param.fg_fraction() << " asks for";
   ReadMean();
-  prefetch_rng_ = std::make_shared<Caffe::RNG>(this->seed());
+  prefetch_rng_ = std::make_shared<Caffe::RNG>(this->seed() + Caffe::solver_rank());
   this->ShapeTops({1, channels_, crop_size_, crop_size_}, batch_size, top);
 }
 
@@ -251,7 +252,7 @@ void WindowDataLayer<Dtype>::load_batch(Batch<Dtype>* batch) {
   // A JPEG is about an eighth of its pixels.
   const double cost = this->DecodingCost(size_t{1} * first[0] * first[1] * first[2] / 8);
   this->MakeItems(batch, cost, [&](int i, Blob<Dtype>* place) {
-    RecordRandom random(this->seed(), RecordRandom::CHOICE, record_ + i);
+    RecordRandom random(this->seed(), RecordRandom::CHOICE, RecordOfItem(record_, i, this->phase_));
     const auto& windows = i < background_items_ ? bg_windows_ : fg_windows_;
     const vector<float>& window = windows[random.Below(windows.size())];
     const bool mirror = this->transform_param_.mirror() && random.Below(2);
@@ -266,7 +267,7 @@ void WindowDataLayer<Dtype>::load_batch(Batch<Dtype>* batch) {
     }
     labels[i] = window[LABEL];
   });
-  record_ += batch->data_.shape(0);
+  record_ += SharingSolvers(this->phase_) * batch->data_.shape(0);
   batch->next_record_ = record_;
 }
 

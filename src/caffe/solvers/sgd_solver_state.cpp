@@ -28,13 +28,22 @@ void SGDSolver<Dtype>::SnapshotSolverState(const string& model_filename) {
 }
 
 template <typename Dtype>
+void SGDSolver<Dtype>::GetState(SolverState* state) const {
+  Solver<Dtype>::GetState(state);
+  for (const auto& blob : history_) blob->ToProto(state->add_history());
+}
+
+template <typename Dtype>
+void SGDSolver<Dtype>::SetState(const SolverState& state) {
+  CheckHistorySize(state.history_size(), history_.size());
+  RestoreState(state, [&state](int i, Blob<Dtype>* blob) { blob->FromProto(state.history(i), false); });
+}
+
+template <typename Dtype>
 void SGDSolver<Dtype>::SnapshotSolverStateToBinaryProto(const string& model_filename) {
   SolverState state;
-  state.set_iter(this->iter_);
+  GetState(&state);
   state.set_learned_net(model_filename);
-  state.set_current_step(this->current_step_);
-  for (const auto& blob : history_) blob->ToProto(state.add_history());
-  this->SaveDataStates(&state);
   const string filename = this->SnapshotFilename(".solverstate");
   LOG(INFO) << "Snapshotting solver state to binary proto file " << filename;
   WriteSolverState(state, filename);
@@ -44,13 +53,12 @@ template <typename Dtype>
 void SGDSolver<Dtype>::RestoreSolverStateFromBinaryProto(const string& state_file) {
   SolverState state;
   ReadSolverState(state_file, &state);
-  CheckHistorySize(state.history_size(), history_.size());
-  RestoreState(state, state_file,
-               [&state](int i, Blob<Dtype>* blob) { blob->FromProto(state.history(i), false); });
+  if (state.has_learned_net()) state.set_learned_net(FindWeights(state, state_file));
+  SetState(state);
 }
 
 template <typename Dtype>
-void SGDSolver<Dtype>::RestoreState(const SolverState& state, const string& state_file,
+void SGDSolver<Dtype>::RestoreState(const SolverState& state,
                                     const std::function<void(int, Blob<Dtype>*)>& read_history) {
   CHECK_GE(state.iter(), 0) << "a state cannot be of a negative iteration";
   vector<shared_ptr<Blob<Dtype>>> history;
@@ -63,14 +71,10 @@ void SGDSolver<Dtype>::RestoreState(const SolverState& state, const string& stat
     }
   }
   // The weights are the last that may fail.
-  if (!state.learned_net().empty()) {
-    this->net_->CopyTrainedLayersFrom(FindWeights(state, state_file));
-  }
+  if (!state.learned_net().empty()) this->net_->CopyTrainedLayersFrom(state.learned_net());
   LOG_IF(INFO, Caffe::root_solver()) << "SGDSolver: restoring history";
   history_.swap(history);
-  this->iter_ = state.iter();
-  this->current_step_ = state.current_step();
-  this->RestoreDataStates(state);
+  Solver<Dtype>::SetState(state);
 }
 
 #ifdef USE_HDF5
@@ -81,10 +85,8 @@ void SGDSolver<Dtype>::SnapshotSolverStateToHDF5(const string& model_filename) {
   LOG(INFO) << "Snapshotting solver state to HDF5 file " << filename;
   Hdf5WriteFile(filename, [&](hid_t file) {
     SolverState state;
-    state.set_iter(this->iter_);
+    Solver<Dtype>::GetState(&state);
     state.set_learned_net(model_filename);
-    state.set_current_step(this->current_step_);
-    this->SaveDataStates(&state);
     SaveSolverStateHead(file, state);
     const Hdf5Handle group = Hdf5CreateGroup(file, "history");
     for (size_t i = 0; i < history_.size(); ++i) {
@@ -98,8 +100,9 @@ void SGDSolver<Dtype>::RestoreSolverStateFromHDF5(const string& state_file) {
   const Hdf5Handle file = Hdf5OpenFile(state_file);
   const Hdf5Handle group = Hdf5OpenGroup(file.get(), "history");
   CheckHistorySize(hdf5_get_num_links(group.get()), history_.size());
-  const SolverState state = LoadSolverStateHead(file.get());
-  RestoreState(state, state_file, [&group](int i, Blob<Dtype>* blob) {
+  SolverState state = LoadSolverStateHead(file.get());
+  if (state.has_learned_net()) state.set_learned_net(FindWeights(state, state_file));
+  RestoreState(state, [&group](int i, Blob<Dtype>* blob) {
     hdf5_load_nd_dataset<Dtype>(group.get(), std::to_string(i).c_str(), 0, kMaxBlobAxes, blob);
   });
 }
@@ -119,6 +122,8 @@ void SGDSolver<Dtype>::RestoreSolverStateFromHDF5(const string&) {
 #endif  // USE_HDF5
 
 #define INSTANTIATE(Dtype)                                                          \
+  template void SGDSolver<Dtype>::GetState(SolverState*) const;                     \
+  template void SGDSolver<Dtype>::SetState(const SolverState&);                     \
   template void SGDSolver<Dtype>::SnapshotSolverState(const string&);               \
   template void SGDSolver<Dtype>::SnapshotSolverStateToBinaryProto(const string&);  \
   template void SGDSolver<Dtype>::SnapshotSolverStateToHDF5(const string&);         \

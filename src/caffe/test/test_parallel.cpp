@@ -61,7 +61,6 @@ class TestItemsLayer : public Layer<Dtype> {
     rank_ = Caffe::solver_rank();
     const std::lock_guard<std::mutex> lock(script().mutex);
     LOG_IF(FATAL, script().rank_without_net == rank_) << "no items for this solver";
-    script().random_numbers.insert(caffe_rng_rand());
     script().devices.insert(Caffe::device());
   }
   void Reshape(const vector<Blob<Dtype>*>&, const vector<Blob<Dtype>*>& top) override {
@@ -80,6 +79,7 @@ class TestItemsLayer : public Layer<Dtype> {
   void Forward_cpu(const vector<Blob<Dtype>*>&, const vector<Blob<Dtype>*>& top) override {
     const bool fails = this->phase_ == TRAIN && rank_ == script().failing_rank;
     LOG_IF(FATAL, fails && ++pass_ == script().failing_pass) << "an item is missing";
+    NoteRandomNumber();
     Dtype* x = top[0]->mutable_cpu_data();
     Dtype* y = top[1]->mutable_cpu_data();
     for (int n = 0; n < top[0]->num(); ++n, next_ += count_) {
@@ -90,6 +90,15 @@ class TestItemsLayer : public Layer<Dtype> {
   void Backward_cpu(const vector<Blob<Dtype>*>&, const vector<bool>&, const vector<Blob<Dtype>*>&) override {}
 
  private:
+  /// The first that a solver gets while it trains.
+  void NoteRandomNumber() {
+    if (has_noted_) return;
+    has_noted_ = true;
+    const std::lock_guard<std::mutex> lock(script().mutex);
+    script().random_numbers.insert(caffe_rng_rand());
+  }
+
+  bool has_noted_ = false;
   int count_ = 1;
   int rank_ = 0;
   /// Of all solvers together.

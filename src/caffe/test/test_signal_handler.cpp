@@ -49,6 +49,28 @@ TEST_F(SignalHandlerTest, AnswersEachSignalOnceWithItsAction) {
   EXPECT_EQ(earlier_handler_calls, 0);
 }
 
+TEST_F(SignalHandlerTest, TakesTheSignalsOfMpirun) {
+  struct sigaction before[3];
+  const int numbers[] = {SIGTERM, SIGUSR1, SIGUSR2};
+  struct sigaction ignored = {};
+  ignored.sa_handler = SIG_IGN;
+  for (int i = 0; i < 3; ++i) sigaction(numbers[i], &ignored, &before[i]);
+  for (const bool is_under_mpirun : {true, false}) {
+    SignalHandler handler(SolverAction::STOP, SolverAction::SNAPSHOT, is_under_mpirun);
+    const ActionCallback action = handler.GetActionFunction();
+    const SolverAction::Enum expected[] = {SolverAction::STOP, SolverAction::STOP, SolverAction::SNAPSHOT};
+    for (int i = 0; i < 3; ++i) {
+      raise(numbers[i]);
+      EXPECT_EQ(action(), is_under_mpirun ? expected[i] : SolverAction::NONE);
+    }
+  }
+  for (int i = 0; i < 3; ++i) {
+    struct sigaction after;
+    sigaction(numbers[i], &before[i], &after);
+    EXPECT_EQ(after.sa_handler, SIG_IGN);
+  }
+}
+
 TEST_F(SignalHandlerTest, TheSnapshotComesBeforeTheStop) {
   SignalHandler handler(SolverAction::STOP, SolverAction::SNAPSHOT);
   const ActionCallback action = handler.GetActionFunction();
