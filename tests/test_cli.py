@@ -244,6 +244,20 @@ def test_time_lists_layers(folder):
     assert re.search(r"^Average Forward-Backward: [\d.e-]+ ms\.$", text, re.M)
 
 
+def test_threads_are_those_that_are_asked_for(folder):
+    command = ["-model", "net.prototxt", "-iterations", "1"]
+    done = run("time", *command, "-threads", "3", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "Computing with 3 threads" in messages(done)
+    script = "import sys; from caffe import _caffe, cli; cli.main(sys.argv[1:]); print(_caffe.parallel_threads())"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "time", *command, "-threads", "3"],
+        cwd=folder, capture_output=True, text=True, env=environment(),
+    )  # fmt: skip
+    assert done.stdout == "3\n", done.stderr
+    fails(run("time", *command, "-threads", "0", cwd=folder), "-threads must be at least 1, not 0")
+
+
 def test_bad_input_is_one_line(folder):
     fails(run("train", cwd=folder), "-solver")
     fails(run("train", "-solver", "none.prototxt", cwd=folder), "none.prototxt")

@@ -22,7 +22,7 @@ def run(arguments: Sequence[str]) -> int:
     parser = flags.parser(
         "classify",
         "Scores images with a trained net and lists the classes that score highest.",
-        ["model", "weights", "gpu", "cpu", "plugin"],
+        ["model", "weights", "gpu", "cpu", "threads", "plugin"],
         "caffe classify cat.jpg -model deploy.prototxt -weights net.caffemodel -labels synset_words.txt "
         "-mean imagenet",
     )
@@ -74,9 +74,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _classifier(options: Any, packed: bool) -> ImageScorer:
     if packed:
-        classifier: ImageScorer = PackedClassifier(
-            PackedNet(options.model, device=flags.packed_device(options))
-        )
+        classifier: ImageScorer = PackedClassifier(PackedNet(options.model, **flags.packed_options(options)))
     else:
         classifier = Classifier(options.model, options.weights)
     inputs = classifier.transformer.inputs

@@ -8,7 +8,7 @@ import os
 import sys
 import types
 from collections.abc import Iterable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from .. import _caffe
 from ..hwgq import packed_file
@@ -23,6 +23,9 @@ _FLAGS: dict[str, dict] = {
     "snapshot": dict(metavar="FILE", help="state to resume from (.solverstate or .h5)"),
     "gpu": dict(metavar="ID[,ID]|all", help="GPUs to compute on"),
     "cpu": dict(action="store_true", help="compute on the CPU, whatever the solver says"),
+    "threads": dict(
+        metavar="N", type=int, help="threads on the CPU (OMP_NUM_THREADS, else one for each processor)"
+    ),
     "iterations": dict(metavar="N", type=int, default=50, help="number of batches (50)"),
     "phase": dict(metavar="TRAIN|TEST", help="phase of the net"),
     "level": dict(metavar="N", type=int, default=0, help="level of the net's state (0)"),
@@ -261,6 +264,11 @@ def apply(argument_parser: Parser, options: argparse.Namespace, logs: bool = Tru
     folder = options.log_dir or os.environ.get("GLOG_log_dir")
     if logs and folder:
         _caffe.log_to_folder(folder, argument_parser.prog.split()[0])
+    if getattr(options, "threads", None) is not None:
+        if options.threads < 1:
+            argument_parser.error(f"-threads must be at least 1, not {options.threads}")
+        _caffe.set_parallel_threads(options.threads)
+        _caffe.log(f"Computing with {options.threads} threads")
     for plugins in getattr(options, "plugin", None) or []:
         for plugin in comma_list(plugins):
             _caffe.load_plugin(plugin)
@@ -320,10 +328,10 @@ def existing_gpus(named: str, where: str) -> list[int]:
     return devices
 
 
-def packed_device(options: argparse.Namespace) -> str:
-    """Where a packed model computes: the first GPU of -gpu, or the CPU; see :class:`caffe.hwgq.PackedNet`."""
+def packed_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Arguments of :class:`caffe.hwgq.PackedNet`: the first GPU of -gpu or the CPU, and how many threads."""
     devices = gpus(options)
-    return f"cuda:{devices[0]}" if devices else "cpu"
+    return {"device": f"cuda:{devices[0]}" if devices else "cpu", "threads": options.threads or 0}
 
 
 def use_cpu() -> None:

@@ -18,7 +18,7 @@ def run(arguments: Sequence[str]) -> int:
     parser = flags.parser(
         "test",
         "Runs a net on batches of its test data and prints the mean of each output.",
-        ["model", "weights", "iterations", "gpu", "cpu", "phase", "level", "stage", "plugin"],
+        ["model", "weights", "iterations", "gpu", "cpu", "threads", "phase", "level", "stage", "plugin"],
         "caffe test -model train_val.prototxt -weights net.caffemodel -iterations 100",
     )
     flags.add_check_numerics(parser)
@@ -51,11 +51,11 @@ def run(arguments: Sequence[str]) -> int:
 def _scored(parser: flags.Parser, options: Any) -> tuple[Net, Callable[[], float]]:
     """The net whose outputs are the scores, and what runs its next batch and returns the loss."""
     if flags.model_is_packed(parser, options):
-        evaluation = evaluation_of(options.model, device=flags.packed_device(options))
+        evaluation = evaluation_of(options.model, **flags.packed_options(options))
         return evaluation.net, evaluation.forward
     weights = flags.comma_list(options.weights)
     if len(weights) == 1 and flags.is_packed(weights[0]):
-        evaluation = evaluation_of(weights[0], options.model, flags.packed_device(options))
+        evaluation = evaluation_of(weights[0], options.model, **flags.packed_options(options))
         return evaluation.net, evaluation.forward
     level, stages = flags.state(options)
     net = Net(options.model, flags.phase(options, caffe_pb2.TEST), level=level, stages=stages)

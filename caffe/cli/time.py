@@ -14,7 +14,7 @@ def run(arguments: Sequence[str]) -> int:
     parser = flags.parser(
         "time",
         "Times forward and backward passes of a net, in all and for each layer.",
-        ["model", "iterations", "gpu", "cpu", "phase", "level", "stage", "plugin"],
+        ["model", "iterations", "gpu", "cpu", "threads", "phase", "level", "stage", "plugin"],
         "caffe time -model train_val.prototxt -iterations 20",
     )
     options = flags.parse(parser, arguments, required=["model"])

@@ -23,6 +23,7 @@ def run(arguments: Sequence[str]) -> int:
             "weights",
             "gpu",
             "cpu",
+            "threads",
             "level",
             "stage",
             "sigint_effect",

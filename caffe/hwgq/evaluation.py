@@ -131,11 +131,11 @@ class Evaluation:
 
 
 def evaluation_of(
-    packed: str | os.PathLike, model: str | os.PathLike | None = None, device: str = "cpu"
+    packed: str | os.PathLike, model: str | os.PathLike | None = None, device: str = "cpu", threads: int = 0
 ) -> Evaluation:
     """A packed model with the data layers and measures of a net for training, or, by default, its own.
 
-    The packed model computes on `device`, see :class:`caffe.hwgq.PackedNet`.
+    The packed model computes on `device` and with `threads`, see :class:`caffe.hwgq.PackedNet`.
 
     Raises:
         caffe.Error, ValueError: a file cannot be read, or they do not fit together.
@@ -148,12 +148,12 @@ def evaluation_of(
                 "as -model and the packed model as -weights"
             )
         return Evaluation(
-            PackedNet(packed, device=device), text_format.Parse(text, caffe_pb2.NetParameter()), packed
+            PackedNet(packed, threads, device), text_format.Parse(text, caffe_pb2.NetParameter()), packed
         )
     net = evaluation_net(caffe_pb2.NetParameter.FromString(_caffe.read_net_text(os.fspath(model))))
     if net is None:
         raise ValueError(f"{os.fspath(model)}: has no data layers and measures to test with")
-    return Evaluation(PackedNet(packed, device=device), net, model)
+    return Evaluation(PackedNet(packed, threads, device), net, model)
 
 
 def _net(definition: caffe_pb2.NetParameter, named_in: str | os.PathLike) -> Net:

@@ -53,6 +53,8 @@ void BindProcesses(py::module_& module) {
       "Joins the processes that mpirun started with this one, once in a process. This thread gets its\n"
       "share of the machine's processors, unless OMP_NUM_THREADS is set. Raises caffe.Error without "
       "MPI.");
+  module.def("set_parallel_threads", &SetParallelThreads, py::arg("threads"),
+             "Sets how many threads this thread computes with.");
   module.def("parallel_threads", &ParallelThreads, "How many threads this thread computes with.");
   module.def(
       "definition_of_others",

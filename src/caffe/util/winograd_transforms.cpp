@@ -89,17 +89,17 @@ INSIDE void StorePoints(const Lanes* points, int64_t stride, float* to) {
 
 // The transpose of a matrix of 4x4 whose rows are `stride` and then `made_stride` apart.
 INSIDE void Transpose(const float* from, int64_t stride, Quad* made) {
-  typedef int Index __attribute__((vector_size(4 * sizeof(int))));
   const Quad a = *reinterpret_cast<const Quad*>(from), b = *reinterpret_cast<const Quad*>(from + stride);
   const Quad c = *reinterpret_cast<const Quad*>(from + 2 * stride);
   const Quad d = *reinterpret_cast<const Quad*>(from + 3 * stride);
-  const Index low = {0, 4, 1, 5}, high = {2, 6, 3, 7}, first = {0, 1, 4, 5}, second = {2, 3, 6, 7};
-  const Quad ab_low = __builtin_shuffle(a, b, low), ab_high = __builtin_shuffle(a, b, high);
-  const Quad cd_low = __builtin_shuffle(c, d, low), cd_high = __builtin_shuffle(c, d, high);
-  made[0] = __builtin_shuffle(ab_low, cd_low, first);
-  made[1] = __builtin_shuffle(ab_low, cd_low, second);
-  made[2] = __builtin_shuffle(ab_high, cd_high, first);
-  made[3] = __builtin_shuffle(ab_high, cd_high, second);
+  const Quad ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5),
+             ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  const Quad cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5),
+             cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  made[0] = __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5);
+  made[1] = __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7);
+  made[2] = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
+  made[3] = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
 }
 
 }  // namespace
