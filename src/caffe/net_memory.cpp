@@ -67,6 +67,7 @@ void Net<Dtype>::PlanReuse() {
 template <typename Dtype>
 bool Net<Dtype>::MayReuseData(int blob_id) const {
   if (is_kept_[blob_id]) return false;
+  if (phase_ == TEST) return true;
   for (size_t i = 0; i < layers_.size(); ++i) {
     if (!layer_need_backward_[i]) continue;
     const vector<int>&bottoms = bottom_id_vecs_[i], &tops = top_id_vecs_[i];

@@ -83,6 +83,8 @@ void Net<Dtype>::BackwardFromTo(int start, int end) {
   FollowOtherThreads();
   CHECK_GE(end, 0) << "there is no layer " << end;
   CHECK_LT(start, static_cast<int>(layers_.size())) << "there is no layer " << start;
+  CHECK(!reuses_memory_ || phase_ == TRAIN)
+      << "a net of the TEST phase that reuses memory keeps nothing for Backward: set_reuses_memory(false)";
   for (int i = start; i >= end; --i) {
     for (Callback* callback : before_backward_) callback->run(i);
     if (layer_need_backward_[i]) {

@@ -23,6 +23,8 @@ class BiasLayer : public Layer<Dtype> {
   void Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
 
   const char* type() const override { return "Bias"; }
+  bool ReadsBottomData(int) const override { return false; }
+  bool ReadsTopData(int) const override { return false; }
   int MinBottomBlobs() const override { return 1; }
   int MaxBottomBlobs() const override { return 2; }
   int ExactNumTopBlobs() const override { return 1; }

@@ -21,6 +21,8 @@ class DropoutLayer : public NeuronLayer<Dtype> {
   void Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
 
   const char* type() const override { return "Dropout"; }
+  bool ReadsBottomData(int) const override { return false; }
+  bool ReadsTopData(int) const override { return false; }
 
  protected:
   void Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;

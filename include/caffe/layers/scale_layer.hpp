@@ -24,6 +24,8 @@ class ScaleLayer : public Layer<Dtype> {
   void Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
 
   const char* type() const override { return "Scale"; }
+  bool ReadsBottomData(int bottom_index) const override { return bottom_index > 0 || !is_in_place_; }
+  bool ReadsTopData(int) const override { return false; }
   int MinBottomBlobs() const override { return 1; }
   int MaxBottomBlobs() const override { return 2; }
   int ExactNumTopBlobs() const override { return 1; }
@@ -38,6 +40,7 @@ class ScaleLayer : public Layer<Dtype> {
 
   /// The bottom before it was overwritten in place, which the scale's gradient needs.
   Blob<Dtype> temp_;
+  bool is_in_place_ = false;
   int axis_ = 0;
   int outer_dim_ = 0, scale_dim_ = 0, inner_dim_ = 0;
   /// Index of the bias among the parameters; -1 without one.

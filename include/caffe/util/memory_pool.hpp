@@ -12,10 +12,10 @@ namespace caffe {
 /// Memory that nobody needs for now, for whoever needs some next.
 class MemoryPool {
  public:
-  /// The smallest that has so many bytes, or new memory. What it holds may be anything.
+  /// The smallest that has so many bytes but not twice as many, or new memory. What it holds may be anything.
   shared_ptr<SyncedMemory> Take(size_t bytes) {
     const auto found = free_.lower_bound(bytes);
-    if (found == free_.end()) return std::make_shared<SyncedMemory>(bytes);
+    if (found == free_.end() || found->first / 2 > bytes) return std::make_shared<SyncedMemory>(bytes);
     const shared_ptr<SyncedMemory> memory = found->second;
     free_.erase(found);
     return memory;

@@ -249,7 +249,6 @@ void PoolingLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const ve
   if (!propagate_down[0]) return;
   const PoolGeometry geometry = Geometry();
   const Dtype* top_diff = top[0]->cpu_diff();
-  const Dtype* bottom_data = bottom[0]->cpu_data();
   Dtype* bottom_diff = bottom[0]->mutable_cpu_diff();
   caffe_set(bottom[0]->count(), Dtype(0), bottom_diff);
   switch (this->layer_param_.pooling_param().pool()) {
@@ -269,6 +268,7 @@ void PoolingLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const ve
       if (this->phase_ == TRAIN) {
         BackwardToPlaces(geometry, *top[0], rand_idx_, bottom[0]);
       } else {
+        const Dtype* bottom_data = bottom[0]->cpu_data();
         ForEachWindow(geometry, *bottom[0], [=](int64_t channel, int64_t output, const PoolWindow& window) {
           const PoolSums<Dtype> sums(bottom_data + channel, window);
           Spread(window, top_diff[output], bottom_diff + channel,

@@ -52,7 +52,8 @@ void ScaleLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const vector
   outer_dim_ = extent.outer;
   scale_dim_ = extent.channels;
   inner_dim_ = extent.inner;
-  if (top[0] == bottom[0]) {
+  is_in_place_ = top[0] == bottom[0];
+  if (is_in_place_) {
     temp_.ReshapeLike(*bottom[0]);
   } else {
     top[0]->ReshapeLike(*bottom[0]);

@@ -154,7 +154,8 @@ TYPED_TEST(NetMemoryTest, TestsToTheSame) {
     this->reusing_->Forward(&loss);
     EXPECT_EQ(loss, expected);
   }
-  EXPECT_LT(this->BytesOf(*this->reusing_), this->BytesOf(*this->plain_));
+  EXPECT_LT(this->BytesOf(*this->reusing_), this->BytesOf(*this->plain_) * 2 / 3);
+  EXPECT_TRUE(Contains(ErrorOf([&] { this->reusing_->Backward(); }), "keeps nothing for Backward"));
 }
 
 TYPED_TEST(NetMemoryTest, FollowsTheShapeOfItsInputs) {
