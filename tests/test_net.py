@@ -327,3 +327,106 @@ def test_the_seed_decides_the_weights(file):
 
     np.testing.assert_array_equal(weights(3), weights(3))
     assert (weights(3) != weights(4)).any()
+
+
+REUSING = """
+name: "shortcut"
+layer { name: "in" type: "Input" top: "data" top: "label"
+  input_param { shape { dim: 6 dim: 3 dim: 12 dim: 12 } shape { dim: 6 } } }
+layer { name: "conv1" type: "Convolution" bottom: "data" top: "conv1" convolution_param {
+  num_output: 8 kernel_size: 3 pad: 1 weight_filler { type: "gaussian" std: 0.2 } } }
+layer { name: "bn1" type: "BatchNorm" bottom: "conv1" top: "bn1" }
+layer { name: "quant1" type: "Quant" bottom: "bn1" top: "quant1" quant_param {
+  centers: 0.538 centers: 1.076 centers: 1.614 clip_thr: 1.614 } }
+layer { name: "conv2" type: "BinaryConvolution" bottom: "quant1" top: "conv2"
+  convolution_param { num_output: 8 kernel_size: 3 pad: 1 weight_filler { type: "gaussian" std: 0.2 } }
+  binary_convolution_param { use_alpha: true } }
+layer { name: "bn2" type: "BatchNorm" bottom: "conv2" top: "bn2" }
+layer { name: "sum" type: "Eltwise" bottom: "bn2" bottom: "bn1" top: "sum" }
+layer { name: "relu" type: "ReLU" bottom: "sum" top: "sum" }
+layer { name: "pool" type: "Pooling" bottom: "sum" top: "pool"
+  pooling_param { kernel_size: 3 stride: 2 } }
+layer { name: "ip" type: "InnerProduct" bottom: "pool" top: "score"
+  inner_product_param { num_output: 5 weight_filler { type: "gaussian" std: 0.1 } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "score" bottom: "label" top: "loss" }
+"""
+
+
+def run_pass(net, seed):
+    """Runs forward and backward on random images and labels; copies outputs, parameters and gradients."""
+    rng = np.random.default_rng(seed)
+    net.clear_param_diffs()
+    outputs = net.forward(data=rng.standard_normal((6, 3, 12, 12)), label=rng.integers(0, 5, 6))
+    net.backward()
+    params = [blob for blobs in net.params.values() for blob in blobs]
+    return [
+        *(values.copy() for values in outputs.values()),
+        *(blob.data.copy() for blob in params),
+        *(blob.diff.copy() for blob in params),
+    ]
+
+
+def expect_same(found, wanted):
+    for mine, theirs in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.fixture
+def alike(tmp_path):
+    """Two nets of the same parameters; the second reuses memory."""
+    path = tmp_path / "reusing.prototxt"
+    path.write_text(REUSING)
+    plain, reusing = caffe.Net(path, caffe.TRAIN), caffe.Net(path, caffe.TRAIN)
+    plain.save(tmp_path / "reusing.caffemodel")
+    reusing.copy_from(tmp_path / "reusing.caffemodel")
+    assert not reusing.reuses_memory
+    reusing.reuses_memory = True
+    assert reusing.reuses_memory
+    return plain, reusing
+
+
+def test_a_net_that_reuses_memory_trains_to_the_same(alike):
+    plain, reusing = alike
+    for seed in range(4):
+        expect_same(run_pass(reusing, seed), run_pass(plain, seed))
+    assert all(reusing.params[name][0].diff.any() for name in ("conv1", "conv2", "ip"))
+    # In between, blobs hold others' values: who has not looked must not count on them.
+    assert not np.array_equal(reusing.blobs["conv2"].data, plain.blobs["conv2"].data)
+
+
+def test_a_net_that_reuses_memory_leaves_what_was_looked_at(alike):
+    plain, reusing = alike
+    run_pass(reusing, 0)
+    seen, gradient = reusing.blobs["conv2"].data, reusing.blobs["pool"].diff
+    run_pass(plain, 0)
+    expect_same(run_pass(reusing, 1), run_pass(plain, 1))
+    np.testing.assert_array_equal(seen, plain.blobs["conv2"].data)
+    np.testing.assert_array_equal(gradient, plain.blobs["pool"].diff)
+    assert np.shares_memory(seen, reusing.blobs["conv2"].data)
+
+
+def test_a_net_that_reuses_memory_begins_at_its_first_layer(alike):
+    plain, reusing = alike
+    expect_same(run_pass(reusing, 0), run_pass(plain, 0))
+    with pytest.raises(caffe.Error, match="begin at the first layer"):
+        reusing.forward(start="conv2")
+    # A pass that ends early leaves memory lent that the next one needs.
+    for net in alike:
+        net.forward(end="sum")
+    expect_same(run_pass(reusing, 1), run_pass(plain, 1))
+
+
+def test_blobs_are_readable_after_reusing_memory(alike):
+    plain, reusing = alike
+    for seed in range(2):
+        run_pass(reusing, seed)
+        run_pass(plain, seed)
+    reusing.reuses_memory = False
+    for name, blob in reusing.blobs.items():
+        assert blob.data.shape == blob.diff.shape == plain.blobs[name].shape
+    expect_same(run_pass(reusing, 2), run_pass(plain, 2))
+    for name, blob in reusing.blobs.items():
+        np.testing.assert_array_equal(blob.data, plain.blobs[name].data, err_msg=name)
+        np.testing.assert_array_equal(blob.diff, plain.blobs[name].diff, err_msg=name)
+    reusing.forward(start="conv2")
+    np.testing.assert_array_equal(reusing.blobs["loss"].data, plain.blobs["loss"].data)

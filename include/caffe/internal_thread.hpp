@@ -31,6 +31,10 @@ class InternalThread {
   /// Whether a worker was started, and not stopped.
   bool is_started() const;
 
+  /// Whether the worker that was started is one of the process that this one was forked from: it does nothing
+  /// here. StopInternalThread makes a new one possible.
+  bool is_left_behind() const;
+
  protected:
   /// The worker's work: runs until must_stop(), or until a wait ends it.
   virtual void InternalThreadEntry() {}

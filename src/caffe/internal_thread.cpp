@@ -1,6 +1,7 @@
 #include "caffe/internal_thread.hpp"
 
 #include <system_error>
+#include <utility>
 
 #include "caffe/util/math_functions.hpp"
 
@@ -9,6 +10,8 @@ namespace caffe {
 InternalThread::~InternalThread() { StopInternalThread(); }
 
 bool InternalThread::is_started() const { return thread_.joinable(); }
+
+bool InternalThread::is_left_behind() const { return is_started() && !stop_->is_here(); }
 
 bool InternalThread::must_stop() { return stop_ != nullptr && stop_->requested(); }
 
@@ -27,6 +30,13 @@ void InternalThread::StartInternalThread() {
 
 void InternalThread::StopInternalThread() {
   if (!is_started()) return;
+  if (is_left_behind()) {
+    // Kept for ever: the handle names no thread of this process, and the condition that the worker waited
+    // for, which the stop holds, would wait for the worker before it went.
+    static_cast<void>(new std::thread(std::move(thread_)));
+    static_cast<void>(stop_.release());
+    return;
+  }
   stop_->Request();
   thread_.join();
 }

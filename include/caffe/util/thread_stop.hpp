@@ -1,6 +1,9 @@
 #ifndef CAFFE_UTIL_THREAD_STOP_HPP_
 #define CAFFE_UTIL_THREAD_STOP_HPP_
 
+#include <sys/types.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <condition_variable>
 #include <memory>
@@ -34,6 +37,10 @@ class ThreadStop {
   void Request();
   bool requested() const { return requested_; }
 
+  /// Whether this is the process that made the stop, and not a child of fork(), which has no other thread
+  /// than the one that forked.
+  bool is_here() const { return process_ == getpid(); }
+
   /// Makes `stop` the calling thread's; null takes it away. @return the one that it had.
   static ThreadStop* SetCurrent(ThreadStop* stop);
 
@@ -64,6 +71,7 @@ class ThreadStop {
 
   void set_waits_at(shared_ptr<WaitPoint> point);
 
+  const pid_t process_ = getpid();
   std::atomic<bool> requested_{false};
   std::mutex mutex_;
   shared_ptr<WaitPoint> waits_at_;

@@ -24,6 +24,11 @@ uint32_t BatchesAhead(const LayerParameter& param) {
 /// computation, should not cost more than it saves.
 constexpr double kThreadCost = 5e5;
 
+constexpr const char* kForked =
+    "the thread that reads the data stayed in the process that this one was forked from: make the net after "
+    "the "
+    "fork";
+
 }  // namespace
 
 template <typename Dtype>
@@ -70,6 +75,7 @@ bool BasePrefetchingDataLayer<Dtype>::GetDataState(DataState* state) const {
 
 template <typename Dtype>
 void BasePrefetchingDataLayer<Dtype>::SetDataState(const DataState& state) {
+  CHECK(!is_left_behind()) << kForked;
   StopInternalThread();
   NoteLastRead();
   // What was read ahead is of another place.
@@ -199,6 +205,7 @@ void BasePrefetchingDataLayer<Dtype>::NoteLastRead() {
 
 template <typename Dtype>
 void BasePrefetchingDataLayer<Dtype>::TakeBatch() {
+  CHECK(!is_left_behind()) << kForked;
   NoteLastRead();
   if (prefetch_current_) prefetch_free_.push(prefetch_current_);
   prefetch_current_ = nullptr;

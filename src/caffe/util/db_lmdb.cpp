@@ -2,12 +2,14 @@
 
 #include <lmdb.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <mutex>
 #include <string>
 #include <system_error>
+#include <tuple>
 #include <utility>
 
 #include "caffe/util/lmdb_data_file.hpp"
@@ -82,6 +84,9 @@ class LMDBEnvironment {
   }
 
   void EndRead(MDB_txn* txn) {
+    // The place in the table of readers, which processes share, is that of the process that this one was
+    // forked from.
+    if (process_ != getpid()) return;
     const std::lock_guard<std::mutex> lock(mutex_);
     mdb_txn_abort(txn);
     --readers_;
@@ -132,6 +137,7 @@ class LMDBEnvironment {
 
   const string folder_;
   const bool writable_;
+  const pid_t process_ = getpid();
   EnvironmentHandle env_;
   std::mutex mutex_;
   int readers_ = 0;
@@ -139,8 +145,9 @@ class LMDBEnvironment {
 
 namespace {
 
-// LMDB's locks break where a process opens an environment twice.
-typedef OpenOnce<std::pair<dev_t, ino_t>, LMDBEnvironment> OpenEnvironments;
+// LMDB's locks break where a process opens an environment twice, and where a child of fork() uses one of its
+// parent.
+typedef OpenOnce<std::tuple<pid_t, dev_t, ino_t>, LMDBEnvironment> OpenEnvironments;
 OpenEnvironments& open_environments() {
   // Never destroyed: a DB in a static variable may close later than this would go.
   static OpenEnvironments* const environments = new OpenEnvironments();
@@ -166,7 +173,7 @@ void LMDB::Open(const string& source, Mode mode) {
   if (mode == READ || stat((source + "/data.mdb").c_str(), &data) == 0) CheckLMDBDataFile(source);
   struct stat folder;
   PCHECK(stat(source.c_str(), &folder) == 0) << source;
-  environment_ = open_environments().Get({folder.st_dev, folder.st_ino},
+  environment_ = open_environments().Get({getpid(), folder.st_dev, folder.st_ino},
                                          [&] { return std::make_unique<LMDBEnvironment>(source, mode); });
   if (mode != READ && !environment_->writable()) {
     const shared_ptr<LMDBEnvironment> reading = std::move(environment_);

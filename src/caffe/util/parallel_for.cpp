@@ -2,6 +2,7 @@
 
 #include <cblas.h>
 #include <omp.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <exception>
@@ -22,6 +23,10 @@ void LetBlasShareThreads() {
     if (openblas_get_parallel() == kOwnThreads) openblas_set_num_threads(1);
   });
 }
+
+// A child of fork() has none of the threads that GNU OpenMP keeps for the next loop of the thread that
+// forked, and would wait for them for ever. Without them both processes start new ones when they need them.
+const int at_fork = pthread_atfork([] { omp_pause_resource_all(omp_pause_soft); }, nullptr, nullptr);
 
 }  // namespace
 

@@ -1,6 +1,9 @@
 #include "caffe/util/shared_loop.hpp"
 
+#include <pthread.h>
+
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <exception>
 #include <list>
@@ -97,8 +100,11 @@ class Helpers {
 };
 
 Helpers& helpers() {
-  // Never destroyed: the helpers sleep in it until the process ends.
-  static Helpers* const all = new Helpers();
+  // Never destroyed: the helpers sleep in it until the process ends. A child of fork() has none of them, and
+  // hires its own.
+  static std::atomic<Helpers*> all{new Helpers};
+  static const int at_fork = pthread_atfork(nullptr, nullptr, [] { all = new Helpers; });
+  static_cast<void>(at_fork);
   return *all;
 }
 
