@@ -96,7 +96,7 @@ def checkout(root, tmp_path):
     commands.mkdir()
     (tmp_path / ".venv/bin").mkdir(parents=True)
     for path, text in {
-        ".venv/bin/python": f'if [ "$1" = --version ]; then echo Python 3; fi; echo "$*" >>{tmp_path}/asked\n',
+        ".venv/bin/python": f'test "$1" != --version || echo Python 3; echo "$*" >>{tmp_path}/asked\n',
         "commands/dpkg-query": "echo install ok installed\n",
         **{f"commands/{name}": "exit 0\n" for name in ("c++", "make", "cmake", "ninja", "ccache", "protoc")},
     }.items():
