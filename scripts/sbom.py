@@ -3,8 +3,8 @@
 
 Its components are the Python packages of the environment that runs this, and the libraries that the compiled
 package is linked with or loads from beside itself, with the Debian packages they are of. Given a wheel, the
-libraries are those in it and those it takes from the system. It has no time in it: the same machine writes the
-same bytes again.
+libraries are those in it and those it takes from the system. There is no time in it: the same machine writes
+the same bytes again.
 """
 
 from __future__ import annotations
