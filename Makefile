@@ -7,6 +7,8 @@
 #   make pytest     runs the Python tests
 #   make install    the library, its headers and CMake files, to PREFIX
 #   make wheel      a self-contained wheel in dist/
+#   make lock       pins the Python packages of CI anew; LOCK_ARGS=--upgrade takes the newest
+#   make sbom       writes what all this is made of to dist/sbom.cdx.json; WHEEL=FILE for a wheel
 #   make lint       checks the style; make format puts it right
 # CAFFE_CUDA=ON builds for GPUs, too, and stays so until CAFFE_CUDA=OFF. CAFFE_CMAKE_ARGS are more options for CMake.
 BUILD ?= build
@@ -17,7 +19,7 @@ CLANG_FORMAT ?= $(firstword $(wildcard .venv/bin/clang-format) clang-format)
 CXX_FILES = git ls-files '*.cpp' '*.hpp' '*.h' '*.cu' '*.cuh'
 RUN_CMAKE = cmake --build $(BUILD) --parallel $(JOBS) --target
 
-.PHONY: all lib tools pycaffe test headers runtest pytest install wheel lint format clean configure
+.PHONY: all lib tools pycaffe test headers runtest pytest install wheel lock sbom lint format clean configure
 
 all: configure
 	@$(RUN_CMAKE) lib tools pycaffe
@@ -48,6 +50,12 @@ install: lib
 
 wheel:
 	PYTHON=$(PYTHON) bash scripts/wheel.sh
+
+lock:
+	PYTHON=$(PYTHON) bash scripts/lock.sh $(LOCK_ARGS)
+
+sbom:
+	$(PYTHON) scripts/sbom.py $(if $(WHEEL),--wheel $(WHEEL)) --out dist/sbom.cdx.json
 
 lint:
 	$(PYTHON) -m ruff check .

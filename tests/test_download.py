@@ -2,6 +2,7 @@
 
 import hashlib
 import http.server
+import os
 import re
 import subprocess
 import sys
@@ -35,8 +36,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         content, start = self.server.content, 0
+        self.server.while_asked()
         asked = self.headers.get("Range")
         self.server.asked.append(asked)
+        if self.path == "/moved":
+            self.send_response(302)
+            self.send_header("Location", self.server.leads_to)
+            self.end_headers()
+            return
         if self.path != "/net.caffemodel":
             self.send_error(404)
             return
@@ -61,6 +68,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def server(weights):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.content, server.asked, server.resumes, server.breaks_at = weights, [], True, None
+    server.while_asked = lambda: None
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
@@ -146,6 +154,93 @@ def test_what_is_wrong_is_said(tmp_path, server):
     fails(run("download", "alexnet_hwg", cwd=tmp_path), "did you mean alexnet_hwgq?")
 
 
+@pytest.mark.parametrize("name", ["..", ".", "/tmp/net.caffemodel", "../net.caffemodel", "a/b", "a\0b"])
+def test_names_of_other_folders_are_refused(tmp_path, server, name):
+    folder = make_model(tmp_path / "net", server, caffemodel=name)
+    with pytest.raises(ValueError, match="the name of a file in this folder"):
+        download.fetch(folder)
+    assert server.asked == []
+
+
+def test_no_file_that_is_there_is_overwritten(tmp_path, server, weights):
+    folder = make_model(tmp_path / "net", server, caffemodel="readme.md")
+    text = (folder / "readme.md").read_bytes()
+    fails(run("download", "net", cwd=tmp_path), "readme.md")
+    assert (folder / "readme.md").read_bytes() == text and server.asked == []
+
+
+@pytest.mark.parametrize("link", ["symbolic", "dangling", "hard", "pipe"])
+def test_nothing_is_written_through_a_link(tmp_path, server, weights, link):
+    """A folder from a stranger may hold links, as archives may."""
+    folder = make_model(tmp_path / "net", server)
+    precious, part = tmp_path / "precious", folder / "net.caffemodel.part"
+    if link != "dangling":
+        precious.write_bytes(b"kept")
+    if link == "hard":
+        os.link(precious, part)
+    elif link == "pipe":
+        os.mkfifo(part)
+    else:
+        part.symlink_to(precious)
+    fails(run("download", "net", cwd=tmp_path), str(part.relative_to(tmp_path)), "remove it")
+    assert precious.exists() == (link != "dangling")
+    assert link == "dangling" or precious.read_bytes() == b"kept"
+    assert server.asked == []
+
+
+def test_a_link_made_meanwhile_is_not_followed(tmp_path, server, weights):
+    folder = make_model(tmp_path / "net", server)
+    precious, part = tmp_path / "precious", folder / "net.caffemodel.part"
+    precious.write_bytes(b"kept")
+    server.while_asked = lambda: part.symlink_to(precious)
+    server.handle_error = lambda *arguments: None  # The client goes away.
+    with pytest.raises(OSError, match="symbolic links"):
+        download.fetch(folder)
+    assert precious.read_bytes() == b"kept"
+
+
+def test_a_link_in_the_place_of_the_file_is_replaced(tmp_path, server, weights):
+    folder = make_model(tmp_path / "net", server)
+    (folder / "net.caffemodel").symlink_to(tmp_path / "elsewhere")
+    assert download.fetch(folder).read_bytes() == weights
+    assert not (tmp_path / "elsewhere").exists() and not (folder / "net.caffemodel").is_symlink()
+
+
+def test_only_the_web_is_asked(tmp_path, server, weights):
+    (tmp_path / "secret").write_bytes(weights)
+    for url in (f"file://{tmp_path}/secret", "ftp://127.0.0.1/net", "data:,x", f"{tmp_path}/secret"):
+        folder = make_model(tmp_path / "net", server, caffemodel_url=url)
+        fails(run("download", "net", cwd=tmp_path), url, "http and https")
+        assert {path.name for path in folder.iterdir()} == {"readme.md"}
+
+
+def test_where_a_server_leads_to(tmp_path, server, weights):
+    here = f"http://127.0.0.1:{server.server_port}"
+    folder = make_model(tmp_path / "net", server, caffemodel_url=f"{here}/moved")
+    for server.leads_to in ("ftp://127.0.0.1/net", "file:///etc/passwd"):
+        with pytest.raises(OSError, match="cannot be fetched"):
+            download.fetch(folder)
+        assert {path.name for path in folder.iterdir()} == {"readme.md"}
+    with pytest.raises(ValueError, match="gives up its encryption"):
+        download._check_scheme("http://a/net", "https://a/net")
+    server.leads_to = f"{here}/net.caffemodel"
+    assert download.fetch(folder).read_bytes() == weights
+
+
+def test_checksums(tmp_path, server, weights):
+    make_model(tmp_path / "odd", server, sha1="12ab")
+    fails(run("download", "odd", cwd=tmp_path), "odd/readme.md", "40 hexadecimal digits", "12ab")
+    make_model(tmp_path / "none", server)
+    done = run("download", "none", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "none/readme.md has no sha1" in done.stderr and hashlib.sha1(weights).hexdigest() in done.stderr
+    # Weights of one's own under the name are not taken for the model's.
+    folder = make_model(tmp_path / "net", server, sha1="0" * 40)
+    (folder / "net.caffemodel").write_bytes(weights)
+    fails(run("download", "net", cwd=tmp_path), "SHA-1")
+    assert (folder / "net.caffemodel").read_bytes() == weights
+
+
 def test_the_old_script(root, tmp_path, server, weights):
     make_model(tmp_path / "net", server)
     done = subprocess.run(
@@ -180,4 +275,10 @@ def test_a_papers_model_by_its_name(tmp_path, server, weights, monkeypatch):
 
     assert main(["download", "alexnet_hwgq"]) == 0
     assert (tmp_path / "models/alexnet_hwgq/AlexNet_HWGQ.caffemodel").read_bytes() == weights
-    assert (tmp_path / "models/alexnet_hwgq/deploy.prototxt").is_file()
+    deploy = tmp_path / "models/alexnet_hwgq/deploy.prototxt"
+    assert deploy.is_file()
+    # What is in the folder stays, and no link there is written through.
+    deploy.unlink()
+    deploy.symlink_to(tmp_path / "elsewhere")
+    assert main(["download", "alexnet_hwgq"]) == 0
+    assert not (tmp_path / "elsewhere").exists()
