@@ -249,7 +249,9 @@ def test_threads_are_those_that_are_asked_for(folder):
     done = run("time", *command, "-threads", "3", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "Computing with 3 threads" in messages(done)
-    script = "import sys; from caffe import _caffe, cli; cli.main(sys.argv[1:]); print(_caffe.parallel_threads())"
+    script = (
+        "import sys; from caffe import _caffe, cli; cli.main(sys.argv[1:]); print(_caffe.parallel_threads())"
+    )
     done = subprocess.run(
         [sys.executable, "-c", script, "time", *command, "-threads", "3"],
         cwd=folder, capture_output=True, text=True, env=environment(),
