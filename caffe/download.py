@@ -87,8 +87,8 @@ def fetch(folder: str | os.PathLike, progress: Progress | None = None) -> Path:
     _check_scheme(info.url)
     if os.path.lexists(part) and not _is_ordinary(part):
         raise ValueError(
-            f"{part} is a link or no ordinary file, and the download would be written there: remove it and try "
-            "again"
+            f"{part} is a link or no ordinary file, and the download would be written there: remove it "
+            "and try again"
         )
     try:
         _download(info.url, part, progress)
