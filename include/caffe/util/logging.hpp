@@ -57,7 +57,8 @@ constexpr Severity DFATAL = ERROR;
 constexpr Severity DFATAL = FATAL;
 #endif
 
-/// Receives finished log lines: severity, the line with its prefix, and the bare message.
+/// Receives finished log lines: severity, the line with its prefix, and the bare message. Each thread that
+/// logs calls it, several at once.
 using Sink = std::function<void(Severity, const std::string& line, const std::string& message)>;
 
 /// Lines below `severity` are dropped. Starts at the environment's GLOG_minloglevel (0 when unset).

@@ -2,6 +2,7 @@
 #define CAFFE_TEST_LOG_CAPTURE_HPP_
 
 #include <algorithm>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -9,12 +10,14 @@
 
 namespace caffe {
 
-/// Collects what is logged while it lives, and keeps it off the screen.
+/// Collects what is logged while it lives, by any thread, and keeps it off the screen. What it has collected
+/// is to be read when no other thread logs.
 class LogCapture {
  public:
   LogCapture() : min_severity_(logging::MinSeverity()) {
     logging::SetMinSeverity(logging::INFO);
     logging::SetSink([this](logging::Severity severity, const std::string&, const std::string& message) {
+      const std::lock_guard<std::mutex> lock(mutex_);
       messages_.push_back(message);
       severities_.push_back(severity);
     });
@@ -26,6 +29,7 @@ class LogCapture {
 
   const vector<string>& messages() const { return messages_; }
   void Clear() {
+    const std::lock_guard<std::mutex> lock(mutex_);
     messages_.clear();
     severities_.clear();
   }
@@ -48,6 +52,7 @@ class LogCapture {
 
  private:
   int min_severity_;
+  std::mutex mutex_;
   vector<string> messages_;
   vector<logging::Severity> severities_;
 };

@@ -247,12 +247,7 @@ TYPED_TEST(ProcessTrainingTest, WhatDiffersIsTold) {
     for (int rank = 0; rank < 2; ++rank) {
       threads.emplace_back([&, rank] {
         ThreadOfGroup<Dtype> group(&meeting, rank);
-        shared_ptr<Solver<Dtype>> solver;
-        {
-          // A process has one solver to make; threads take turns.
-          const std::lock_guard<std::mutex> lock(meeting.mutex);
-          solver = MakeSolver<Dtype>(rank ? mine : of_root);
-        }
+        const auto solver = MakeSolver<Dtype>(rank ? mine : of_root);
         found[rank] = TrainingDiffers<Dtype>(solver.get(), &group);
       });
     }
