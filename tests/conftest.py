@@ -1,7 +1,9 @@
 """Where the tests find the checkout and data that may lie beside it."""
 
+import csv
 import os
 import pathlib
+import tarfile
 
 import hypothesis
 import pytest
@@ -47,3 +49,17 @@ def mnist_dir():
         if idx.find(folder, "train-images-idx3-ubyte"):
             return pathlib.Path(folder)
     pytest.skip("there are no MNIST files (set MNIST_DIR)")
+
+
+@pytest.fixture(scope="session")
+def collection(shared, tmp_path_factory):
+    """Rows of the index of other projects' nets, each with the path of its file."""
+    folder = shared / "prototxt"
+    if not (folder / "INDEX.tsv").is_file():
+        pytest.skip("there are no prototxt files beside the checkout")
+    root = tmp_path_factory.mktemp("prototxt")
+    with tarfile.open(folder / "prototxt.tar.xz") as archive:
+        archive.extractall(root)
+    with open(folder / "INDEX.tsv", newline="") as index:
+        rows = [row for row in csv.DictReader(index, delimiter="\t") if row["kind"] == "net"]
+    return [dict(row, path=root / row["file"]) for row in rows]

@@ -4,13 +4,12 @@ import os
 import shutil
 import subprocess
 
-import numpy as np
 import pytest
 from google.protobuf import text_format
+from records import make_database
 from tool_runner import command, environment
 
 import caffe
-from caffe import _caffe
 from caffe.proto import caffe_pb2
 
 needs_mpi = pytest.mark.skipif(
@@ -57,12 +56,7 @@ layer { name: "silence" type: "Silence" bottom: "nothing" include { phase: TRAIN
 
 def fill(folder):
     """Makes a database of 50 records in a folder, which is returned."""
-    values = np.random.RandomState(3).randint(0, 256, (50, 5))
-    with _caffe.Database(folder / "db", "new") as database:
-        for number, row in enumerate(values):
-            datum = caffe_pb2.Datum(channels=5, height=1, width=1, label=number % 3, data=bytes(row.tolist()))
-            database.put(f"{number:03}", datum.SerializeToString())
-        database.commit()
+    make_database(folder / "db")
     (folder / "saboteur.py").write_text(SABOTEUR)
     return folder
 

@@ -1,26 +1,10 @@
 """Nets of many projects, V0 to today: they build, or fail with an error that names what they lack."""
 
-import csv
 import re
-import tarfile
 
 import pytest
 
 import caffe
-
-
-@pytest.fixture(scope="module")
-def collection(shared, tmp_path_factory):
-    """Rows of the index of nets, each with the path of its file."""
-    folder = shared / "prototxt"
-    if not (folder / "INDEX.tsv").is_file():
-        pytest.skip("there are no prototxt files beside the checkout")
-    root = tmp_path_factory.mktemp("prototxt")
-    with tarfile.open(folder / "prototxt.tar.xz") as archive:
-        archive.extractall(root)
-    with open(folder / "INDEX.tsv", newline="") as index:
-        rows = [row for row in csv.DictReader(index, delimiter="\t") if row["kind"] == "net"]
-    return [dict(row, path=root / row["file"]) for row in rows]
 
 
 def test_nets_without_data_build(collection):

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from records import make_database
 from tool_runner import command, environment, fails, run
 
 import caffe
 from caffe import _caffe
-from caffe.proto import caffe_pb2
 
 needs_nccl = pytest.mark.skipif(not caffe.has_nccl(), reason="Caffe was built without NCCL")
 
@@ -44,12 +44,7 @@ layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: 
 @pytest.fixture
 def folder(tmp_path):
     """A folder with a database and solvers of batches of 4 and 8."""
-    values = np.random.RandomState(3).randint(0, 256, (50, 5))
-    with _caffe.Database(tmp_path / "db", "new") as database:
-        for number, row in enumerate(values):
-            datum = caffe_pb2.Datum(channels=5, height=1, width=1, label=number % 3, data=bytes(row.tolist()))
-            database.put(f"{number:03}", datum.SerializeToString())
-        database.commit()
+    make_database(tmp_path / "db")
     for batch in (4, 8):
         (tmp_path / f"net{batch}.prototxt").write_text(NET.format(db=tmp_path / "db", batch=batch))
         (tmp_path / f"solver{batch}.prototxt").write_text(

@@ -11,6 +11,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from .._names import take_name
+
 #: A dimension of a shape: its size, or the name of one that is known when the model runs only, or None.
 Dimension = int | str | None
 
@@ -50,12 +52,7 @@ class GraphBuilder:
 
     def unique(self, wanted: str) -> str:
         """A name like the one that is wanted, which nothing else has."""
-        name, count = wanted, 1
-        while name in self._taken:
-            count += 1
-            name = f"{wanted}_{count}"
-        self._taken.add(name)
-        return name
+        return take_name(wanted, self._taken)
 
     def is_taken(self, name: str) -> bool:
         """Whether something has a name already."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .._names import take_name
 from ..proto import caffe_pb2
 from . import folding
 from .graph import DAMAGE, QONNX_DOMAINS, Branch, Graph, Node, Refused
@@ -292,20 +293,10 @@ class Translation:
 
     def unique(self, wanted: str) -> str:
         """A name for a layer like the one that is wanted."""
-        name, count = wanted, 1
-        while name in self._names:
-            count += 1
-            name = f"{wanted}_{count}"
-        self._names.add(name)
-        return name
+        return take_name(wanted, self._names)
 
     def _blob_name(self, wanted: str) -> str:
-        name, count = wanted, 1
-        while name in self._blobs:
-            count += 1
-            name = f"{wanted}_{count}"
-        self._blobs.add(name)
-        return name
+        return take_name(wanted, self._blobs)
 
     def layer_name(self, node: Node | None) -> str:
         """What a node's layer is to be called: after its parameters, or after the node."""

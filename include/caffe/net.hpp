@@ -245,6 +245,8 @@ class Net {
   MemoryPool pool_;
   /// For each layer the blobs that are made before it runs forward and that nobody reads after it has run.
   vector<vector<int>> first_written_, last_read_;
+  /// For each blob the layers that have it as a bottom or a top.
+  vector<vector<int>> users_;
   /// Blobs that a data layer or the user fills, or whose gradient the user sets.
   vector<bool> is_kept_;
   /// Blobs that a Split makes, which share the memory of its bottom.

@@ -45,11 +45,16 @@ void Net<Dtype>::PlanReuse() {
   }
   first_written_.assign(layers_.size(), {});
   last_read_.assign(layers_.size(), {});
+  users_.assign(blobs_.size(), {});
   vector<int> last_reader(blobs_.size(), -1);
   vector<bool> is_written(blobs_.size(), false);
   for (int i = 0; i < static_cast<int>(layers_.size()); ++i) {
-    for (const int id : bottom_id_vecs_[i]) last_reader[id] = i;
+    for (const int id : bottom_id_vecs_[i]) {
+      last_reader[id] = i;
+      users_[id].push_back(i);
+    }
     for (const int id : top_id_vecs_[i]) {
+      users_[id].push_back(i);
       if (bottom_id_vecs_[i].empty() || blob_loss_weights_[id] != 0) is_kept_[id] = true;
       if (!is_written[id]) first_written_[i].push_back(id);
       if (IsSplit(i)) is_shared_[id] = true;
@@ -68,7 +73,7 @@ template <typename Dtype>
 bool Net<Dtype>::MayReuseData(int blob_id) const {
   if (is_kept_[blob_id]) return false;
   if (phase_ == TEST) return true;
-  for (size_t i = 0; i < layers_.size(); ++i) {
+  for (const int i : users_[blob_id]) {
     if (!layer_need_backward_[i]) continue;
     const vector<int>&bottoms = bottom_id_vecs_[i], &tops = top_id_vecs_[i];
     for (size_t j = 0; j < bottoms.size(); ++j) {
