@@ -11,6 +11,7 @@
 #include <ctime>
 #include <mutex>
 
+#include "caffe/util/fork.hpp"
 #include "caffe/util/log_file.hpp"
 
 namespace {
@@ -88,6 +89,9 @@ SinkSlot& TheSink() {
   static SinkSlot* slot = new SinkSlot;
   return *slot;
 }
+
+std::mutex& SinkMutex() { return TheSink().mutex; }
+const int sink_at_fork = FreeAtFork<SinkMutex>();
 
 std::string Prefix(Severity severity, const char* file, int line) {
   timeval now;
