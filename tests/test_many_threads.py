@@ -522,8 +522,8 @@ def test_children_that_end_without_closing_do_not_use_up_the_readers(data_file, 
     net = caffe.Net(data_file, caffe.TRAIN)
 
     def look():
-        key, _ = next(Database(tmp_path / "db", "read").items())
-        assert key == b"000"
+        items = Database(tmp_path / "db", "read").items()
+        assert next(items)[0] == b"000"
         os._exit(0)
 
     for _ in range(130):

@@ -97,7 +97,11 @@ std::string Prefix(Severity severity, const char* file, int line) {
   timeval now;
   gettimeofday(&now, nullptr);
   tm local;
-  localtime_r(&now.tv_sec, &local);
+  {
+    // The C library locks its time zone meanwhile, and would leave it locked in a child of fork().
+    const std::lock_guard<std::mutex> lock(SinkMutex());
+    localtime_r(&now.tv_sec, &local);
+  }
   const char* base = std::strrchr(file, '/');
   char text[256];
   std::snprintf(text, sizeof(text), "%c%02d%02d %02d:%02d:%02d.%06ld %5d %s:%d] ", "IWEF"[severity],
