@@ -517,6 +517,36 @@ def test_a_child_leaves_its_parents_place_among_the_readers(data_file, tmp_path)
     net.forward()
 
 
+def test_children_that_end_without_closing_do_not_use_up_the_readers(data_file, tmp_path):
+    """An LMDB has places for 126."""
+    net = caffe.Net(data_file, caffe.TRAIN)
+
+    def look():
+        items = Database(tmp_path / "db", "read").items()
+        assert next(items)[0] == b"000"
+        os._exit(0)
+
+    for _ in range(130):
+        in_child(look)
+    net.forward()
+
+
+def test_a_leveldb_belongs_to_the_parent(tmp_path):
+    with Database(tmp_path / "db", "new", "leveldb") as database:
+        database.put("a", b"1")
+        database.commit()
+    database = Database(tmp_path / "db", "read", "leveldb")
+    assert list(database.items()) == [(b"a", b"1")]
+
+    def look():
+        with pytest.raises(caffe.Error, match="cannot open the LevelDB .*db': .*lock"):
+            Database(tmp_path / "db", "read", "leveldb")
+        database.close()
+
+    in_child(look)
+    assert list(database.items()) == [(b"a", b"1")]
+
+
 def test_a_solver_goes_on_in_a_child_with_a_net_without_data_layers(tmp_path, net_file, several_threads):
     definition = tmp_path / "dummy.prototxt"
     definition.write_text(

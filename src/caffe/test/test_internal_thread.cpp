@@ -1,9 +1,12 @@
 #include "caffe/internal_thread.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <functional>
+#include <memory>
 #include <stdexcept>
 #include <thread>
 #include <utility>
@@ -177,6 +180,33 @@ TEST(InternalThreadTest, AWorkerDoesNotChooseTheModeOfOtherThreads) {
   std::thread([&of_next] { of_next = Caffe::mode(); }).join();
   EXPECT_EQ(Caffe::GPU, of_next);
   Caffe::set_mode(Caffe::CPU);
+}
+
+// A child of fork() lacks its parent's worker, which it must neither wait for nor wake.
+TEST(InternalThreadTest, IsLeftBehindByAFork) {
+  BlockingQueue<int> orders;
+  auto worker = std::make_unique<Worker>([&orders](Worker* self) {
+    while (!self->stopping()) self->results.push(orders.pop());
+  });
+  worker->StartInternalThread();
+  EXPECT_FALSE(worker->is_left_behind());
+  orders.push(1);
+  EXPECT_EQ(1, worker->results.pop());
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    alarm(20);
+    const bool left_behind = worker->is_left_behind();
+    worker->StopInternalThread();
+    const bool stopped = !worker->is_started() && !worker->is_left_behind();
+    worker.reset();
+    _exit(left_behind && stopped ? 0 : 1);
+  }
+  int status;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  orders.push(2);
+  EXPECT_EQ(2, worker->results.pop());
 }
 
 TEST(BlockingQueueTest, ClearsElementsAndErrors) {

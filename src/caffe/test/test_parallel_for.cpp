@@ -1,6 +1,8 @@
 #include "caffe/util/parallel_for.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <numeric>
@@ -87,6 +89,29 @@ TEST(ParallelForTest, ThrowsTheFirstChunksErrorAfterAllHaveEnded) {
   }
   EXPECT_THROW(ParallelFor(1, 1, [](int64_t, int64_t) { throw std::logic_error("alone"); }),
                std::logic_error);
+}
+
+// A child of fork() lacks the threads that its parent's loops ran on.
+TEST(ParallelForTest, LoopsRunInAChildProcess) {
+  const ThreadsForTest set(3);
+  const auto sum = [] {
+    std::atomic<int64_t> sum{0};
+    ParallelFor(100, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) sum += i;
+    });
+    return sum.load();
+  };
+  EXPECT_EQ(sum(), 4950);
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    alarm(20);
+    _exit(sum() == 4950 ? 0 : 1);
+  }
+  int status;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(sum(), 4950);
 }
 
 TEST(ParallelForTest, ThreadsCanBeSet) {

@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "caffe/util/fork.hpp"
 #include "caffe/util/open_once.hpp"
 
 namespace caffe {
@@ -16,13 +17,9 @@ namespace db {
 
 namespace {
 
-// LevelDB locks its folder against a second opening, be it by the same process.
+// LevelDB locks its folder against a second opening, be it by the same process. Never destroyed: a DB in a
+// static variable may close later than this would go.
 typedef OpenOnce<std::pair<dev_t, ino_t>, leveldb::DB> OpenDatabases;
-OpenDatabases& open_databases() {
-  // Never destroyed: a DB in a static variable may close later than this would go.
-  static OpenDatabases* const databases = new OpenDatabases();
-  return *databases;
-}
 
 [[noreturn]] void FailToOpen(const string& source, const string& reason) {
   throw Error("cannot open the LevelDB '" + source + "': " + reason, "", "", source);
@@ -63,7 +60,8 @@ void LevelDB::Open(const string& source, Mode mode) {
   }
   struct stat folder;
   if (stat(source.c_str(), &folder) != 0) FailToOpen(source, "its folder cannot be made");
-  db_ = open_databases().Get({folder.st_dev, folder.st_ino}, [&] { return OpenFolder(source, mode); });
+  db_ = OfThisProcess<OpenDatabases>().Get({folder.st_dev, folder.st_ino},
+                                           [&] { return OpenFolder(source, mode); });
   LOG(INFO) << "Opened leveldb " << source;
 }
 

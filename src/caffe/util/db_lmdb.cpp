@@ -9,9 +9,9 @@
 #include <mutex>
 #include <string>
 #include <system_error>
-#include <tuple>
 #include <utility>
 
+#include "caffe/util/fork.hpp"
 #include "caffe/util/lmdb_data_file.hpp"
 #include "caffe/util/lmdb_page_check.hpp"
 #include "caffe/util/open_once.hpp"
@@ -76,6 +76,11 @@ class LMDBEnvironment {
     int status = mdb_txn_begin(env_.get(), nullptr, MDB_RDONLY, &txn);
     if (status == MDB_MAP_RESIZED && readers_ == 0) {
       SetMapSize(0);
+      status = mdb_txn_begin(env_.get(), nullptr, MDB_RDONLY, &txn);
+    }
+    if (status == MDB_READERS_FULL) {
+      // Processes that ended without closing have kept their places.
+      mdb_reader_check(env_.get(), nullptr);
       status = mdb_txn_begin(env_.get(), nullptr, MDB_RDONLY, &txn);
     }
     if (status != MDB_SUCCESS) Fail("cannot read", status);
@@ -145,14 +150,9 @@ class LMDBEnvironment {
 
 namespace {
 
-// LMDB's locks break where a process opens an environment twice, and where a child of fork() uses one of its
-// parent.
-typedef OpenOnce<std::tuple<pid_t, dev_t, ino_t>, LMDBEnvironment> OpenEnvironments;
-OpenEnvironments& open_environments() {
-  // Never destroyed: a DB in a static variable may close later than this would go.
-  static OpenEnvironments* const environments = new OpenEnvironments();
-  return *environments;
-}
+// LMDB's locks break where a process opens an environment twice, and where it uses one of the process that it
+// was forked from. Never destroyed: a DB in a static variable may close later than this would go.
+typedef OpenOnce<std::pair<dev_t, ino_t>, LMDBEnvironment> OpenEnvironments;
 
 void MakeFolder(const string& source, Mode mode) {
   if (mkdir(source.c_str(), 0755) == 0 || (mode == WRITE && errno == EEXIST)) return;
@@ -173,8 +173,8 @@ void LMDB::Open(const string& source, Mode mode) {
   if (mode == READ || stat((source + "/data.mdb").c_str(), &data) == 0) CheckLMDBDataFile(source);
   struct stat folder;
   PCHECK(stat(source.c_str(), &folder) == 0) << source;
-  environment_ = open_environments().Get({getpid(), folder.st_dev, folder.st_ino},
-                                         [&] { return std::make_unique<LMDBEnvironment>(source, mode); });
+  environment_ = OfThisProcess<OpenEnvironments>().Get(
+      {folder.st_dev, folder.st_ino}, [&] { return std::make_unique<LMDBEnvironment>(source, mode); });
   if (mode != READ && !environment_->writable()) {
     const shared_ptr<LMDBEnvironment> reading = std::move(environment_);
     reading->FailBecause("cannot write to", "this process reads it; close that first");

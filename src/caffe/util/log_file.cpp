@@ -12,6 +12,7 @@
 #include <string>
 #include <system_error>
 
+#include "caffe/util/fork.hpp"
 #include "caffe/util/logging.hpp"
 
 namespace caffe {
@@ -34,6 +35,9 @@ LogFile& TheLogFile() {
   static LogFile* const log_file = new LogFile;
   return *log_file;
 }
+
+std::mutex& LogFileMutex() { return TheLogFile().mutex; }
+const int log_file_at_fork = FreeAtFork<LogFileMutex>();
 
 std::string HostName() {
   char name[HOST_NAME_MAX + 1] = "";

@@ -11,6 +11,7 @@
 #include <ctime>
 #include <mutex>
 
+#include "caffe/util/fork.hpp"
 #include "caffe/util/log_file.hpp"
 
 namespace {
@@ -89,11 +90,18 @@ SinkSlot& TheSink() {
   return *slot;
 }
 
+std::mutex& SinkMutex() { return TheSink().mutex; }
+const int sink_at_fork = FreeAtFork<SinkMutex>();
+
 std::string Prefix(Severity severity, const char* file, int line) {
   timeval now;
   gettimeofday(&now, nullptr);
   tm local;
-  localtime_r(&now.tv_sec, &local);
+  {
+    // The C library locks its time zone meanwhile, and would leave it locked in a child of fork().
+    const std::lock_guard<std::mutex> lock(SinkMutex());
+    localtime_r(&now.tv_sec, &local);
+  }
   const char* base = std::strrchr(file, '/');
   char text[256];
   std::snprintf(text, sizeof(text), "%c%02d%02d %02d:%02d:%02d.%06ld %5d %s:%d] ", "IWEF"[severity],

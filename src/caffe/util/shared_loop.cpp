@@ -1,15 +1,14 @@
 #include "caffe/util/shared_loop.hpp"
 
-#include <pthread.h>
-
 #include <algorithm>
-#include <atomic>
 #include <condition_variable>
 #include <exception>
 #include <list>
 #include <mutex>
 #include <system_error>
 #include <thread>
+
+#include "caffe/util/fork.hpp"
 
 namespace caffe {
 
@@ -99,15 +98,6 @@ class Helpers {
   int helpers_ = 0;
 };
 
-Helpers& helpers() {
-  // Never destroyed: the helpers sleep in it until the process ends. A child of fork() has none of them, and
-  // hires its own.
-  static std::atomic<Helpers*> all{new Helpers};
-  static const int at_fork = pthread_atfork(nullptr, nullptr, [] { all = new Helpers; });
-  static_cast<void>(at_fork);
-  return *all;
-}
-
 }  // namespace
 
 void SharedLoop(int64_t n, int threads, const std::function<void(int64_t i)>& body) {
@@ -120,7 +110,8 @@ void SharedLoop(int64_t n, int threads, const std::function<void(int64_t i)>& bo
   loop.body = &body;
   loop.count = n;
   loop.helpers_wanted = static_cast<int>(useful) - 1;
-  helpers().Run(&loop);
+  // Never destroyed: the helpers sleep in it until the process ends.
+  OfThisProcess<Helpers>().Run(&loop);
   if (loop.failure) std::rethrow_exception(loop.failure);
 }
 
