@@ -8,7 +8,7 @@ import tarfile
 import hypothesis
 import pytest
 
-from caffe import idx
+from caffe import _caffe, idx
 
 ROOT = pathlib.Path(__file__).parents[1]
 SHARED = pathlib.Path(os.environ.get("CAFFE_SHARED", ROOT.parent / "shared"))
@@ -25,6 +25,14 @@ hypothesis.settings.register_profile(
     suppress_health_check=list(hypothesis.HealthCheck),
 )
 hypothesis.settings.load_profile("caffe")
+
+
+@pytest.fixture(autouse=True)
+def log():
+    """What a test turns off in the log is on again in the next."""
+    level = _caffe.log_level()
+    yield
+    _caffe.init_log(level)
 
 
 @pytest.fixture(scope="session")

@@ -58,10 +58,7 @@ RECORDS = 12
 @pytest.fixture(autouse=True)
 def quiet():
     """Thousands of nets would log their definitions."""
-    level = _caffe.log_level()
     caffe.init_log(2)
-    yield
-    caffe.init_log(level)
 
 
 @pytest.fixture

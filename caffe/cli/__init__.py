@@ -82,10 +82,10 @@ def _guarded(prog: str, run: Callable[[Sequence[str]], int], arguments: Sequence
     try:
         return run(arguments)
     except (Exception, KeyboardInterrupt) as error:
-        return report(prog, error)
+        return report_error(prog, error)
 
 
-def report(prog: str, error: BaseException) -> int:
+def report_error(prog: str, error: BaseException) -> int:
     """Says on standard error what ended the program, and returns its exit status; raises what is a mistake in
     the program itself."""
     from .. import Error
@@ -105,9 +105,9 @@ def report(prog: str, error: BaseException) -> int:
 def _report(message: str) -> None:
     from .. import _caffe
 
-    print(message, file=sys.stderr)
-    # What ended the run stands in the log's file, too, if there is one.
+    # The error is the last line on standard error. Of the log its file alone has it, where there is one.
     _caffe.init_log(_caffe.log_level(), stderr=False)
+    print(message, file=sys.stderr)
     _caffe.log_from(__file__, 0, os.fsencode(message), 2)
 
 

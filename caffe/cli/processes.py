@@ -66,10 +66,10 @@ class Together:
         if isinstance(error, (CommonError, _CommonExit)):
             self.group.leave()
             return
-        from . import report
+        from . import report_error
 
         try:
-            status = report(f"{prog}: rank {self.group.rank} ({self.group.host})", error)
+            status = report_error(f"{prog}: rank {self.group.rank} ({self.group.host})", error)
         except BaseException:
             traceback.print_exc()
             status = 1
