@@ -57,6 +57,22 @@ class Layer {
   virtual bool ReadsTopData(int) const { return true; }
   /// Tells a layer whether its net does so: what it then keeps for Backward should be small.
   virtual void SetReusesMemory(bool) {}
+  /// What the layer keeps from Forward to Backward on a CPU: blobs that have their shapes after Reshape, and
+  /// no data before Forward and after Backward.
+  virtual vector<Blob<Dtype>*> KeptBlobs() { return {}; }
+  /// Likewise what Backward fills for itself alone.
+  virtual vector<Blob<Dtype>*> BackwardBlobs() { return {}; }
+  /// Whether Backward may write the gradient of its only bottom over that of its only top.
+  virtual bool BackwardMayBeInPlace() const { return false; }
+  /// Whether the layer, from something smaller that it keeps, can write the data of a top once more as
+  /// Forward made them. RestoreTop does; the top's data need not stay until Backward then.
+  virtual bool RestoresTop(int) const { return false; }
+  virtual void RestoreTop(int, Blob<Dtype>*) {}
+  /// The data of a top, where the layer keeps them for its own Backward whatever becomes of the top; or null.
+  virtual const Blob<Dtype>* KeptTop(int) const { return nullptr; }
+  /// Tells a layer which one makes its first bottom, and as which top; null where the net reuses no memory.
+  /// What that layer keeps (KeptTop) need not be kept twice.
+  virtual void SetBottomMaker(const Layer*, int) {}
 
   /// Tells the place in its data that a layer has come to; false where it has none. Net adds the name.
   virtual bool GetDataState(DataState*) const { return false; }

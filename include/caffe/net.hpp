@@ -139,7 +139,8 @@ class Net {
    * Then a pass must begin at the first layer, and after it only the net's inputs and outputs, its losses and
    * parameters, what data layers made, and blobs that were looked at between earlier passes hold what they
    * hold otherwise. What another blob holds is not known, neither its data nor its gradient. Callbacks see
-   * what the layer that just ran has read and written.
+   * what the layer that just ran has read, unless it wrote over it, and written. After a Forward there may be
+   * one Backward: then what layers had kept for it is gone.
    */
   void set_reuses_memory(bool value);
   bool reuses_memory() const { return reuses_memory_; }
@@ -197,6 +198,14 @@ class Net {
   void TakeBackData(int layer_id);
   void LendDiffs(int layer_id);
   void TakeBackDiffs(int layer_id);
+  /// Where a layer can restore what the blob held: data that need not stay until Backward.
+  bool MayRestoreData(int blob_id) const;
+  /// Before a layer runs backward: has data restored that it reads, and takes back what it had restored for
+  /// others.
+  void LendKeptBlobs(int layer_id, const vector<Blob<Dtype>*>& blobs);
+  void TakeBackKeptBlobs(int layer_id);
+  void RestoreData(int layer_id);
+  void TakeBackRestoredData(int layer_id);
 
   void ForwardDebugInfo(const int layer_id);
   void BackwardDebugInfo(const int layer_id);
@@ -251,8 +260,18 @@ class Net {
   vector<bool> is_kept_;
   /// Blobs that a Split makes, which share the memory of its bottom.
   vector<bool> is_shared_;
+  /// For each blob the one whose data it has: itself, or a Split's bottom, and that one's.
+  vector<int> origins_;
+  /// For each blob that one layer alone writes, with all that share its data, the layer and the index of the
+  /// top; else -1.
+  vector<int> makers_, maker_tops_;
   /// Blobs whose data or gradient is memory of the pool.
   vector<bool> has_lent_data_, has_lent_diff_;
+  /// For each layer what it keeps in memory of the pool, and whether it has given that back.
+  vector<vector<Blob<Dtype>*>> lent_kept_;
+  vector<bool> are_kept_gone_;
+  /// Blobs whose data are to be restored before they are read.
+  vector<bool> is_data_gone_;
   vector<Callback*> before_forward_;
   vector<Callback*> after_forward_;
   vector<Callback*> before_backward_;

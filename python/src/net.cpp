@@ -181,7 +181,8 @@ void BindNet(py::module_& module) {
           "reuses_memory", &NetClass::reuses_memory, &NetClass::set_reuses_memory,
           "Whether memory goes from blob to blob within a pass (False). Passes must then begin at the "
           "first layer,\nand after them only inputs, outputs, parameters and blobs that were read between "
-          "earlier passes hold\nwhat they hold otherwise.")
+          "earlier passes hold\nwhat they hold otherwise. A forward pass "
+          "allows one backward pass.")
       .def_property(
           "check_numerics",
           [](const py::object& self) {

@@ -1,5 +1,6 @@
 // Memory that goes from blob to blob of a Net within a pass.
 #include <algorithm>
+#include <numeric>
 
 #include "caffe/net.hpp"
 
@@ -22,7 +23,10 @@ void Net<Dtype>::set_reuses_memory(bool value) {
   const std::lock_guard<std::recursive_mutex> lock(mutex_);
   if (value == reuses_memory_) return;
   reuses_memory_ = value;
-  for (const auto& layer : layers_) layer->SetReusesMemory(value);
+  for (const auto& layer : layers_) {
+    layer->SetReusesMemory(value);
+    layer->SetBottomMaker(nullptr, 0);
+  }
   if (value) {
     PlanReuse();
     return;
@@ -31,6 +35,10 @@ void Net<Dtype>::set_reuses_memory(bool value) {
     if (has_lent_data_[id]) blobs_[id]->ExchangeData(nullptr);
     if (has_lent_diff_[id]) blobs_[id]->ExchangeDiff(nullptr);
   }
+  for (const vector<Blob<Dtype>*>& blobs : lent_kept_) {
+    for (Blob<Dtype>* blob : blobs) blob->ExchangeData(nullptr);
+  }
+  lent_kept_.clear();
   has_lent_data_.clear();
   has_lent_diff_.clear();
   pool_.Clear();
@@ -46,26 +54,50 @@ void Net<Dtype>::PlanReuse() {
   first_written_.assign(layers_.size(), {});
   last_read_.assign(layers_.size(), {});
   users_.assign(blobs_.size(), {});
+  origins_.resize(blobs_.size());
+  std::iota(origins_.begin(), origins_.end(), 0);
+  makers_.assign(blobs_.size(), -1);
+  maker_tops_.assign(blobs_.size(), -1);
   vector<int> last_reader(blobs_.size(), -1);
-  vector<bool> is_written(blobs_.size(), false);
+  vector<bool> is_written(blobs_.size(), false), is_overwritten(blobs_.size(), false);
   for (int i = 0; i < static_cast<int>(layers_.size()); ++i) {
     for (const int id : bottom_id_vecs_[i]) {
       last_reader[id] = i;
       users_[id].push_back(i);
     }
-    for (const int id : top_id_vecs_[i]) {
+    if (!bottom_id_vecs_[i].empty()) {
+      const int id = bottom_id_vecs_[i][0];
+      if (makers_[id] >= 0) layers_[i]->SetBottomMaker(layers_[makers_[id]].get(), maker_tops_[id]);
+    }
+    for (int j = 0; j < static_cast<int>(top_id_vecs_[i].size()); ++j) {
+      const int id = top_id_vecs_[i][j];
       users_[id].push_back(i);
       if (bottom_id_vecs_[i].empty() || blob_loss_weights_[id] != 0) is_kept_[id] = true;
       if (!is_written[id]) first_written_[i].push_back(id);
-      if (IsSplit(i)) is_shared_[id] = true;
+      if (IsSplit(i)) {
+        is_shared_[id] = true;
+        origins_[id] = origins_[bottom_id_vecs_[i][0]];
+      } else {
+        makers_[id] = i;
+        maker_tops_[id] = j;
+      }
+      if (is_written[id]) is_overwritten[origins_[id]] = true;
       is_written[id] = true;
     }
+  }
+  for (size_t id = 0; id < blobs_.size(); ++id) {
+    const int origin = origins_[id];
+    makers_[id] = is_overwritten[origin] ? -1 : makers_[origin];
+    maker_tops_[id] = maker_tops_[origin];
   }
   for (int id = 0; id < static_cast<int>(blobs_.size()); ++id) {
     if (last_reader[id] >= 0) last_read_[last_reader[id]].push_back(id);
   }
   has_lent_data_.assign(blobs_.size(), false);
   has_lent_diff_.assign(blobs_.size(), false);
+  is_data_gone_.assign(blobs_.size(), false);
+  lent_kept_.assign(layers_.size(), {});
+  are_kept_gone_.assign(layers_.size(), false);
 }
 
 // Asked at each pass, as a layer's answer may depend on whether it runs on a GPU.
@@ -77,7 +109,10 @@ bool Net<Dtype>::MayReuseData(int blob_id) const {
     if (!layer_need_backward_[i]) continue;
     const vector<int>&bottoms = bottom_id_vecs_[i], &tops = top_id_vecs_[i];
     for (size_t j = 0; j < bottoms.size(); ++j) {
-      if (bottoms[j] == blob_id && layers_[i]->ReadsBottomData(static_cast<int>(j))) return false;
+      if (bottoms[j] == blob_id && !MayRestoreData(blob_id) &&
+          layers_[i]->ReadsBottomData(static_cast<int>(j))) {
+        return false;
+      }
     }
     for (size_t j = 0; j < tops.size(); ++j) {
       if (tops[j] == blob_id && layers_[i]->ReadsTopData(static_cast<int>(j))) return false;
@@ -87,12 +122,18 @@ bool Net<Dtype>::MayReuseData(int blob_id) const {
 }
 
 template <typename Dtype>
+bool Net<Dtype>::MayRestoreData(int blob_id) const {
+  return makers_[blob_id] >= 0 && layers_[makers_[blob_id]]->RestoresTop(maker_tops_[blob_id]);
+}
+
+template <typename Dtype>
 bool Net<Dtype>::IsSplit(int layer_id) const {
   return string(layers_[layer_id]->type()) == "Split";
 }
 
 template <typename Dtype>
 void Net<Dtype>::LendData(int layer_id) {
+  for (const int id : first_written_[layer_id]) is_data_gone_[id] = false;
   // The memory of the last pass, which several readers shared.
   if (IsSplit(layer_id)) {
     for (const int id : top_id_vecs_[layer_id]) pool_.Give(blobs_[id]->ExchangeData(nullptr));
@@ -113,6 +154,58 @@ void Net<Dtype>::TakeBackData(int layer_id) {
     // Of those that share memory the last one gives it back.
     pool_.Give(blobs_[id]->ExchangeData(nullptr));
     has_lent_data_[id] = false;
+    is_data_gone_[id] = MayRestoreData(id);
+  }
+}
+
+template <typename Dtype>
+void Net<Dtype>::LendKeptBlobs(int layer_id, const vector<Blob<Dtype>*>& blobs) {
+  are_kept_gone_[layer_id] = false;
+  if (!layer_need_backward_[layer_id] || phase_ == TEST || Caffe::mode() != Caffe::CPU) return;
+  for (Blob<Dtype>* blob : blobs) {
+    if (blob->count() == 0 || !IsFree(blob->data())) continue;
+    blob->ExchangeData(pool_.Take(blob->data()->size()));
+    lent_kept_[layer_id].push_back(blob);
+  }
+}
+
+template <typename Dtype>
+void Net<Dtype>::TakeBackKeptBlobs(int layer_id) {
+  for (Blob<Dtype>* blob : lent_kept_[layer_id]) {
+    pool_.Give(blob->ExchangeData(nullptr));
+    are_kept_gone_[layer_id] = true;
+  }
+  lent_kept_[layer_id].clear();
+}
+
+template <typename Dtype>
+void Net<Dtype>::RestoreData(int layer_id) {
+  for (size_t i = 0; i < bottom_id_vecs_[layer_id].size(); ++i) {
+    const int id = bottom_id_vecs_[layer_id][i], origin = origins_[id];
+    if (!is_data_gone_[id] || !layers_[layer_id]->ReadsBottomData(static_cast<int>(i))) continue;
+    Blob<Dtype>& whole = *blobs_[origin];
+    if (is_data_gone_[origin]) {
+      // Somebody may have looked at it since.
+      if (IsFree(whole.data())) {
+        whole.ExchangeData(pool_.Take(whole.data()->size()));
+        has_lent_data_[origin] = true;
+      }
+      layers_[makers_[id]]->RestoreTop(maker_tops_[id], &whole);
+      is_data_gone_[origin] = false;
+    }
+    if (id != origin) blobs_[id]->ShareData(whole);
+    is_data_gone_[id] = false;
+  }
+}
+
+// By then all who read it have run.
+template <typename Dtype>
+void Net<Dtype>::TakeBackRestoredData(int layer_id) {
+  for (const int id : top_id_vecs_[layer_id]) {
+    if (!(has_lent_data_[id] || is_shared_[id]) || !MayReuseData(id) || !MayRestoreData(id)) continue;
+    pool_.Give(blobs_[id]->ExchangeData(nullptr));
+    has_lent_data_[id] = false;
+    is_data_gone_[id] = true;
   }
 }
 
@@ -125,7 +218,13 @@ void Net<Dtype>::LendDiffs(int layer_id) {
         Contains(top_id_vecs_[layer_id], id) || !IsFree(blob.diff())) {
       continue;
     }
-    blob.ExchangeDiff(pool_.Take(blob.diff()->size()));
+    const int top = top_id_vecs_[layer_id][0];
+    if (layers_[layer_id]->BackwardMayBeInPlace() && has_lent_diff_[top] &&
+        MemoryPool::IsOnlyHere(blobs_[top]->diff())) {
+      blob.ShareDiff(*blobs_[top]);
+    } else {
+      blob.ExchangeDiff(pool_.Take(blob.diff()->size()));
+    }
     has_lent_diff_[id] = true;
   }
 }
@@ -140,13 +239,18 @@ void Net<Dtype>::TakeBackDiffs(int layer_id) {
   }
 }
 
-#define INSTANTIATE(Dtype)                           \
-  template void Net<Dtype>::set_reuses_memory(bool); \
-  template void Net<Dtype>::PlanReuse();             \
-  template bool Net<Dtype>::MayReuseData(int) const; \
-  template void Net<Dtype>::LendData(int);           \
-  template void Net<Dtype>::TakeBackData(int);       \
-  template void Net<Dtype>::LendDiffs(int);          \
+#define INSTANTIATE(Dtype)                                                   \
+  template void Net<Dtype>::set_reuses_memory(bool);                         \
+  template void Net<Dtype>::PlanReuse();                                     \
+  template bool Net<Dtype>::MayReuseData(int) const;                         \
+  template bool Net<Dtype>::MayRestoreData(int) const;                       \
+  template void Net<Dtype>::LendData(int);                                   \
+  template void Net<Dtype>::TakeBackData(int);                               \
+  template void Net<Dtype>::LendKeptBlobs(int, const vector<Blob<Dtype>*>&); \
+  template void Net<Dtype>::TakeBackKeptBlobs(int);                          \
+  template void Net<Dtype>::RestoreData(int);                                \
+  template void Net<Dtype>::TakeBackRestoredData(int);                       \
+  template void Net<Dtype>::LendDiffs(int);                                  \
   template void Net<Dtype>::TakeBackDiffs(int)
 INSTANTIATE(float);
 INSTANTIATE(double);

@@ -37,7 +37,10 @@ Dtype Net<Dtype>::ForwardFromTo(int start, int end) {
   Dtype loss = 0;
   for (int i = start; i <= end; ++i) {
     for (Callback* callback : before_forward_) callback->run(i);
-    if (reuses_memory_) LendData(i);
+    if (reuses_memory_) {
+      LendData(i);
+      LendKeptBlobs(i, layers_[i]->KeptBlobs());
+    }
     loss += layers_[i]->Forward(bottom_vecs_[i], top_vecs_[i]);
     if (debug_info_) ForwardDebugInfo(i);
     for (Callback* callback : after_forward_) callback->run(i);
@@ -87,13 +90,23 @@ void Net<Dtype>::BackwardFromTo(int start, int end) {
       << "a net of the TEST phase that reuses memory keeps nothing for Backward: set_reuses_memory(false)";
   for (int i = start; i >= end; --i) {
     for (Callback* callback : before_backward_) callback->run(i);
+    if (reuses_memory_) TakeBackRestoredData(i);
     if (layer_need_backward_[i]) {
-      if (reuses_memory_) LendDiffs(i);
+      if (reuses_memory_) {
+        CHECK(!are_kept_gone_[i]) << "a net that reuses memory goes backward once after each Forward: "
+                                     "run Forward again, or set_reuses_memory(false)";
+        RestoreData(i);
+        LendKeptBlobs(i, layers_[i]->BackwardBlobs());
+        LendDiffs(i);
+      }
       layers_[i]->Backward(top_vecs_[i], bottom_need_backward_[i], bottom_vecs_[i]);
       if (debug_info_) BackwardDebugInfo(i);
     }
     for (Callback* callback : after_backward_) callback->run(i);
-    if (reuses_memory_ && layer_need_backward_[i]) TakeBackDiffs(i);
+    if (reuses_memory_ && layer_need_backward_[i]) {
+      TakeBackDiffs(i);
+      TakeBackKeptBlobs(i);
+    }
   }
 }
 

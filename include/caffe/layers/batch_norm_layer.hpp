@@ -30,6 +30,14 @@ class BatchNormLayer : public Layer<Dtype> {
   const char* type() const override { return "BatchNorm"; }
   bool ReadsBottomData(int) const override { return false; }
   bool ReadsTopData(int) const override { return false; }
+  bool BackwardMayBeInPlace() const override { return Caffe::mode() == Caffe::CPU; }
+  vector<Blob<Dtype>*> KeptBlobs() override {
+    if (use_global_stats_) return {};
+    return {&x_norm_};
+  }
+  const Blob<Dtype>* KeptTop(int) const override {
+    return use_global_stats_ || Caffe::mode() != Caffe::CPU ? nullptr : &x_norm_;
+  }
   int ExactNumBottomBlobs() const override { return 1; }
   int ExactNumTopBlobs() const override { return 1; }
 

@@ -32,6 +32,9 @@ class BinaryInnerProductLayer : public InnerProductLayer<Dtype> {
   void LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
 
   void SetInputLevels(const vector<Dtype>& levels) override { integers_.SetLevels(levels); }
+  vector<Blob<Dtype>*> BackwardBlobs() override {
+    return integers_.UnfilledWeights(*this->blobs_[0], &alphas_, &binary_weights_);
+  }
 
   const char* type() const override { return "BinaryInnerProduct"; }
 

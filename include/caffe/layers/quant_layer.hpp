@@ -2,6 +2,7 @@
 #define CAFFE_QUANT_LAYER_HPP_
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <string>
 #include <vector>
@@ -44,6 +45,14 @@ class QuantLayer : public NeuronLayer<Dtype> {
   bool ReadsBottomData(int) const override { return !KeepsMask(); }
   bool ReadsTopData(int) const override { return !KeepsMask(); }
   void SetReusesMemory(bool value) override { reuses_memory_ = value; }
+  bool BackwardMayBeInPlace() const override { return KeepsMask(); }
+  vector<Blob<Dtype>*> KeptBlobs() override {
+    if (!KeepsMask()) return {};
+    return {&kept_};
+  }
+  void Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
+  bool RestoresTop(int) const override { return KeepsMask() && has_codes_; }
+  void RestoreTop(int top_index, Blob<Dtype>* top) override;
 
  protected:
   void Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
@@ -61,11 +70,17 @@ class QuantLayer : public NeuronLayer<Dtype> {
 
  private:
   void SetUpCenters();
-  /// Whether Forward keeps where the gradient passes, a byte each, in place of x: where it does so as it is
-  /// or not at all.
+  void SetUpCodes();
+  /// Whether Forward keeps, in a byte for each value, where the gradient passes, and the value's code: where
+  /// the gradient does so as it is or not at all.
   bool KeepsMask() const;
   template <int kCenters>
   HwgqFunction<Dtype, kCenters> Hwgq() const;
+  template <int kCenters>
+  LevelCode<Dtype, kCenters> Code() const;
+  /// Calls run(f), with f.Code(y) the code of a level y.
+  template <typename Run>
+  void WithCodes(const Run& run) const;
   /// Calls run(f), with Forward of f the function that is asked for; centers are where it will run.
   template <typename Run>
   void WithForward(bool on_gpu, const Run& run) const;
@@ -75,7 +90,12 @@ class QuantLayer : public NeuronLayer<Dtype> {
   void CheckNotInPlace(const vector<Blob<Dtype>*>& top, const vector<Blob<Dtype>*>& bottom) const;
 
   bool reuses_memory_ = false;
-  vector<unsigned char> mask_;
+  /// Whether the top has few levels, which have codes.
+  bool has_codes_ = false;
+  /// Bytes, for each value of the last Forward twice its code, plus 1 where the gradient passes.
+  Blob<Dtype> kept_;
+  /// The level that a byte of kept_ stands for.
+  std::array<Dtype, 256> kept_levels_;
 };
 
 template <typename Dtype>
@@ -89,6 +109,33 @@ HwgqFunction<Dtype, kCenters> QuantLayer<Dtype>::Hwgq() const {
     function.centers[j] = centers_.cpu_data()[given];
   }
   return function;
+}
+
+template <typename Dtype>
+template <typename Run>
+void QuantLayer<Dtype>::WithCodes(const Run& run) const {
+  if (!has_codes_) {
+    run(NoCode<Dtype>());
+  } else if (forward_func_ == "sign") {
+    run(LevelCode<Dtype, 1>{{1}});
+  } else if (centers_.count() <= 1) {
+    run(Code<1>());
+  } else if (centers_.count() <= 3) {
+    run(Code<3>());
+  } else if (centers_.count() <= 7) {
+    run(Code<7>());
+  } else {
+    run(Code<15>());
+  }
+}
+
+template <typename Dtype>
+template <int kCenters>
+LevelCode<Dtype, kCenters> QuantLayer<Dtype>::Code() const {
+  const HwgqFunction<Dtype, kCenters> function = Hwgq<kCenters>();
+  LevelCode<Dtype, kCenters> code;
+  std::copy_n(function.centers, kCenters, code.levels);
+  return code;
 }
 
 template <typename Dtype>

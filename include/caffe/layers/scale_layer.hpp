@@ -24,8 +24,21 @@ class ScaleLayer : public Layer<Dtype> {
   void Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
 
   const char* type() const override { return "Scale"; }
-  bool ReadsBottomData(int bottom_index) const override { return bottom_index > 0 || !is_in_place_; }
+  bool ReadsBottomData(int bottom_index) const override {
+    return bottom_index > 0 || !(is_in_place_ || KeptBottom());
+  }
   bool ReadsTopData(int) const override { return false; }
+  bool BackwardMayBeInPlace() const override {
+    return Caffe::mode() == Caffe::CPU && this->layer_param_.bottom_size() == 1;
+  }
+  vector<Blob<Dtype>*> KeptBlobs() override {
+    if (!is_in_place_ || KeptBottom()) return {};
+    return {&temp_};
+  }
+  void SetBottomMaker(const Layer<Dtype>* maker, int top_index) override {
+    bottom_maker_ = maker;
+    maker_top_ = top_index;
+  }
   int MinBottomBlobs() const override { return 1; }
   int MaxBottomBlobs() const override { return 2; }
   int ExactNumTopBlobs() const override { return 1; }
@@ -52,6 +65,15 @@ class ScaleLayer : public Layer<Dtype> {
   /// For subclasses: ones for the items and for the elements that share a factor, and room for a number for
   /// each factor of each item.
   Blob<Dtype> sum_multiplier_, sum_result_;
+
+ private:
+  /// The bottom's values as the layer that made them keeps them; null where it does not.
+  const Blob<Dtype>* KeptBottom() const {
+    return bottom_maker_ ? bottom_maker_->KeptTop(maker_top_) : nullptr;
+  }
+
+  const Layer<Dtype>* bottom_maker_ = nullptr;
+  int maker_top_ = 0;
 };
 
 }  // namespace caffe

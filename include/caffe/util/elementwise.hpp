@@ -31,16 +31,18 @@ CAFFE_TARGET_CLONES void BackwardLoop(int64_t begin, int64_t end, Function f, co
   }
 }
 
-template <typename Dtype, typename Function>
-CAFFE_TARGET_CLONES void MaskLoop(int64_t n, Function f, const Dtype* x, const Dtype* y,
-                                  unsigned char* mask) {
-  for (int64_t i = 0; i < n; ++i) mask[i] = f.Derivative(x[i], y[i]) != 0;
+template <typename Dtype, typename Function, typename Coder>
+CAFFE_TARGET_CLONES void KeepLoop(int64_t n, Function f, Coder coder, const Dtype* x, const Dtype* y,
+                                  unsigned char* kept) {
+  for (int64_t i = 0; i < n; ++i) {
+    kept[i] = static_cast<unsigned char>(2 * coder.Code(y[i]) + (f.Derivative(x[i], y[i]) != 0));
+  }
 }
 
 template <typename Dtype>
-CAFFE_TARGET_CLONES void MaskedLoop(int64_t begin, int64_t end, const unsigned char* mask, const Dtype* dy,
-                                    Dtype* dx) {
-  for (int64_t i = begin; i < end; ++i) dx[i] = dy[i] * static_cast<Dtype>(mask[i]);
+CAFFE_TARGET_CLONES void KeptGradientLoop(int64_t begin, int64_t end, const unsigned char* kept,
+                                          const Dtype* dy, Dtype* dx) {
+  for (int64_t i = begin; i < end; ++i) dx[i] = dy[i] * static_cast<Dtype>(kept[i] & 1);
 }
 
 template <typename Dtype, typename Function>
@@ -70,17 +72,18 @@ void ElementwiseBackward(int64_t n, Function f, const Dtype* x, const Dtype* y, 
               [=](int64_t begin, int64_t end) { elementwise::BackwardLoop(begin, end, f, x, y, dy, dx); });
 }
 
-/// mask[i] = 1 where f.Derivative(x[i], y[i]), which is 1 or 0, is 1. Not in parallel.
-template <typename Dtype, typename Function>
-void MaskOfGradient(int64_t n, Function f, const Dtype* x, const Dtype* y, unsigned char* mask) {
-  elementwise::MaskLoop(n, f, x, y, mask);
+/// kept[i] = 2 coder.Code(y[i]), less than 256, plus f.Derivative(x[i], y[i]), which is 1 or 0. Not in
+/// parallel.
+template <typename Dtype, typename Function, typename Coder>
+void KeepElements(int64_t n, Function f, Coder coder, const Dtype* x, const Dtype* y, unsigned char* kept) {
+  elementwise::KeepLoop(n, f, coder, x, y, kept);
 }
 
-/// dx[i] = dy[i] mask[i]; dx may be dy.
+/// dx[i] = dy[i] times the derivative in kept[i]; dx may be dy.
 template <typename Dtype>
-void ApplyMask(int64_t n, const unsigned char* mask, const Dtype* dy, Dtype* dx) {
+void KeptGradient(int64_t n, const unsigned char* kept, const Dtype* dy, Dtype* dx) {
   ParallelFor(n, kElementGrain,
-              [=](int64_t begin, int64_t end) { elementwise::MaskedLoop(begin, end, mask, dy, dx); });
+              [=](int64_t begin, int64_t end) { elementwise::KeptGradientLoop(begin, end, kept, dy, dx); });
 }
 
 }  // namespace caffe

@@ -57,6 +57,8 @@ class IntegerProduct {
   /// Makes alphas and binary weights, as BinarizeWeights does, those that the last pass used; nothing where
   /// that returned false, or this was done already.
   void FillBinaryWeights(const Blob<Dtype>& weights, Blob<Dtype>* alphas, Blob<Dtype>* binary);
+  /// The binary weights, with their shape, where FillBinaryWeights will fill them on the CPU.
+  vector<Blob<Dtype>*> UnfilledWeights(const Blob<Dtype>& weights, Blob<Dtype>* alphas, Blob<Dtype>* binary);
 
  private:
   bool Prepare(const lowbit::BinaryProductShape& shape, bool use_alpha, const Blob<Dtype>& weights);

@@ -3,17 +3,28 @@
 
 #include <cstddef>
 #include <map>
+#include <utility>
 
 #include "caffe/common.hpp"
 #include "caffe/syncedmem.hpp"
+#include "caffe/util/host_arena.hpp"
 
 namespace caffe {
 
-/// Memory that nobody needs for now, for whoever needs some next.
+/// Memory that nobody needs for now, for whoever needs some next: on a CPU pieces of an arena, on a GPU
+/// memory as it was taken.
 class MemoryPool {
  public:
-  /// The smallest that has so many bytes but not twice as many, or new memory. What it holds may be anything.
+  /// What it holds may be anything.
   shared_ptr<SyncedMemory> Take(size_t bytes) {
+    if (Caffe::mode() == Caffe::CPU) {
+      auto memory = std::make_shared<SyncedMemory>(bytes);
+      shared_ptr<void> piece = arena_.Take(bytes);
+      void* const data = piece.get();
+      memory->set_cpu_data(data, std::move(piece));
+      return memory;
+    }
+    // The smallest that has so many bytes but not twice as many.
     const auto found = free_.lower_bound(bytes);
     if (found == free_.end() || found->first / 2 > bytes) return std::make_shared<SyncedMemory>(bytes);
     const shared_ptr<SyncedMemory> memory = found->second;
@@ -24,6 +35,7 @@ class MemoryPool {
   /// Memory that somebody else holds, too, as a NumPy array over it does, is left to them; what was never
   /// touched is none yet.
   void Give(shared_ptr<SyncedMemory> memory) {
+    if (Caffe::mode() == Caffe::CPU) return;
     if (!IsOnlyHere(memory) || memory->head() == SyncedMemory::UNINITIALIZED) return;
     const size_t bytes = memory->size();
     free_.emplace(bytes, std::move(memory));
@@ -31,9 +43,9 @@ class MemoryPool {
 
   void Clear() { free_.clear(); }
 
-  /// Of all memory that is here.
+  /// Of all that was ever taken at a time on the CPU, and of what is here of a GPU's.
   size_t bytes() const {
-    size_t sum = 0;
+    size_t sum = arena_.peak_bytes();
     for (const auto& item : free_) sum += item.first;
     return sum;
   }
@@ -46,6 +58,7 @@ class MemoryPool {
   }
 
  private:
+  HostArena arena_;
   std::multimap<size_t, shared_ptr<SyncedMemory>> free_;
 };
 

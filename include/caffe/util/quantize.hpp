@@ -46,6 +46,25 @@ struct LongHwgqFunction {
   CAFFE_HOST_DEVICE Dtype Forward(Dtype x) const { return hwgq(x, negative_slope, thrs, centers, count); }
 };
 
+/// The code of what a quantizer has made: how many of `levels`, ascending, it reaches; kNanCode for NaN.
+template <typename Dtype, int kLevels>
+struct LevelCode {
+  static constexpr unsigned char kNanCode = 127;
+  Dtype levels[kLevels];
+  unsigned char Code(Dtype y) const {
+    static_assert(kLevels < kNanCode);
+    int code = 0;
+    for (int j = 0; j < kLevels; ++j) code += y >= levels[j] ? 1 : 0;
+    return static_cast<unsigned char>(y == y ? code : kNanCode);
+  }
+};
+
+/// In its place where there are no codes.
+template <typename Dtype>
+struct NoCode {
+  unsigned char Code(Dtype) const { return 0; }
+};
+
 /// +1 for x >= 0, else -1; NaN stays NaN.
 template <typename Dtype>
 struct SignFunction {

@@ -17,6 +17,14 @@ void CheckFunction(const string& field, const string& name, const vector<string>
   }
 }
 
+// The value of element i.
+template <typename Dtype>
+struct KeptLevels {
+  const unsigned char* kept;
+  const Dtype* levels;
+  Dtype operator()(int64_t i) const { return levels[kept[i]]; }
+};
+
 }  // namespace
 
 template <typename Dtype>
@@ -30,6 +38,7 @@ void QuantLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vec
       << "backward_func \"log_tailed_relu\" needs quant_param.clip_thr, where its tail begins: the largest "
          "center";
   if (forward_func_ == "hwgq") SetUpCenters();
+  SetUpCodes();
   CHECK(this->phase_ != TRAIN || bottom[0] != top[0])
       << "cannot train in place: the gradient needs the input; give the top another name than the bottom";
 }
@@ -65,6 +74,35 @@ void QuantLayer<Dtype>::SetUpCenters() {
 }
 
 template <typename Dtype>
+void QuantLayer<Dtype>::SetUpCodes() {
+  // More are rare, and their codes would take longer to find.
+  constexpr int kMaxCenters = 15;
+  has_codes_ = forward_func_ == "sign" || (forward_func_ == "hwgq" && centers_.count() <= kMaxCenters);
+  if (!has_codes_) return;
+  vector<Dtype> levels = {std::numeric_limits<Dtype>::quiet_NaN()};
+  if (forward_func_ == "sign") {
+    levels.insert(levels.end(), {-1, 1});
+  } else {
+    levels.push_back(-static_cast<Dtype>(this->layer_param_.quant_param().negative_slope()));
+    levels.insert(levels.end(), centers_.cpu_data(), centers_.cpu_data() + centers_.count());
+  }
+  kept_levels_.fill(0);
+  WithCodes([&](auto coder) {
+    for (const Dtype level : levels) {
+      const int code = coder.Code(level);
+      kept_levels_[2 * code] = kept_levels_[2 * code + 1] = level;
+    }
+  });
+}
+
+template <typename Dtype>
+void QuantLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
+  NeuronLayer<Dtype>::Reshape(bottom, top);
+  constexpr int kBytes = sizeof(Dtype);
+  kept_.Reshape({bottom[0]->count() / kBytes + 1});
+}
+
+template <typename Dtype>
 void QuantLayer<Dtype>::CheckNotInPlace(const vector<Blob<Dtype>*>& top,
                                         const vector<Blob<Dtype>*>& bottom) const {
   CHECK(bottom[0]->data() != top[0]->data())
@@ -87,17 +125,24 @@ void QuantLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const ve
     WithForward(false, [&](auto function) { ElementwiseForward(count, function, x, y); });
     return;
   }
-  mask_.resize(count);
-  unsigned char* mask = mask_.data();
-  // So few at a time that they are still in the cache for the mask.
+  auto* kept = reinterpret_cast<unsigned char*>(kept_.mutable_cpu_data());
+  // So few at a time that they are still in the cache when they are read again.
   constexpr int64_t kBlock = 4096;
   ParallelFor(count, kElementGrain, [=](int64_t begin, int64_t end) {
     for (int64_t start = begin; start < end; start += kBlock) {
       const int64_t n = std::min(kBlock, end - start);
       WithForward(false, [&](auto function) { ElementwiseForward(n, function, x + start, y + start); });
-      WithGradient([&](auto function) { MaskOfGradient(n, function, x + start, y + start, mask + start); });
+      WithGradient([&](auto function) {
+        WithCodes([&](auto coder) { KeepElements(n, function, coder, x + start, y + start, kept + start); });
+      });
     }
   });
+}
+
+template <typename Dtype>
+void QuantLayer<Dtype>::RestoreTop(int, Blob<Dtype>* top) {
+  const auto* kept = reinterpret_cast<const unsigned char*>(kept_.cpu_data());
+  MapElements(top->count(), KeptLevels<Dtype>{kept, kept_levels_.data()}, top->mutable_cpu_data());
 }
 
 template <typename Dtype>
@@ -107,8 +152,7 @@ void QuantLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const vect
   const Dtype* dy = top[0]->cpu_diff();
   Dtype* dx = bottom[0]->mutable_cpu_diff();
   if (KeepsMask()) {
-    CHECK_EQ(mask_.size(), static_cast<size_t>(bottom[0]->count())) << "Backward needs a Forward before it";
-    ApplyMask(bottom[0]->count(), mask_.data(), dy, dx);
+    KeptGradient(bottom[0]->count(), reinterpret_cast<const unsigned char*>(kept_.cpu_data()), dy, dx);
     return;
   }
   CheckNotInPlace(top, bottom);

@@ -70,7 +70,7 @@ template <typename Dtype>
 void ScaleLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
   const ChannelExtent extent = {outer_dim_, scale_dim_, inner_dim_};
   const Dtype* x = bottom[0]->cpu_data();
-  if (bottom[0] == top[0]) caffe_copy(bottom[0]->count(), x, temp_.mutable_cpu_data());
+  if (bottom[0] == top[0] && !KeptBottom()) caffe_copy(bottom[0]->count(), x, temp_.mutable_cpu_data());
   const Dtype* scale = (bottom.size() > 1 ? bottom[1] : this->blobs_[0].get())->cpu_data();
   Dtype* y = top[0]->mutable_cpu_data();
   const Dtype* bias = bias_param_id_ >= 0 ? this->blobs_[bias_param_id_]->cpu_data() : nullptr;
@@ -89,7 +89,8 @@ void ScaleLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const vect
   const ChannelExtent extent = {outer_dim_, scale_dim_, inner_dim_};
   const bool has_parameter = bottom.size() == 1;
   const Dtype* dy = top[0]->cpu_diff();
-  const Dtype* x = (bottom[0] == top[0] ? temp_ : *bottom[0]).cpu_data();
+  const Blob<Dtype>* kept = KeptBottom();
+  const Dtype* x = (kept ? *kept : bottom[0] == top[0] ? temp_ : *bottom[0]).cpu_data();
   Blob<Dtype>* factor = has_parameter ? this->blobs_[0].get() : bottom[1];
   const Dtype* scale = factor->cpu_data();
   Dtype* scale_diff = nullptr;

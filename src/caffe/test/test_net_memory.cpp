@@ -1,10 +1,14 @@
 // Memory that goes from blob to blob of a net, held against a net whose blobs have memory of their own.
 #include <gtest/gtest.h>
 
+#include <cstring>
+#include <limits>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "caffe/layers/quant_layer.hpp"
+#include "caffe/layers/scale_layer.hpp"
 #include "caffe/net.hpp"
 #include "caffe/test/test_caffe_main.hpp"
 #include "environment_for_test.hpp"
@@ -75,6 +79,19 @@ class EagerLossLayer : public Layer<Dtype> {
 };
 
 REGISTER_LAYER_CLASS(EagerLoss);
+
+// Lets the test see whether the bottom was copied.
+template <typename Dtype>
+class OpenScaleLayer : public ScaleLayer<Dtype> {
+ public:
+  using ScaleLayer<Dtype>::ScaleLayer;
+  const char* type() const override { return "OpenScale"; }
+  bool has_copied() const {
+    return this->temp_.count() && this->temp_.data()->head() != SyncedMemory::UNINITIALIZED;
+  }
+};
+
+REGISTER_LAYER_CLASS(OpenScale);
 
 template <typename Dtype>
 class NetMemoryTest : public ::testing::Test {
@@ -199,6 +216,120 @@ TYPED_TEST(NetMemoryTest, LeavesWhatSomebodyLooksAt) {
   this->ExpectSamePasses(2);
   EXPECT_EQ(DataOf(conv1), DataOf(expected));
   EXPECT_EQ(DiffOf(conv1), DiffOf(expected));
+}
+
+// What a quantizer makes is read by convolutions going backward, one of them beside the other, or after a
+// layer that shares it; all of it comes from codes.
+TYPED_TEST(NetMemoryTest, RestoresCodes) {
+  for (const char* levels : {"centers: 0.538 centers: 1.076 centers: 1.614 clip_thr: 1.614",
+                             "centers: 0.8 clip_thr: 0.8", "forward_func: 'sign' backward_func: 'hard_tanh'",
+                             "centers: 0.2 centers: 0.4 centers: 0.6 centers: 0.8 centers: 1 centers: 1.2 "
+                             "centers: 1.4 centers: 1.6 centers: 1.8"}) {
+    SCOPED_TRACE(levels);
+    this->Make(string(kLabels) + R"(
+      layer { name: 'conv1' type: 'Convolution' bottom: 'data' top: 'conv1' convolution_param {
+        num_output: 8 kernel_size: 3 pad: 1 weight_filler { type: 'xavier' } } }
+      layer { name: 'quant1' type: 'Quant' bottom: 'conv1' top: 'quant1' quant_param { )" +
+               levels + R"( } }
+      layer { name: 'conv2' type: 'BinaryConvolution' bottom: 'quant1' top: 'conv2' convolution_param {
+        num_output: 6 kernel_size: 3 pad: 1 weight_filler { type: 'xavier' } } }
+      layer { name: 'conv3' type: 'Convolution' bottom: 'quant1' top: 'conv3' convolution_param {
+        num_output: 6 kernel_size: 1 weight_filler { type: 'xavier' } } }
+      layer { name: 'sum' type: 'Eltwise' bottom: 'conv2' bottom: 'conv3' top: 'sum' }
+      layer { name: 'quant2' type: 'Quant' bottom: 'sum' top: 'quant2' quant_param { )" +
+               levels + R"( } }
+      layer { name: 'flat' type: 'Flatten' bottom: 'quant2' top: 'flat' }
+      layer { name: 'ip' type: 'InnerProduct' bottom: 'flat' top: 'ip' inner_product_param {
+        num_output: 5 weight_filler { type: 'xavier' } } }
+      layer { name: 'loss' type: 'SoftmaxWithLoss' bottom: 'ip' bottom: 'label' top: 'loss' })");
+    this->ExpectSamePasses(2);
+    EXPECT_TRUE(this->reusing_->layer_by_name("quant1")->RestoresTop(0));
+    EXPECT_EQ(this->reusing_->blob_by_name("quant1")->data()->head(), SyncedMemory::UNINITIALIZED);
+    EXPECT_FALSE(this->plain_->layer_by_name("quant1")->RestoresTop(0));
+
+    // Looked at between the passes.
+    for (Net<TypeParam>* net : {this->plain_.get(), this->reusing_.get()}) {
+      Caffe::set_random_seed(3);
+      net->ClearParamDiffs();
+      net->Forward();
+      const shared_ptr<const void> owner = net->blob_by_name("quant1")->data()->cpu_owner();
+      net->blob_by_name("quant1")->cpu_data();
+      net->Backward();
+    }
+    for (size_t i = 0; i < this->plain_->params().size(); ++i) {
+      EXPECT_EQ(DiffOf(*this->plain_->params()[i]), DiffOf(*this->reusing_->params()[i]))
+          << "parameter " << i;
+    }
+    this->ExpectSamePasses(2);
+  }
+}
+
+TYPED_TEST(NetMemoryTest, GoesBackwardOnce) {
+  this->Make(string(kLabels) + kLayers);
+  this->ExpectSamePasses(2);
+  const string error = ErrorOf([&] { this->reusing_->Backward(); });
+  EXPECT_TRUE(Contains(error, "run Forward again")) << error;
+  this->ExpectSamePasses(2);
+  this->reusing_->set_reuses_memory(false);
+  this->reusing_->Forward();
+  this->reusing_->Backward();
+  this->reusing_->Backward();
+}
+
+TYPED_TEST(NetMemoryTest, RestoresNoNumber) {
+  Blob<TypeParam> x(1, 1, 2, 4), y;
+  const TypeParam values[] = {-1,
+                              0,
+                              TypeParam(0.3),
+                              TypeParam(0.9),
+                              TypeParam(1.2),
+                              7,
+                              std::numeric_limits<TypeParam>::quiet_NaN(),
+                              TypeParam(1.345)};
+  std::copy(values, values + 8, x.mutable_cpu_data());
+  LayerParameter param;
+  param.set_phase(TRAIN);
+  for (const double center : {0.538, 1.076, 1.614}) param.mutable_quant_param()->add_centers(center);
+  QuantLayer<TypeParam> layer(param);
+  layer.SetReusesMemory(true);
+  layer.SetUp({&x}, {&y});
+  layer.Forward({&x}, {&y});
+  const vector<TypeParam> made = DataOf(y);
+  caffe_set(y.count(), TypeParam(0), y.mutable_cpu_data());
+  layer.RestoreTop(0, &y);
+  EXPECT_EQ(std::memcmp(y.cpu_data(), made.data(), made.size() * sizeof(TypeParam)), 0);
+}
+
+TYPED_TEST(NetMemoryTest, KeepsNoCopyOfWhatIsKept) {
+  for (const auto& [bn, scale] :
+       {pair<string, string>{"conv1", "conv1"}, {"bn1", "bn1"}, {"bn1", "scale1"}}) {
+    SCOPED_TRACE(bn + ", " + scale);
+    this->Make(string(kLabels) + R"(
+      layer { name: 'conv1' type: 'Convolution' bottom: 'data' top: 'conv1' convolution_param {
+        num_output: 8 kernel_size: 3 pad: 1 weight_filler { type: 'xavier' } } }
+      layer { name: 'bn1' type: 'BatchNorm' bottom: 'conv1' top: ')" +
+               bn + R"(' }
+      layer { name: 'scale1' type: 'OpenScale' bottom: ')" +
+               bn + "' top: '" + scale + R"('
+        scale_param { bias_term: true filler { type: 'uniform' min: 0.5 max: 2 } } }
+      layer { name: 'ip' type: 'InnerProduct' bottom: ')" +
+               scale + R"(' top: 'ip' inner_product_param {
+        num_output: 5 weight_filler { type: 'xavier' } } }
+      layer { name: 'loss' type: 'SoftmaxWithLoss' bottom: 'ip' bottom: 'label' top: 'loss' })");
+    this->ExpectSamePasses(2);
+    const auto has_copied = [](const Net<TypeParam>& net) {
+      return dynamic_cast<OpenScaleLayer<TypeParam>&>(*net.layer_by_name("scale1")).has_copied();
+    };
+    const bool is_in_place = bn == scale;
+    EXPECT_EQ(has_copied(*this->plain_), is_in_place);
+    EXPECT_FALSE(has_copied(*this->reusing_));
+    if (!is_in_place) {
+      EXPECT_EQ(this->reusing_->blob_by_name(bn)->data()->head(), SyncedMemory::UNINITIALIZED);
+    }
+    this->reusing_->set_reuses_memory(false);
+    this->ExpectSamePasses(2);
+    EXPECT_EQ(has_copied(*this->reusing_), is_in_place);
+  }
 }
 
 TYPED_TEST(NetMemoryTest, EndsWhenAsked) {

@@ -89,9 +89,19 @@ class WinogradTest : public ::testing::Test {
 TEST_F(WinogradTest, IsTheSumOfProducts) {
   // Whole tiles and parts of them, whole lanes and parts, wide and narrow, with and without padding.
   const vector<WinogradShape> shapes = {
-      {2, 16, 16, 8, 8, 1, 1},   {3, 20, 37, 7, 9, 1, 1},  {2, 33, 16, 5, 13, 0, 0}, {1, 16, 16, 3, 3, 0, 0},
-      {2, 16, 32, 14, 14, 2, 2}, {1, 1, 1, 4, 4, 1, 1},    {4, 5, 3, 3, 17, 0, 2},   {5, 17, 31, 1, 1, 1, 1},
-      {1, 48, 64, 6, 5, 1, 0},   {70, 16, 16, 8, 8, 1, 1}, {2, 32, 32, 65, 40, 1, 1}};
+      {2, 16, 16, 8, 8, 1, 1},
+      {3, 20, 37, 7, 9, 1, 1},
+      {2, 33, 16, 5, 13, 0, 0},
+      {1, 16, 16, 3, 3, 0, 0},
+      {2, 16, 32, 14, 14, 2, 2},
+      {1, 1, 1, 4, 4, 1, 1},
+      {4, 5, 3, 3, 17, 0, 2},
+      {5, 17, 31, 1, 1, 1, 1},
+      {1, 48, 64, 6, 5, 1, 0},
+      {70, 16, 16, 8, 8, 1, 1},
+      {2, 32, 32, 65, 40, 1, 1},
+      // More channels than are computed at a time, and a number of them that is no whole number of lanes.
+      {12, 300, 520, 6, 7, 1, 1}};
   for (const WinogradShape& shape : shapes) {
     Make(shape);
     const Gradients expected = Reference(shape);

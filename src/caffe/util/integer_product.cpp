@@ -200,6 +200,14 @@ void IntegerProduct<Dtype>::FillBinaryWeights(const Blob<Dtype>& weights, Blob<D
   is_unfilled_ = false;
 }
 
+template <typename Dtype>
+vector<Blob<Dtype>*> IntegerProduct<Dtype>::UnfilledWeights(const Blob<Dtype>& weights, Blob<Dtype>* alphas,
+                                                            Blob<Dtype>* binary) {
+  if (!is_unfilled_) return {};
+  ReshapeForBinary(weights, alphas, binary);
+  return {binary};
+}
+
 template class IntegerProduct<float>;
 template class IntegerProduct<double>;
 

@@ -29,7 +29,8 @@ struct PointMatrices {
 };
 
 /// One call of WinogradBackward. Tiles are computed in blocks of some rows of tiles, which may be those of
-/// several images or a part of one's.
+/// several images or a part of one's, and where there are many of the input's channels, for some of them at a
+/// time: what is made of their weights, for each block anew, takes so much less memory.
 class Backward {
  public:
   Backward(const WinogradShape& shape, const float* input, const float* output_diff, const float* weights,
@@ -43,8 +44,8 @@ class Backward {
         tile_rows_(RoundedUp(shape.out_height(), kOutputs) / kOutputs),
         tile_columns_(RoundedUp(shape.out_width(), kOutputs) / kOutputs),
         row_width_(tile_columns_ * kOutputs + kWinogradKernel - 1),
-        in_channels_(RoundedUp(shape.in_channels, kLanes)),
-        out_channels_(RoundedUp(shape.out_channels, kLanes)) {
+        out_channels_(RoundedUp(shape.out_channels, kLanes)),
+        in_channels_(InChannelsAtATime()) {
     const int64_t total = static_cast<int64_t>(shape.num) * tile_rows_;
     const int64_t blocks = (total + RowsInCache() - 1) / RowsInCache();
     block_rows_ = (total + blocks - 1) / blocks;
@@ -62,31 +63,50 @@ class Backward {
   }
 
   void Run() {
-    if (input_diff_) TransformKernels();
     const int64_t total = static_cast<int64_t>(shape_.num) * tile_rows_;
+    const bool has_all_channels = in_channels_ >= shape_.in_channels;
     for (int64_t first = 0; first < total; first += block_rows_) {
       const int64_t rows = std::min(block_rows_, total - first);
-      if (weight_diff_) GatherInputs(first, rows);
+      const bool is_first = !has_all_channels || first == 0;
+      const bool is_last = !has_all_channels || first + rows == total;
       GatherOutputs(first, rows);
-      Multiply(rows * tile_columns_, first == 0);
-      if (input_diff_) ScatterInputs(first, rows);
+      for (int channel = 0; channel < shape_.in_channels; channel += in_channels_) {
+        if (input_diff_ && is_first) TransformKernels(channel);
+        if (weight_diff_) GatherInputs(first, rows, channel);
+        Multiply(rows * tile_columns_, is_first);
+        if (input_diff_) ScatterInputs(first, rows, channel);
+        if (weight_diff_ && is_last) AddWeightGradient(channel);
+      }
     }
-    if (weight_diff_) AddWeightGradient();
   }
 
  private:
   // So many rows of tiles that what is made of them stays in the cache, but enough of them for the products
   // to be worth going through all weights.
   int64_t RowsInCache() const {
-    constexpr int64_t kBytes = 2 << 20, kLeastTiles = 128;
+    constexpr int64_t kBytes = 2 << 20, kLeastTiles = 128, kMostTiles = 256;
     const int64_t bytes = kPoints * sizeof(float) * (in_channels_ + out_channels_);
-    const int64_t tiles = std::max<int64_t>(
-        {kLeastTiles, std::min(in_channels_, out_channels_), ParallelThreads() * kBytes / bytes});
+    const int64_t tiles =
+        std::max<int64_t>({kLeastTiles, std::min<int64_t>({in_channels_, out_channels_, kMostTiles}),
+                           ParallelThreads() * kBytes / bytes});
     return (tiles + tile_columns_ - 1) / tile_columns_;
   }
 
-  WinogradPlanes InputPlanes(int channel) const {
-    return {shape_.height, shape_.width, std::min(kLanes, shape_.in_channels - channel)};
+  // Up to a whole number of lanes, and about the same each time.
+  int InChannelsAtATime() const {
+    constexpr int64_t kBytes = 32 << 20;
+    const int64_t bytes = 2 * kPoints * sizeof(float) * out_channels_;
+    const int most = static_cast<int>(std::max<int64_t>(kLanes, kBytes / bytes));
+    const int times = (shape_.in_channels + most - 1) / most;
+    return RoundedUp((shape_.in_channels + times - 1) / times, kLanes);
+  }
+
+  // None where all channels come before.
+  int InputLanes(int channel) const { return std::clamp(shape_.in_channels - channel, 0, kLanes); }
+  WinogradPlanes InputPlanes(int channel) const { return {shape_.height, shape_.width, InputLanes(channel)}; }
+  template <typename T>
+  T* InputPlane(T* images, int64_t image, int channel) const {
+    return images + (image * shape_.in_channels + channel) * shape_.height * shape_.width;
   }
   WinogradPlanes OutputPlanes(int channel) const {
     return {shape_.out_height(), shape_.out_width(), std::min(kLanes, shape_.out_channels - channel)};
@@ -104,23 +124,23 @@ class Backward {
   }
 
   // Kernels that fill up the last channels are zeros, as what is beside them may be anything.
-  void TransformKernels() {
-    ParallelFor(out_channels_, 1, [this](int64_t begin, int64_t end) {
+  void TransformKernels(int first_channel) {
+    ParallelFor(out_channels_, 1, [=](int64_t begin, int64_t end) {
       for (int64_t output = begin; output < end; ++output) {
         for (int channel = 0; channel < in_channels_; channel += kLanes) {
-          const int lanes = output < shape_.out_channels ? std::min(kLanes, shape_.in_channels - channel) : 0;
-          TransformWinogradWeights(Kernels(weights_, output, channel), lanes, kernels_.stride(),
-                                   kernels_.row(output, channel));
+          const int lanes = output < shape_.out_channels ? InputLanes(first_channel + channel) : 0;
+          TransformWinogradWeights(Kernels(weights_, output, first_channel + channel), lanes,
+                                   kernels_.stride(), kernels_.row(output, channel));
         }
       }
     });
   }
 
-  void GatherInputs(int64_t first, int64_t rows) {
+  void GatherInputs(int64_t first, int64_t rows, int first_channel) {
     ForRows(rows, in_channels_, row_width_, [=](int64_t row, int channel, float* scratch) {
-      const WinogradPlanes planes = InputPlanes(channel);
+      const WinogradPlanes planes = InputPlanes(first_channel + channel);
       const int64_t image = (first + row) / tile_rows_, tile_row = (first + row) % tile_rows_;
-      GatherWinogradRows(planes, input_ + (image * shape_.in_channels + channel) * planes.plane(),
+      GatherWinogradRows(planes, InputPlane(input_, image, first_channel + channel),
                          static_cast<int>(tile_row) * kOutputs - shape_.pad_h, kWinogradInputs, shape_.pad_w,
                          row_width_, scratch);
       TransformWinogradInputs(scratch, row_width_, tile_columns_, inputs_.stride(), in_channels_,
@@ -158,13 +178,13 @@ class Backward {
   }
 
   // Rows of tiles overlap, so that those of an image are added one after the other.
-  void ScatterInputs(int64_t first, int64_t rows) {
+  void ScatterInputs(int64_t first, int64_t rows, int first_channel) {
     const int64_t first_image = first / tile_rows_,
                   images = (first + rows - 1) / tile_rows_ - first_image + 1;
     ForRows(images, in_channels_, row_width_, [=](int64_t image, int channel, float* scratch) {
       image += first_image;
-      const WinogradPlanes planes = InputPlanes(channel);
-      float* to = input_diff_ + (image * shape_.in_channels + channel) * planes.plane();
+      const WinogradPlanes planes = InputPlanes(first_channel + channel);
+      float* to = InputPlane(input_diff_, image, first_channel + channel);
       const int64_t begin = std::max(first, image * tile_rows_);
       const int64_t end = std::min(first + rows, (image + 1) * tile_rows_);
       for (int64_t row = begin; row < end; ++row) {
@@ -182,13 +202,13 @@ class Backward {
     });
   }
 
-  void AddWeightGradient() {
-    ParallelFor(shape_.out_channels, 1, [this](int64_t begin, int64_t end) {
+  void AddWeightGradient(int first_channel) {
+    ParallelFor(shape_.out_channels, 1, [=](int64_t begin, int64_t end) {
       for (int64_t output = begin; output < end; ++output) {
-        for (int channel = 0; channel < shape_.in_channels; channel += kLanes) {
+        for (int channel = 0; channel < in_channels_; channel += kLanes) {
           AddWinogradWeightGradient(weight_sums_.row(output, channel), weight_sums_.stride(),
-                                    std::min(kLanes, shape_.in_channels - channel),
-                                    Kernels(weight_diff_, output, channel));
+                                    InputLanes(first_channel + channel),
+                                    Kernels(weight_diff_, output, first_channel + channel));
         }
       }
     });
@@ -204,8 +224,8 @@ class Backward {
   float *const weight_diff_, *const input_diff_;
   const int tile_rows_, tile_columns_;
   const int row_width_;
-  /// Up to a whole number of lanes.
-  const int in_channels_, out_channels_;
+  /// Up to a whole number of lanes; of the input's, those that are computed at a time.
+  const int out_channels_, in_channels_;
   int64_t block_rows_;
   PointMatrices inputs_, outputs_, kernels_, weight_sums_;
 };
