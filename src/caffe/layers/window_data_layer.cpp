@@ -156,7 +156,11 @@ template <typename Dtype>
 typename WindowDataLayer<Dtype>::Cut WindowDataLayer<Dtype>::CutOf(const vector<float>& window,
                                                                    const Image& image) const {
   const WindowDataParameter& param = this->layer_param_.window_data_param();
-  const auto rounded = [](Dtype value) { return static_cast<int>(std::round(value)); };
+  // Far outside of any image it does not matter where.
+  const auto rounded = [](Dtype value) {
+    constexpr Dtype kFar = 1 << 29;
+    return static_cast<int>(std::round(std::clamp(value, -kFar, kFar)));
+  };
   const bool square = param.crop_mode() == "square";
   Cut cut;
   cut.x1 = static_cast<int>(window[X1]);

@@ -11,6 +11,9 @@ namespace caffe {
 
 namespace {
 
+/// Deflate's.
+constexpr int64_t kMostCompression = 1032;
+
 /// libpng's error handling: the message is kept, and the error jumps back. (libpng is C: an exception may not
 /// pass through it. Functions that call it from below `setjmp` have no objects to destroy.)
 struct ErrorHandler {
@@ -37,6 +40,8 @@ class Decoder {
   int height() const { return png_get_image_height(png_, info_); }
   int width() const { return png_get_image_width(png_, info_); }
   int channels() const { return png_get_channels(png_, info_); }
+  /// Of a pixel as the file has it.
+  int stored_bits() const { return stored_bits_; }
 
   /// Reads the header, and asks for 8 bits a channel: gray, BGR or BGRA.
   /// @throws Error for a damaged header, or too large an image.
@@ -63,6 +68,7 @@ class Decoder {
       self->position_ += count;
     });
     png_read_info(png_, info_);
+    stored_bits_ = png_get_bit_depth(png_, info_) * png_get_channels(png_, info_);
     return true;
   }
 
@@ -89,6 +95,7 @@ class Decoder {
 
   const string& bytes_;
   size_t position_ = 0;
+  int stored_bits_ = 0;
   ErrorHandler handler_;
   png_structp png_;
   png_infop info_;
@@ -153,6 +160,8 @@ ImageShape ShapeOfPng(const string& bytes, ImageChannels channels) {
 Image DecodePng(const string& bytes, ImageChannels channels) {
   Decoder decoder(bytes);
   decoder.ReadCheckedHeader(channels);
+  CheckImageIsThere(decoder.height(), decoder.width(), bytes.size(),
+                    kMostCompression * 8 / decoder.stored_bits());
   Image image(decoder.height(), decoder.width(), decoder.channels());
   vector<png_bytep> rows = RowsOf(&image);
   LOG_IF(FATAL, !decoder.Decode(rows.data())) << decoder.error();
