@@ -206,6 +206,8 @@ TEST(ImageTest, RefusesSizesThatWouldFillTheMemory) {
   jpeg.replace(frame + 5, 4, "\x20\x20\x20\x20");
   EXPECT_TRUE(Contains(DecodeError(jpeg), "cannot hold the 8224 x 8224 pixels"));
   EXPECT_TRUE(Contains(DecodeError(WithSize(png, 8224, 8224)), "cannot hold the 8224 x 8224 pixels"));
+  EXPECT_TRUE(Contains(ErrorOf([&] { ShapeOfImage(jpeg, ImageChannels::NATIVE, ""); }), "cannot hold"))
+      << "nor is memory made ready for them";
 }
 
 TEST(ImageTest, LargeFlatImagesAreDecoded) {

@@ -59,6 +59,7 @@ class Decoder {
   void ReadCheckedHeader(const string& bytes) {
     LOG_IF(FATAL, !ReadHeader(bytes)) << error();
     CheckImageSize(codec_.image_height, codec_.image_width);
+    CheckImageIsThere(codec_.image_height, codec_.image_width, bytes.size(), kPixelsAByte);
   }
 
   int height() const { return static_cast<int>(codec_.image_height); }
@@ -168,7 +169,6 @@ ImageShape ShapeOfJpeg(const string& bytes, ImageChannels channels) {
 Image DecodeJpeg(const string& bytes, ImageChannels channels, const string& name) {
   Decoder decoder;
   decoder.ReadCheckedHeader(bytes);
-  CheckImageIsThere(decoder.height(), decoder.width(), bytes.size(), kPixelsAByte);
   const bool ink = decoder.IsInk(), gray = decoder.MakesGray(channels);
   Image image(decoder.height(), decoder.width(), ink ? 4 : gray ? 1 : 3);
   LOG_IF(FATAL, !decoder.Decode(ink    ? JCS_CMYK

@@ -40,14 +40,14 @@ class Decoder {
   int height() const { return png_get_image_height(png_, info_); }
   int width() const { return png_get_image_width(png_, info_); }
   int channels() const { return png_get_channels(png_, info_); }
-  /// Of a pixel as the file has it.
-  int stored_bits() const { return stored_bits_; }
 
   /// Reads the header, and asks for 8 bits a channel: gray, BGR or BGRA.
   /// @throws Error for a damaged header, or too large an image.
   void ReadCheckedHeader(ImageChannels channels) {
     LOG_IF(FATAL, !ReadHeader()) << error();
     CheckImageSize(height(), width());
+    const int stored_bits = png_get_bit_depth(png_, info_) * png_get_channels(png_, info_);
+    CheckImageIsThere(height(), width(), bytes_.size(), kMostCompression * 8 / stored_bits);
     LOG_IF(FATAL, !SetOutput(channels)) << error();
   }
 
@@ -68,7 +68,6 @@ class Decoder {
       self->position_ += count;
     });
     png_read_info(png_, info_);
-    stored_bits_ = png_get_bit_depth(png_, info_) * png_get_channels(png_, info_);
     return true;
   }
 
@@ -95,7 +94,6 @@ class Decoder {
 
   const string& bytes_;
   size_t position_ = 0;
-  int stored_bits_ = 0;
   ErrorHandler handler_;
   png_structp png_;
   png_infop info_;
@@ -160,8 +158,6 @@ ImageShape ShapeOfPng(const string& bytes, ImageChannels channels) {
 Image DecodePng(const string& bytes, ImageChannels channels) {
   Decoder decoder(bytes);
   decoder.ReadCheckedHeader(channels);
-  CheckImageIsThere(decoder.height(), decoder.width(), bytes.size(),
-                    kMostCompression * 8 / decoder.stored_bits());
   Image image(decoder.height(), decoder.width(), decoder.channels());
   vector<png_bytep> rows = RowsOf(&image);
   LOG_IF(FATAL, !decoder.Decode(rows.data())) << decoder.error();
