@@ -3,6 +3,7 @@
 import gzip
 import math
 import os
+import struct
 import zlib
 
 import numpy as np
@@ -17,26 +18,39 @@ def read(path, dimensions):
     The first dimension counts the items: images are (items, rows, columns), labels (items,).
     Raises OSError where the file can't be read, ValueError where it is damaged or of another kind.
     """
-    content = _content(path)
-    header = 4 + 4 * dimensions
-    if len(content) < 4 or content[:2] != b"\0\0":
-        raise ValueError(f"{path} is not an idx file")
-    if content[2] != _UNSIGNED_BYTE:
-        raise ValueError(f"{path} has values of type 0x{content[2]:02x}: only unsigned bytes (0x08) are read")
-    if content[3] != dimensions:
-        raise ValueError(
-            f"{path} has {content[3]} dimension(s), not {dimensions}: images have 3, labels have 1"
-        )
-    if len(content) < header:
-        raise ValueError(f"{path} is cut short within its header")
-    shape = tuple(int(size) for size in np.frombuffer(content, ">u4", dimensions, offset=4))
-    expected = header + math.prod(shape)
+    header_bytes = 4 + 4 * dimensions
+    with open(path, "rb") as stored:
+        packed = stored.read(len(_GZIP_START)) == _GZIP_START
+        stored.seek(0)
+        file = gzip.GzipFile(fileobj=stored) if packed else stored
+        try:
+            shape = _shape(path, file.read(header_bytes), dimensions)
+            expected = math.prod(shape)
+            # One more, to see that there are more: all of them may be far more than the file has.
+            content = _read(file, expected + 1)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise ValueError(f"{path} does not decompress: {error}") from error
     if len(content) != expected:
+        found = "more" if len(content) > expected else f"{header_bytes + len(content):,}"
         raise ValueError(
-            f"{path} has {len(content):,} bytes where its header, {' x '.join(map(str, shape))}, "
-            f"means {expected:,}: it is cut short or damaged"
+            f"{path} has {found} bytes where its header, {' x '.join(map(str, shape))}, "
+            f"means {header_bytes + expected:,}: it is cut short or damaged"
         )
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+    return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def _shape(path, header, dimensions):
+    if len(header) < 4 or header[:2] != b"\0\0":
+        raise ValueError(f"{path} is not an idx file")
+    if header[2] != _UNSIGNED_BYTE:
+        raise ValueError(f"{path} has values of type 0x{header[2]:02x}: only unsigned bytes (0x08) are read")
+    if header[3] != dimensions:
+        raise ValueError(
+            f"{path} has {header[3]} dimension(s), not {dimensions}: images have 3, labels have 1"
+        )
+    if len(header) < 4 + 4 * dimensions:
+        raise ValueError(f"{path} is cut short within its header")
+    return struct.unpack_from(f">{dimensions}I", header, 4)
 
 
 def find(folder, name):
@@ -47,12 +61,10 @@ def find(folder, name):
     return None
 
 
-def _content(path):
-    with open(path, "rb") as file:
-        content = file.read()
-    if not content.startswith(_GZIP_START):
-        return content
-    try:
-        return gzip.decompress(content)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{path} does not decompress: {error}") from error
+def _read(file, most):
+    # In blocks: asked for at once, memory is taken for what a damaged header says.
+    blocks = []
+    while most and (block := file.read(min(most, 1 << 20))):
+        blocks.append(block)
+        most -= len(block)
+    return b"".join(blocks)

@@ -18,7 +18,7 @@ IMAGENET_MEAN = (104.00698793, 116.66876762, 122.67891434)
 def blobproto_to_array(blob: caffe_pb2.BlobProto, return_diff: bool = False) -> np.ndarray:
     """The values (or gradients) of a stored blob, in its shape; a mean image is 1 x C x H x W.
 
-    Packed weights are +-alpha.
+    Packed weights are +-alpha. Raises ValueError where values and shape do not fit.
     """
     if blob.HasField("signs") and not return_diff:
         return _unpacked(blob)
@@ -29,12 +29,21 @@ def blobproto_to_array(blob: caffe_pb2.BlobProto, return_diff: bool = False) -> 
     data = np.array(values)
     legacy = any(blob.HasField(name) for name in ("num", "channels", "height", "width"))
     shape = (blob.num, blob.channels, blob.height, blob.width) if legacy else tuple(blob.shape.dim)
-    return data.reshape(shape)
+    return _shaped(data, shape)
+
+
+def _shaped(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    # A negative size would be taken for what is left over.
+    if min(shape, default=0) < 0:
+        raise ValueError(f"a stored array cannot have the shape {shape}")
+    return values.reshape(shape)
 
 
 def _unpacked(blob: caffe_pb2.BlobProto) -> np.ndarray:
     shape = tuple(blob.shape.dim)
-    rows = np.frombuffer(blob.signs, np.uint8).reshape(shape[0], -1)
+    if not shape or min(shape) < 1 or len(blob.alphas) != shape[0]:
+        raise ValueError(f"packed weights of {len(blob.alphas)} outputs cannot have the shape {shape}")
+    rows = _shaped(np.frombuffer(blob.signs, np.uint8), (shape[0], -(-math.prod(shape[1:]) // 8)))
     signs = np.unpackbits(rows, axis=1, count=math.prod(shape[1:]), bitorder="little")
     alphas = np.array(blob.alphas)[:, None]
     return np.where(signs, alphas, -alphas).reshape(shape)
@@ -96,11 +105,14 @@ def array_to_datum(arr: np.ndarray, label: int | None = None) -> caffe_pb2.Datum
 
 
 def datum_to_array(datum: caffe_pb2.Datum) -> np.ndarray:
-    """The image of a database record, C x H x W. Encoded images are not decoded."""
+    """The image of a database record, C x H x W. Encoded images are not decoded.
+
+    Raises ValueError where values and shape do not fit.
+    """
     shape = (datum.channels, datum.height, datum.width)
     if len(datum.data):
-        return np.frombuffer(datum.data, dtype=np.uint8).reshape(shape)
-    return np.array(datum.float_data).astype(float).reshape(shape)
+        return _shaped(np.frombuffer(datum.data, dtype=np.uint8), shape)
+    return _shaped(np.array(datum.float_data).astype(float), shape)
 
 
 class Transformer:
@@ -234,7 +246,13 @@ def load_mean(filename: str | os.PathLike) -> np.ndarray:
     """
     name = os.fspath(filename)
     if name.endswith(".npy"):
-        return np.load(name)
+        try:
+            # Mapped, an array is no larger than the file.
+            return np.array(np.lib.format.open_memmap(name, mode="r"))
+        except OSError:
+            raise
+        except Exception as error:  # a damaged header is told by many
+            raise ValueError(f"{name}: is no .npy file of an array ({error})") from error
     with open(name, "rb") as file:
         blob = caffe_pb2.BlobProto()
         try:

@@ -33,7 +33,7 @@ if(CAFFE_FUZZ)
   if(NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
     message(FATAL_ERROR "CAFFE_FUZZ needs clang and its libFuzzer: CXX=clang++ cmake -DCAFFE_FUZZ=ON ...")
   endif()
-  add_compile_options(-g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all)
+  add_compile_options(-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all)
   add_link_options(-fsanitize=address,undefined)
 endif()
 

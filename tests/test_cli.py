@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import caffe
+import caffe.cli
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -275,6 +276,13 @@ def test_bad_input_is_one_line(folder):
     (folder / "cut.caffemodel").write_bytes(b"\x0a\xff\x01abc")
     fails(run("test", "-model", "net.prototxt", "-weights", "cut.caffemodel", cwd=folder), "cut.caffemodel")
     fails(run("test", "-model", "net.prototxt", cwd=folder), "-weights")
+
+
+def test_memory_that_is_missing_is_one_line(capfd):
+    for error in (MemoryError("std::bad_alloc"), MemoryError()):
+        assert caffe.cli.report("caffe time", error) == 1
+        (line,) = capfd.readouterr().err.splitlines()
+        assert line.startswith("caffe time: not enough memory (")
 
 
 def test_unknown_command_and_help(folder):

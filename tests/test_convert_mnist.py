@@ -91,6 +91,8 @@ def truncated(content):
         ("labels", lambda content: idx_bytes(np.zeros((1203, 5, 7), np.uint8)), "3 dimension(s), not 1"),
         ("labels", lambda content: idx_bytes(np.zeros(1202, np.uint8)), "1203 images but 1202 labels"),
         ("images", lambda content: gzip.compress(content)[:-20], "does not decompress"),
+        ("images", lambda content: content[:4] + b"\xff" * 12 + content[16:], "means 79,228,162,458,924,"),
+        ("images", lambda content: gzip.compress(content + bytes(1 << 24)), "has more bytes"),
     ],
 )
 def test_damaged_files(files, capsys, name, damage, message):

@@ -51,3 +51,50 @@ def test_datums_have_three_axes():
     with pytest.raises(ValueError, match="3 axes"):
         io.array_to_datum(np.zeros((2, 3)))
     assert not io.array_to_datum(np.zeros((1, 2, 3))).HasField("label")
+
+
+@pytest.mark.parametrize("shape", [[-1], [2, -3], [7], []])
+def test_values_and_shapes_must_fit(shape):
+    blob = caffe_pb2.BlobProto(shape=dict(dim=shape), data=range(6))
+    with pytest.raises(ValueError, match="shape"):
+        io.blobproto_to_array(blob)
+
+
+@pytest.mark.parametrize("size", [-1, 5, 1 << 30])
+def test_a_datum_holds_as_much_as_it_says(size):
+    with pytest.raises(ValueError, match="shape"):
+        io.datum_to_array(caffe_pb2.Datum(channels=size, height=2, width=2, data=b"12345678"))
+
+
+@pytest.mark.parametrize("shape", [[], [2], [2, -9], [0, 9], [2, 1 << 40], [3, 9]])
+def test_packed_weights_have_a_bit_each(shape):
+    blob = caffe_pb2.BlobProto(shape=dict(dim=[2, 9]), signs=b"\1\0\2\1", alphas=[1, 2])
+    np.testing.assert_array_equal(io.blobproto_to_array(blob)[0], [1] + [-1] * 8)
+    blob.shape.dim[:] = shape
+    with pytest.raises(ValueError, match="shape"):
+        io.blobproto_to_array(blob)
+
+
+def test_a_mean_in_a_npy_file_is_no_larger_than_the_file(tmp_path):
+    path = tmp_path / "mean.npy"
+    mean = np.arange(12, dtype=np.float32).reshape(3, 2, 2)
+    np.save(path, mean)
+    np.testing.assert_array_equal(io.load_mean(path), mean)
+    whole = path.read_bytes()
+    shape = b"(3, 2, 2)"
+    for damaged in (
+        whole.replace(shape + b", }" + b" " * 12, b"(3, 200000000, 2), }   "),
+        whole.replace(shape, b"((((, 2) "),
+        whole[:-1],
+        b"",
+    ):
+        assert damaged != whole
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"mean.npy: is no .npy file"):
+            io.load_mean(path)
+    np.savez(path.with_suffix(".npz"), mean)
+    path.with_suffix(".npz").rename(path)
+    with pytest.raises(ValueError, match="is no .npy file"):
+        io.load_mean(path)
+    with pytest.raises(OSError):
+        io.load_mean(tmp_path / "none.npy")

@@ -97,6 +97,9 @@ def report_error(prog: str, error: BaseException) -> int:
         _report_python_layer(error)
     elif isinstance(error, (Error, OSError, ValueError)):
         _report(f"{prog}: {_one_line(error)}")
+    elif isinstance(error, MemoryError):
+        reason = _one_line(error) or "nothing is left"
+        _report(f"{prog}: not enough memory ({reason}): use smaller batches or inputs, or check their sizes")
     else:
         raise error
     return 1

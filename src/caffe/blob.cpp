@@ -36,13 +36,16 @@ string ShapeText(const vector<int>& shape) {
 int CheckedCount(const vector<int>& shape) {
   CHECK_LE(shape.size(), static_cast<size_t>(kMaxBlobAxes))
       << "a blob has at most " << kMaxBlobAxes << " axes";
+  bool empty = false;
+  // Of the axes that are not empty: a count of some axes must not overflow because of others.
   int64_t count = 1;
   for (int dim : shape) {
     CHECK_GE(dim, 0) << "a dimension must not be negative: " << ShapeText(shape);
-    count *= dim;
+    empty |= dim == 0;
+    count *= std::max(dim, 1);
     CHECK_LE(count, INT_MAX) << "a blob holds at most " << INT_MAX << " elements, not " << ShapeText(shape);
   }
-  return static_cast<int>(count);
+  return empty ? 0 : static_cast<int>(count);
 }
 
 template <typename Values, typename Dtype>

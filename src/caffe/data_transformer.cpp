@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "caffe/util/io.hpp"
+#include "caffe/util/image_mean.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/rng.hpp"
 
@@ -63,9 +63,7 @@ DataTransformer<Dtype>::DataTransformer(const TransformationParameter& param, Ph
       << "transform_param has mean_file and mean_value: give one of them";
   if (param_.has_mean_file()) {
     LOG_IF(INFO, Caffe::root_solver()) << "Loading mean file from: " << param_.mean_file();
-    BlobProto mean;
-    ReadProtoFromBinaryFileOrDie(param_.mean_file(), &mean);
-    data_mean_.FromProto(mean);
+    ReadImageMean(param_.mean_file(), &data_mean_);
   }
   mean_values_.assign(param_.mean_value().begin(), param_.mean_value().end());
 }

@@ -246,15 +246,23 @@ struct StoredLayer {
   int num_blobs;
 };
 
-// The layers whose groups are below this one. A layer's name may have slashes ("inception/1x1"), which to
-// HDF5 are groups in groups.
-void FindLayers(hid_t group, const string& prefix, vector<StoredLayer>* layers) {
+// Groups that a file may have; one that refers to itself has no end of them.
+constexpr int kMostGroups = 1 << 16;
+constexpr int kMostGroupsInGroups = 64;
+
+// The layers whose groups are below this one, which is the `depth`th below the first. A layer's name may have
+// slashes
+// ("inception/1x1"), which to HDF5 are groups in groups.
+void FindLayers(hid_t group, const string& prefix, int depth, int* num_groups, vector<StoredLayer>* layers) {
+  CHECK(depth <= kMostGroupsInGroups && ++*num_groups <= kMostGroups)
+      << "there are too many groups, or one refers to itself: '" << prefix << "'";
   const int num_links = hdf5_get_num_links(group);
   int num_blobs = 0;
   for (int i = 0; i < num_links; ++i) {
     const string name = hdf5_get_name_by_idx(group, i);
     if (Hdf5IsGroup(group, name)) {
-      FindLayers(Hdf5OpenGroup(group, name).get(), prefix.empty() ? name : prefix + "/" + name, layers);
+      FindLayers(Hdf5OpenGroup(group, name).get(), prefix.empty() ? name : prefix + "/" + name, depth + 1,
+                 num_groups, layers);
     } else {
       ++num_blobs;
     }
@@ -270,7 +278,12 @@ void Net<Dtype>::CopyTrainedLayersFromHDF5(const string& trained_filename) {
   const Hdf5Handle file = Hdf5OpenFile(trained_filename);
   const Hdf5Handle data = Hdf5OpenGroup(file.get(), "data");
   vector<StoredLayer> sources;
-  FindLayers(data.get(), "", &sources);
+  int num_groups = 0;
+  try {
+    FindLayers(data.get(), "", 0, &num_groups, &sources);
+  } catch (const Error& error) {
+    throw error.WithFile(trained_filename);
+  }
   // What is to be read into which blob: all is compared before any is read.
   vector<pair<string, Blob<Dtype>*>> datasets;
   bool any_parameter = false;

@@ -55,11 +55,12 @@ ImageFormat FormatOfImage(const string& bytes);
  * far as it goes, with a warning.
  *
  * @param name of the image, for messages; may be empty.
- * @throws Error with the name where the bytes are no image, damaged, or of more than kMaxImagePixels.
+ * @throws Error with the name where the bytes are no image, damaged, of more than kMaxImagePixels, or of far
+ * more pixels than so many bytes can hold.
  */
 Image DecodeImage(const string& bytes, ImageChannels channels, const string& name);
 
-/// The shape that DecodeImage would give the image, from the first bytes of the file. @throws Error as it.
+/// The shape that DecodeImage would give the image, by what its file begins with. @throws Error as it.
 ImageShape ShapeOfImage(const string& bytes, ImageChannels channels, const string& name);
 
 /// Reads and decodes a file. @throws Error as DecodeImage, and where the file cannot be read.

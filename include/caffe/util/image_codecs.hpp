@@ -18,6 +18,8 @@ string EncodePng(const Image& image);
 
 /// Throws where an image of this size would not be decoded.
 void CheckImageSize(int64_t height, int64_t width);
+/// Throws where a file of `bytes` cannot hold a large image of this size, with at most so many pixels a byte.
+void CheckImageIsThere(int64_t height, int64_t width, size_t bytes, int64_t pixels_a_byte);
 
 }  // namespace caffe
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "caffe/blob.hpp"
 #include "caffe/proto/caffe.pb.h"
 #include "caffe/util/db.hpp"
 
@@ -51,6 +52,11 @@ class ImageMean {
 
   DISABLE_COPY_AND_ASSIGN(ImageMean);
 };
+
+/// Reads a mean image, as `compute_image_mean` writes it. @throws Error naming the file, also where it holds
+/// no pixel.
+template <typename Dtype>
+void ReadImageMean(const string& filename, Blob<Dtype>* mean);
 
 }  // namespace caffe
 

@@ -66,6 +66,8 @@ class LMDBPageCheck {
   vector<Branch> branches_;
   /// Records of the leaf from the one last checked on.
   int records_left_ = 0;
+  /// Leaves since the first.
+  uint64_t leaves_ = 0;
 };
 
 }  // namespace db

@@ -74,6 +74,11 @@ void HDF5DataLayer<Dtype>::LoadHDF5FileData(const char* filename) {
                       ": the datasets of a file need the same number",
                   "", "", filename);
     }
+    if (blobs[i]->shape(0) > 0 && blobs[i]->count() == 0) {
+      throw Error(
+          "the rows of dataset '" + name + "' hold no values: its shape is " + blobs[i]->shape_string(), "",
+          "", filename);
+    }
     if (hdf_blobs_.empty()) continue;
     vector<int> expected = hdf_blobs_[i]->shape();
     expected[0] = blobs[i]->shape(0);

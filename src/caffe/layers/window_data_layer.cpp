@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "caffe/util/image_datum.hpp"
-#include "caffe/util/io.hpp"
+#include "caffe/util/image_mean.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/record_random.hpp"
 #include "caffe/util/rng.hpp"
@@ -120,9 +120,7 @@ void WindowDataLayer<Dtype>::ReadMean() {
   has_mean_file_ = param.has_mean_file();
   has_mean_values_ = param.mean_value_size() > 0;
   if (has_mean_file_) {
-    BlobProto proto;
-    ReadProtoFromBinaryFileOrDie(param.mean_file(), &proto);
-    data_mean_.FromProto(proto);
+    ReadImageMean(param.mean_file(), &data_mean_);
     LOG_IF(FATAL, data_mean_.channels() != channels_ || data_mean_.height() != data_mean_.width() ||
                       data_mean_.width() < crop_size_)
         << "the mean in '" << param.mean_file() << "' is " << data_mean_.channels() << " x "
@@ -156,7 +154,11 @@ template <typename Dtype>
 typename WindowDataLayer<Dtype>::Cut WindowDataLayer<Dtype>::CutOf(const vector<float>& window,
                                                                    const Image& image) const {
   const WindowDataParameter& param = this->layer_param_.window_data_param();
-  const auto rounded = [](Dtype value) { return static_cast<int>(std::round(value)); };
+  // Far outside of any image it does not matter where.
+  const auto rounded = [](Dtype value) {
+    constexpr Dtype kFar = 1 << 29;
+    return static_cast<int>(std::round(std::clamp(value, -kFar, kFar)));
+  };
   const bool square = param.crop_mode() == "square";
   Cut cut;
   cut.x1 = static_cast<int>(window[X1]);

@@ -103,6 +103,8 @@ TYPED_TEST(BlobTest, RefusesImpossibleShapes) {
   EXPECT_TRUE(Contains(ErrorOf([&] { blob.Reshape({65536, 65536}); }),
                        "at most 2147483647 elements, not 65536 65536"));
   EXPECT_TRUE(Contains(ErrorOf([&] { blob.Reshape({INT_MAX, INT_MAX, INT_MAX}); }), "at most"));
+  EXPECT_TRUE(Contains(ErrorOf([&] { blob.Reshape({0, 65536, 65536}); }), "at most"))
+      << "the count of the last two axes would overflow";
   EXPECT_TRUE(Contains(ErrorOf([&] { blob.Reshape(vector<int>(kMaxBlobAxes + 1, 1)); }), "at most 32 axes"));
   BlobShape shape;
   shape.add_dim(int64_t(1) << 32);

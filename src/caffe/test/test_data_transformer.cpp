@@ -49,8 +49,8 @@ class DataTransformerTest : public ::testing::Test {
   }
 
   /// A mean that differs at every place.
-  string MeanFile(int height = kHeight) {
-    Blob<Dtype> mean(1, kChannels, height, kWidth);
+  string MeanFile(int height = kHeight, int num = 1) {
+    Blob<Dtype> mean(num, kChannels, height, kWidth);
     for (int i = 0; i < mean.count(); ++i) mean.mutable_cpu_data()[i] = i % 7;
     BlobProto proto;
     mean.ToProto(&proto);
@@ -232,6 +232,9 @@ TYPED_TEST(DataTransformerTest, ErrorsGiveTheNumbers) {
   EXPECT_TRUE(Contains(this->ErrorFor(this->param_, this->Counting()), "mean.binaryproto"));
   this->param_.set_mean_file(this->MeanFile(3));
   EXPECT_TRUE(Contains(this->ErrorFor(this->param_, this->Counting()), "is 3 x 3 x 5"));
+  this->param_.set_mean_file(this->MeanFile(this->kHeight, 0));
+  EXPECT_TRUE(Contains(this->ErrorFor(this->param_, this->Counting()),
+                       this->param_.mean_file() + ": a mean image needs pixels"));
   this->param_.clear_mean_file();
   this->param_.set_force_color(true);
   this->param_.set_force_gray(true);

@@ -287,6 +287,13 @@ TEST_P(LMDBTest, SaysWhichPageIsDamaged) {
   EXPECT_TRUE(Contains(error_with(tree + 4, 4, 2), "several values of one key"));
 }
 
+TEST_P(LMDBTest, ATreeOfTheSamePagesHasAnEnd) {
+  // Branches whose two children are the same: 28 levels, and as many pages.
+  fs::create_directory(source_);
+  fs::copy_file(FUZZ_SOURCE_DIR "corpus/lmdb/same_pages_again.mdb", data());
+  EXPECT_TRUE(Contains(ReadError(), "the same pages again and again"));
+}
+
 TEST_P(LMDBTest, RefusesGarbage) {
   fs::create_directory(source_);
   std::ofstream(data()) << string(100000, 'g');

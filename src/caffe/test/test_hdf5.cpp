@@ -144,7 +144,7 @@ TYPED_TEST(Hdf5Test, AHugeClaimIsRefused) {
       H5Dclose);
   Blob<TypeParam> blob;
   EXPECT_TRUE(Contains(ErrorOf([&] { hdf5_load_nd_dataset(file.get(), "huge", 0, 4, &blob, true); }),
-                       "dataset '/huge' is too large for a blob: 1099511627776 2"));
+                       "dataset '/huge' would take 8796093022208 bytes, which the file"));
 }
 
 TEST(Hdf5FileTest, IntegersAndTextsComeBack) {
@@ -218,6 +218,60 @@ TEST(Hdf5FileTest, FilesThatCannotBeReadOrMadeAreNamed) {
   const string nowhere = folder / "no/file.h5";
   EXPECT_TRUE(
       Contains(ErrorOf([&] { Hdf5WriteFile(nowhere, [](hid_t) {}); }), "cannot write '" + nowhere + "'"));
+}
+
+TEST(Hdf5FileTest, WhatTheFileDoesNotHoldIsNotRead) {
+  const TempFolder folder;
+  const string path = folder / "foreign.h5";
+  const hsize_t huge[] = {1 << 15, 1 << 15}, row[] = {1, 1 << 15};
+  {
+    const Hdf5Handle file = CreateFile(path);
+    const Hdf5Handle space(H5Screate_simple(2, huge, nullptr), H5Sclose);
+    const auto add = [&](const char* name, const Hdf5Handle& layout) {
+      Hdf5Handle(
+          H5Dcreate2(file.get(), name, H5T_NATIVE_FLOAT, space.get(), H5P_DEFAULT, layout.get(), H5P_DEFAULT),
+          H5Dclose);
+    };
+    const Hdf5Handle plain(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+    add("never_filled", plain);
+    H5Pset_chunk(plain.get(), 2, row);
+    add("no_chunks", plain);
+    const Hdf5Handle external(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+    H5Pset_external(external.get(), folder.Save("other.bin", "other").c_str(), 0, H5F_UNLIMITED);
+    add("external", external);
+    // A text of a gigabyte.
+    const Hdf5Handle text(H5Tcopy(H5T_C_S1), H5Tclose);
+    H5Tset_size(text.get(), size_t{1} << 30);
+    const Hdf5Handle scalar(H5Screate(H5S_SCALAR), H5Sclose);
+    Hdf5Handle(
+        H5Dcreate2(file.get(), "text", text.get(), scalar.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
+        H5Dclose);
+    CreateFile(folder / "other.h5");
+    H5Lcreate_external((folder / "other.h5").c_str(), "/", file.get(), "elsewhere", H5P_DEFAULT, H5P_DEFAULT);
+  }
+  const Hdf5Handle file = Hdf5OpenFile(path);
+  const auto error = [&](const char* name) {
+    Blob<float> blob;
+    return ErrorOf([&] { hdf5_load_nd_dataset(file.get(), name, 0, kMaxBlobAxes, &blob, true); });
+  };
+  EXPECT_TRUE(
+      Contains(error("never_filled"), "dataset '/never_filled' would take 4294967296 bytes, which the file"));
+  EXPECT_TRUE(Contains(error("no_chunks"), "would take 4294967296 bytes"));
+  EXPECT_TRUE(Contains(error("external"), "dataset '/external' has its values in other files"));
+  EXPECT_TRUE(
+      Contains(ErrorOf([&] { hdf5_load_string(file.get(), "text"); }), "would take 1073741824 bytes"));
+  EXPECT_FALSE(Hdf5IsGroup(file.get(), "elsewhere"));
+}
+
+TEST(Hdf5FileTest, NoPluginsAreLoaded) {
+  const TempFolder folder;
+  unsigned int before, within, after;
+  ASSERT_GE(H5PLset_loading_state(H5PL_ALL_PLUGIN), 0);
+  H5PLget_loading_state(&before);
+  Hdf5WriteFile(folder / "file.h5", [&](hid_t) { H5PLget_loading_state(&within); });
+  H5PLget_loading_state(&after);
+  EXPECT_EQ(within, 0u);
+  EXPECT_EQ(after, before);
 }
 
 TEST(Hdf5FileTest, WritesWholeFilesOrNone) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <climits>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -194,6 +195,16 @@ TYPED_TEST(HDF5DataLayerTest, AllFilesNeedRowsOfOneShape) {
   const string error = ErrorOf([this] { this->Labels(this->SetUpLayer().get(), 1); });
   EXPECT_TRUE(Contains(error, "b.h5"));
   EXPECT_TRUE(Contains(error, "rows of dataset 'data' have another shape"));
+}
+
+TYPED_TEST(HDF5DataLayerTest, RowsWithoutValuesAreRefused) {
+  {
+    const Hdf5Handle file = Hdf5CreateFile(this->folder_ + "/a.h5");
+    for (const char* name : {"data", "label"})
+      hdf5_save_nd_dataset(file.get(), name, Blob<float>({INT_MAX, 0}));
+  }
+  this->SaveList("a.h5");
+  EXPECT_TRUE(Contains(ErrorOf([&] { this->SetUpLayer(); }), "the rows of dataset 'data' hold no values"));
 }
 
 #else

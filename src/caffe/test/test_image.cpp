@@ -202,6 +202,42 @@ TEST(ImageTest, RefusesSizesThatWouldFillTheMemory) {
   ASSERT_NE(string::npos, frame);
   jpeg.replace(frame + 5, 4, "\xff\xdc\xff\xdc");
   EXPECT_TRUE(Contains(DecodeError(jpeg), "65500 x 65500 pixels, above the limit"));
+  // Below the limit, and far more than a small file can hold.
+  jpeg.replace(frame + 5, 4, "\x20\x20\x20\x20");
+  EXPECT_TRUE(Contains(DecodeError(jpeg), "cannot hold the 8224 x 8224 pixels"));
+  EXPECT_TRUE(Contains(DecodeError(WithSize(png, 8224, 8224)), "cannot hold the 8224 x 8224 pixels"));
+  EXPECT_TRUE(Contains(ErrorOf([&] { ShapeOfImage(jpeg, ImageChannels::NATIVE, ""); }), "cannot hold"))
+      << "nor is memory made ready for them";
+}
+
+TEST(ImageTest, LargeFlatImagesAreDecoded) {
+  const Image flat(5000, 5000, 3);
+  for (const ImageFormat format : {ImageFormat::PNG, ImageFormat::JPEG}) {
+    const Image decoded = DecodeImage(EncodeImage(flat, format), ImageChannels::NATIVE, "");
+    EXPECT_EQ(decoded.pixels.size(), flat.pixels.size());
+  }
+}
+
+TEST(ImageTest, AJpegOfManyScansIsRefused) {
+  // A progressive JPEG of 8 x 8 gray pixels, without the scans that refine it: first the whole, then the same
+  // bits again and again.
+  using namespace std::string_literals;
+  const string start = "\xff\xd8\xff\xdb\0\x43\0"s + string(64, '\x01') +
+                       "\xff\xc2\0\x0b\x08\0\x08\0\x08\x01\x01\x11\0"s + "\xff\xc4\0\x14\0\x01"s +
+                       string(15, '\0') + "\0"s;
+  const string first = "\xff\xda\0\x08\x01\x01\0\0\0\x01\x3f"s,
+               again = "\xff\xda\0\x08\x01\x01\0\0\0\x10\x3f"s;
+  string jpeg = start + first;
+  EXPECT_EQ(DecodeError(jpeg + "\xff\xd9"), "");
+  for (int i = 0; i < 600; ++i) jpeg += again;
+  EXPECT_TRUE(Contains(DecodeError(jpeg + "\xff\xd9"), "more than 500 scans"));
+}
+
+TEST(ImageTest, ABeginningOfAFormatIsNone) {
+  for (const char* bytes : {"RIFF", "RIFF1234WEB", "GIF", "B", "\xff\xd8"}) {
+    EXPECT_TRUE(Contains(DecodeError(bytes), "neither a JPEG nor a PNG")) << bytes;
+  }
+  EXPECT_TRUE(Contains(DecodeError("RIFF1234WEBP"), "a WebP"));
 }
 
 TEST(ImageTest, EncodingChecksChannels) {

@@ -7,6 +7,7 @@
 
 #include "caffe/test/test_caffe_main.hpp"
 #include "caffe/test/test_error_util.hpp"
+#include "caffe/util/hdf5.hpp"
 #include "layer_test_util.hpp"
 #include "net_test_util.hpp"
 
@@ -829,6 +830,23 @@ TYPED_TEST(NetTest, WeightsGoThroughHDF5) {
   const auto fewer = MakeNet<Dtype>(Replaced(kSaved, "num_output: 4", "num_output: 4 bias_term: false"));
   EXPECT_TRUE(Contains(ErrorOf([&] { fewer->CopyTrainedLayersFrom(folder / "saved.caffemodel.h5"); }),
                        "the source has 2, this net 1"));
+}
+
+TYPED_TEST(NetTest, HDF5GroupsWithinThemselvesAreRefused) {
+  typedef typename TypeParam::Dtype Dtype;
+  const TempFolder folder;
+  {
+    const Hdf5Handle file = Hdf5CreateFile(folder / "loop.h5");
+    const Hdf5Handle group = Hdf5CreateGroup(file.get(), "data/a");
+    for (const char* name : {"b", "c"}) {
+      H5Lcreate_hard(file.get(), "data", group.get(), name, H5P_DEFAULT, H5P_DEFAULT);
+    }
+  }
+  const auto net =
+      MakeNet<Dtype>("layer { name: 'in' type: 'Input' top: 'in' input_param { shape { dim: 1 } } }");
+  const string error = ErrorOf([&] { net->CopyTrainedLayersFrom(folder / "loop.h5"); });
+  EXPECT_TRUE(Contains(error, "one refers to itself"));
+  EXPECT_TRUE(Contains(error, "loop.h5"));
 }
 
 TYPED_TEST(NetTest, HDF5KeepsSharedParametersOnce) {

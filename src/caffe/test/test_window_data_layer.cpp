@@ -63,6 +63,17 @@ class WindowDataLayerTest : public DataLayerTestBase<TypeParam> {
 
 TYPED_TEST_SUITE(WindowDataLayerTest, TestDtypesAndDevices);
 
+TYPED_TEST(WindowDataLayerTest, PlacesFarAwayDoNotOverflow) {
+  for (const char* crop_mode : {"warp", "square"}) {
+    this->window_data()->set_crop_mode(crop_mode);
+    this->SaveWindows({"7 0.9 -2147483648 0 2147483647 5"});
+    EXPECT_TRUE(
+        Contains(this->RunError(), "x1 of a window is expected, a whole number from -16777216 to 16777216"));
+    this->SaveWindows({"7 0.9 -16777216 -16777216 16777216 16777216"});
+    EXPECT_EQ(this->RunError().empty(), *crop_mode == 's') << "around the image, or outside of it";
+  }
+}
+
 TYPED_TEST(WindowDataLayerTest, TakesWindowsAsTheyAre) {
   this->SaveWindows({"7 0.9 3 5 6 8"});
   this->Serve();

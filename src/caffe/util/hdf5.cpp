@@ -15,10 +15,13 @@ bool IsHdf5File(const string& filename) {
 
 #ifdef USE_HDF5
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <filesystem>
+#include <functional>
 #include <mutex>
+#include <numeric>
 #include <system_error>
 #include <vector>
 
@@ -31,19 +34,27 @@ namespace {
 /// For one thread after another: HDF5 is not built for several at once everywhere.
 std::recursive_mutex hdf5_mutex;
 
-/// Keeps other threads from HDF5, and HDF5 from printing its own account of an error, which the Error tells.
+/// Keeps other threads from HDF5, and HDF5 from printing its own account of an error, which the Error tells,
+/// and from loading the code that a file's filters ask for.
 class Quiet {
  public:
   Quiet() : lock_(hdf5_mutex) {
     H5Eget_auto2(H5E_DEFAULT, &print_, &client_data_);
     H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+    knows_plugins_ = H5PLget_loading_state(&plugins_) >= 0;
+    if (knows_plugins_) H5PLset_loading_state(0);
   }
-  ~Quiet() { H5Eset_auto2(H5E_DEFAULT, print_, client_data_); }
+  ~Quiet() {
+    if (knows_plugins_) H5PLset_loading_state(plugins_);
+    H5Eset_auto2(H5E_DEFAULT, print_, client_data_);
+  }
 
  private:
   const std::lock_guard<std::recursive_mutex> lock_;
   H5E_auto2_t print_ = nullptr;
   void* client_data_ = nullptr;
+  bool knows_plugins_;
+  unsigned int plugins_ = 0;
 };
 
 // ": REASON" by HDF5's innermost account of what just failed; empty where it has none.
@@ -94,9 +105,55 @@ string ShapeText(const std::vector<hsize_t>& shape) {
 hid_t NativeType(float) { return H5T_NATIVE_FLOAT; }
 hid_t NativeType(double) { return H5T_NATIVE_DOUBLE; }
 
+/// Properties of an access that does not follow links to other files.
+Hdf5Handle WithinFile(hid_t kind) {
+  Hdf5Handle properties(H5Pcreate(kind), H5Pclose);
+  H5Pset_elink_cb(
+      properties.get(),
+      [](const char*, const char*, const char*, const char*, unsigned*, hid_t, void*) -> herr_t {
+        return -1;
+      },
+      nullptr);
+  return properties;
+}
+
+/// Checks that the values are the file's own, and that neither they nor a chunk of them take far more memory
+/// than the file has bytes.
+void CheckStorage(hid_t loc_id, const string& name, hid_t dataset) {
+  const string what = Named("dataset", loc_id, name);
+  const Hdf5Handle made(H5Dget_create_plist(dataset), H5Pclose);
+  const H5D_layout_t layout = H5Pget_layout(made.get());
+  if (layout == H5D_VIRTUAL || H5Pget_external_count(made.get()) > 0) {
+    Throw(loc_id, what + " has its values in other files: copy it into this one, for example with h5repack");
+  }
+  // More than a small file needs that leaves out what is equal, and Deflate's best.
+  constexpr double kAlways = 1 << 24, kCompression = 1032;
+  hsize_t file_bytes = 0;
+  const Hdf5Handle file(H5Iget_file_id(loc_id), H5Fclose);
+  H5Fget_filesize(file.get(), &file_bytes);
+  const bool filtered = H5Pget_nfilters(made.get()) > 0;
+  const double most = kAlways + static_cast<double>(file_bytes) * (filtered ? kCompression : 1);
+  const Hdf5Handle type(H5Dget_type(dataset), H5Tclose);
+  const Hdf5Handle space(H5Dget_space(dataset), H5Sclose);
+  double needed = static_cast<double>(H5Sget_simple_extent_npoints(space.get()));
+  if (layout == H5D_CHUNKED) {
+    hsize_t chunk[H5S_MAX_RANK] = {};
+    const int axes = H5Pget_chunk(made.get(), H5S_MAX_RANK, chunk);
+    needed =
+        std::max(needed, std::accumulate(chunk, chunk + std::max(axes, 0), 1., std::multiplies<double>()));
+  }
+  needed *= static_cast<double>(H5Tget_size(type.get()));
+  if (needed > most) {
+    Throw(loc_id, what + " would take " + std::to_string(static_cast<uint64_t>(needed)) +
+                      " bytes, which the file of " + std::to_string(file_bytes) +
+                      " does not hold: it is damaged, or was never filled");
+  }
+}
+
 Hdf5Handle OpenDataset(hid_t loc_id, const string& name) {
-  Hdf5Handle dataset(H5Dopen2(loc_id, name.c_str(), H5P_DEFAULT), H5Dclose);
+  Hdf5Handle dataset(H5Dopen2(loc_id, name.c_str(), WithinFile(H5P_DATASET_ACCESS).get()), H5Dclose);
   if (!dataset.valid()) Throw(loc_id, "has no " + Named("dataset", loc_id, name));
+  CheckStorage(loc_id, name, dataset.get());
   return dataset;
 }
 
@@ -217,7 +274,7 @@ void Hdf5WriteFile(const string& filename, const std::function<void(hid_t file)>
 
 Hdf5Handle Hdf5OpenGroup(hid_t loc_id, const string& name) {
   const Quiet quiet;
-  Hdf5Handle group(H5Gopen2(loc_id, name.c_str(), H5P_DEFAULT), H5Gclose);
+  Hdf5Handle group(H5Gopen2(loc_id, name.c_str(), WithinFile(H5P_GROUP_ACCESS).get()), H5Gclose);
   if (!group.valid()) Throw(loc_id, "has no " + Named("group", loc_id, name));
   return group;
 }
@@ -234,12 +291,12 @@ Hdf5Handle Hdf5CreateGroup(hid_t loc_id, const string& name) {
 
 bool Hdf5Exists(hid_t loc_id, const string& name) {
   const Quiet quiet;
-  return H5Lexists(loc_id, name.c_str(), H5P_DEFAULT) > 0;
+  return H5Lexists(loc_id, name.c_str(), WithinFile(H5P_LINK_ACCESS).get()) > 0;
 }
 
 bool Hdf5IsGroup(hid_t loc_id, const string& name) {
   const Quiet quiet;
-  return Hdf5Handle(H5Gopen2(loc_id, name.c_str(), H5P_DEFAULT), H5Gclose).valid();
+  return Hdf5Handle(H5Gopen2(loc_id, name.c_str(), WithinFile(H5P_GROUP_ACCESS).get()), H5Gclose).valid();
 }
 
 template <typename Dtype>

@@ -20,7 +20,7 @@ string GuessFormat(const string& bytes) {
   const char* format = StartsWith(bytes, "GIF8")                                            ? "a GIF"
                        : StartsWith(bytes, "BM")                                            ? "a BMP"
                        : StartsWith(bytes, "II*") || StartsWith(bytes, "MM")                ? "a TIFF"
-                       : StartsWith(bytes, "RIFF") && bytes.compare(8, 4, "WEBP") == 0      ? "a WebP"
+                       : StartsWith(bytes, "RIFF") && bytes.find("WEBP") == 8               ? "a WebP"
                        : StartsWith(bytes, "<") || StartsWith(bytes, "version https://git") ? "a text file"
                                                                                             : nullptr;
   const string convert = "only JPEG and PNG are read: convert it";
@@ -60,6 +60,14 @@ ImageFormat FormatOfImage(const string& bytes) {
 void CheckImageSize(int64_t height, int64_t width) {
   LOG_IF(FATAL, height < 1 || width < 1 || height > kMaxImagePixels / width)
       << "it is " << width << " x " << height << " pixels, above the limit of " << kMaxImagePixels;
+}
+
+void CheckImageIsThere(int64_t height, int64_t width, size_t bytes, int64_t pixels_a_byte) {
+  // What a byte can stand for need not be known exactly where memory does not matter.
+  constexpr int64_t kSmall = int64_t{1} << 24;
+  LOG_IF(FATAL, height * width > kSmall && height * width / pixels_a_byte > static_cast<int64_t>(bytes))
+      << "its " << bytes << " bytes cannot hold the " << width << " x " << height
+      << " pixels that it says it has: it is damaged, or cut short";
 }
 
 Image DecodeImage(const string& bytes, ImageChannels channels, const string& name) {

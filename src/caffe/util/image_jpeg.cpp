@@ -14,6 +14,10 @@ namespace caffe {
 namespace {
 
 constexpr int kQuality = 95;
+/// A progressive image has about ten; each takes its time, however few bytes it has.
+constexpr int kMostScans = 500;
+/// A block of 8 x 8 pixels takes a bit at least.
+constexpr int64_t kPixelsAByte = 8 * 64;
 
 /// libjpeg's error handling: an error jumps back to `jump`, the first warning is kept. (libjpeg is C: an
 /// exception may not pass through it. Functions that call it from below `setjmp` have no objects to destroy.)
@@ -40,13 +44,22 @@ struct ErrorHandler {
 
 class Decoder {
  public:
-  Decoder() { codec_.err = &handler_.manager; }
+  Decoder() {
+    codec_.err = &handler_.manager;
+    progress_.progress_monitor = [](j_common_ptr codec) {
+      if (reinterpret_cast<j_decompress_ptr>(codec)->input_scan_number <= kMostScans) return;
+      ErrorHandler* handler = reinterpret_cast<ErrorHandler*>(codec->err);
+      std::snprintf(handler->error, sizeof(handler->error), "it has more than %d scans", kMostScans);
+      longjmp(handler->jump, 1);
+    };
+  }
   ~Decoder() { jpeg_destroy_decompress(&codec_); }
 
   /// @throws Error for a damaged header, or too large an image.
   void ReadCheckedHeader(const string& bytes) {
     LOG_IF(FATAL, !ReadHeader(bytes)) << error();
     CheckImageSize(codec_.image_height, codec_.image_width);
+    CheckImageIsThere(codec_.image_height, codec_.image_width, bytes.size(), kPixelsAByte);
   }
 
   int height() const { return static_cast<int>(codec_.image_height); }
@@ -65,6 +78,7 @@ class Decoder {
   bool Decode(J_COLOR_SPACE color_space, uint8_t* pixels, size_t stride) {
     if (setjmp(handler_.jump)) return false;
     codec_.out_color_space = color_space;
+    codec_.progress = &progress_;
     jpeg_start_decompress(&codec_);
     while (codec_.output_scanline < codec_.output_height) {
       JSAMPROW row = pixels + stride * codec_.output_scanline;
@@ -84,6 +98,7 @@ class Decoder {
   }
 
   ErrorHandler handler_;
+  jpeg_progress_mgr progress_ = {};
   jpeg_decompress_struct codec_ = {};
 
   DISABLE_COPY_AND_ASSIGN(Decoder);

@@ -117,4 +117,19 @@ vector<double> ImageMean::ChannelMeans() const {
   return means;
 }
 
+template <typename Dtype>
+void ReadImageMean(const string& filename, Blob<Dtype>* mean) {
+  BlobProto proto;
+  ReadProtoFromBinaryFileOrDie(filename, &proto);
+  try {
+    mean->FromProto(proto);
+    LOG_IF(FATAL, mean->count() == 0)
+        << "a mean image needs pixels; the shape of this is " << mean->shape_string();
+  } catch (const Error& error) {
+    throw error.WithFile(filename);
+  }
+}
+template void ReadImageMean<float>(const string&, Blob<float>*);
+template void ReadImageMean<double>(const string&, Blob<double>*);
+
 }  // namespace caffe

@@ -11,6 +11,9 @@ namespace caffe {
 
 namespace {
 
+/// Deflate's.
+constexpr int64_t kMostCompression = 1032;
+
 /// libpng's error handling: the message is kept, and the error jumps back. (libpng is C: an exception may not
 /// pass through it. Functions that call it from below `setjmp` have no objects to destroy.)
 struct ErrorHandler {
@@ -43,6 +46,8 @@ class Decoder {
   void ReadCheckedHeader(ImageChannels channels) {
     LOG_IF(FATAL, !ReadHeader()) << error();
     CheckImageSize(height(), width());
+    const int stored_bits = png_get_bit_depth(png_, info_) * png_get_channels(png_, info_);
+    CheckImageIsThere(height(), width(), bytes_.size(), kMostCompression * 8 / stored_bits);
     LOG_IF(FATAL, !SetOutput(channels)) << error();
   }
 

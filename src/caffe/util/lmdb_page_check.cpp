@@ -141,6 +141,7 @@ int LMDBPageCheck::ReadLeaf(uint64_t number) {
 }
 
 void LMDBPageCheck::Descend(uint64_t number) {
+  if (++leaves_ > last_page_) Fail("data.mdb is damaged: its tree has the same pages again and again");
   while (branches_.size() + 1 < depth_) {
     branches_.push_back(ReadBranch(number));
     number = branches_.back().children[branches_.back().next++];
@@ -162,6 +163,7 @@ void LMDBPageCheck::First() {
   CheckLength();
   branches_.clear();
   records_left_ = 0;
+  leaves_ = 0;
   if (root_ != lmdb_format::kNoPage) Descend(root_);
 }
 

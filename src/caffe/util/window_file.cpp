@@ -12,6 +12,9 @@ namespace caffe {
 
 namespace {
 
+/// Windows are kept as floats, which hold whole numbers up to this one.
+constexpr int kFarthest = 1 << 24;
+
 /// Hands out the words of a file, and knows their lines.
 class Words {
  public:
@@ -48,16 +51,16 @@ class Words {
     return word;
   }
 
-  /// A whole number of least to INT_MAX.
-  int Integer(const char* what, int least) {
+  /// A whole number of least to most.
+  int Integer(const char* what, int least, int most = INT_MAX) {
     const string word = Text(what);
     char* end;
     errno = 0;
     const long value = std::strtol(word.c_str(), &end, 10);
-    if (*end != '\0' || errno != 0 || value < least || value > INT_MAX) {
+    if (*end != '\0' || errno != 0 || value < least || value > most) {
       Fail(string(what) + " is expected, a whole number" +
-           (least > INT_MIN ? " from " + std::to_string(least) : "") + "; this is '" + word.substr(0, 100) +
-           "'");
+           (least > INT_MIN ? " from " + std::to_string(least) : "") +
+           (most < INT_MAX ? " to " + std::to_string(most) : "") + "; this is '" + word.substr(0, 100) + "'");
     }
     return static_cast<int>(value);
   }
@@ -89,10 +92,10 @@ ImageWindow ReadWindow(Words* words) {
   window.label = words->Integer("the class of a window", INT_MIN);
   window.line = words->line();
   window.overlap = words->Number("the overlap of a window");
-  window.x1 = words->Integer("x1 of a window", INT_MIN);
-  window.y1 = words->Integer("y1 of a window", INT_MIN);
-  window.x2 = words->Integer("x2 of a window", INT_MIN);
-  window.y2 = words->Integer("y2 of a window", INT_MIN);
+  window.x1 = words->Integer("x1 of a window", -kFarthest, kFarthest);
+  window.y1 = words->Integer("y1 of a window", -kFarthest, kFarthest);
+  window.x2 = words->Integer("x2 of a window", -kFarthest, kFarthest);
+  window.y2 = words->Integer("y2 of a window", -kFarthest, kFarthest);
   if (window.x2 < window.x1 || window.y2 < window.y1) {
     words->Fail("a window ends before it starts: x1 y1 x2 y2 are " + std::to_string(window.x1) + " " +
                 std::to_string(window.y1) + " " + std::to_string(window.x2) + " " +
