@@ -120,20 +120,25 @@ def _convolution_of_codes(
     signs, alphas = binary
     step = t.levels[x].unit
     unit, zero = t.graph.constant(step, "unit"), t.graph.constant(0, "zero", np.int8)
-    moved = t.graph(
-        "DequantizeLinear",
-        t.graph.constant(offsets, "offsets", np.int32),
-        t.graph.constant(np.full(len(offsets), step), "units"),
-        t.graph.constant(np.zeros(len(offsets)), "zeros", np.int32),
-        axis=0,
-    )
     quantized = _signs_in_bytes(t, signs, np.ones_like(alphas), axis=0)
-    sums = t.graph("QuantizeLinear", t.graph("Conv", x, quantized, moved, **attributes), unit, zero)
+    moved = ()
+    if offsets.any():
+        units, zeros = np.full(len(offsets), step), np.zeros(len(offsets))
+        moved = (
+            t.graph(
+                "DequantizeLinear",
+                t.graph.constant(offsets, "offsets", np.int32),
+                t.graph.constant(units, "units"),
+                t.graph.constant(zeros, "zeros", np.int32),
+                axis=0,
+            ),
+        )
+    sums = t.graph("QuantizeLinear", t.graph("Conv", x, quantized, *moved, **attributes), unit, zero)
     result = t.graph("DequantizeLinear", sums, unit, zero)
     if (alphas != 1).any():
         result = t.graph("Mul", result, _for_channels(t, layer, alphas, "alpha"))
     addend = (0 if bias is None else bias.ravel()) - offsets * np.float64(step) * alphas
-    return t.graph("Add", result, _for_channels(t, layer, addend, "bias"))
+    return t.graph("Add", result, _for_channels(t, layer, addend, "bias")) if addend.any() else result
 
 
 def _for_channels(t: Translation, layer: Layer, values: np.ndarray, name: str) -> str:

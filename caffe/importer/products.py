@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..hwgq.levels import integer_levels
 from ..proto import caffe_pb2
 from . import folding
 from .graph import Node, Refused
@@ -15,6 +16,7 @@ from .translation import Translation, reads
 from .values import Affine, Blob, Constant, Flattened, Padded, Transposed, Value
 
 _SAME = 1e-6  # relative; what rounding leaves of what cancels out
+_MOST_CODE = 127  # of a byte
 
 _BINARY = {"Convolution": "BinaryConvolution", "InnerProduct": "BinaryInnerProduct"}
 _PRODUCTS = ("Convolution", "Deconvolution", "InnerProduct", *_BINARY.values())
@@ -324,15 +326,15 @@ def _grid(
     """
     if levels is None or (magnitudes != magnitudes[0]).any():
         return None
-    smallest = np.abs(levels[levels != 0]).min()
-    unit = float(smallest * magnitudes[0])
+    _, step = integer_levels([0.0, *np.unique(np.abs(levels[levels != 0]))], _MOST_CODE)
+    unit = float(step * magnitudes[0])
     offset = np.zeros(1) if bias is None else bias.ravel() / unit
-    if not all(np.allclose(of, np.round(of), rtol=0, atol=1e-3) for of in (levels / smallest, offset)):
+    if not all(np.allclose(of, np.round(of), rtol=0, atol=1e-3) for of in (levels / step, offset)):
         return None
     rows = weights.reshape(len(weights), -1)
     above, below = (rows > 0).sum(1), (rows < 0).sum(1)
     # Padding is 0, too.
-    most, least = max(levels.max(), 0) / smallest, min(levels.min(), 0) / smallest
+    most, least = max(levels.max(), 0) / step, min(levels.min(), 0) / step
     return (
         unit,
         np.round(above * least - below * most + offset),
