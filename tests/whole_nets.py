@@ -15,7 +15,7 @@ from caffe.proto import caffe_pb2
 from caffe.summary import open_without_data
 
 # What data may be that nothing tells the shape of.
-SHAPES = [(3, 224, 224), (1, 28, 28), (3, 32, 32), (3, 227, 227), (6, 384, 512), (128,), (1,), ()]
+SHAPES = [(1, 28, 28), (3, 32, 32), (3, 64, 64), (3, 224, 224), (3, 227, 227), (6, 384, 512), (128,), (1,), ()]
 
 # Beside quantizers, what makes another choice of a rounding error.
 CHOOSING = {"ArgMax", "BatchReindex", "Embed", "Filter", "Threshold"}

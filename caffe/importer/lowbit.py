@@ -75,7 +75,7 @@ def _quantize(t: Translation, node: Node, inputs: list[Value | None]) -> Value:
     limits = np.iinfo(zero.dtype)
     low, high = limits.min - int(zero), limits.max - int(zero)
     if abs(float(scale) - unit) > _SAME * unit:
-        raise Refused(f"its codes are of {scale} each, and what it reads are multiples of {unit}")
+        raise Refused(f"its codes are of {scale:.6g} each, and what it reads are multiples of {unit:.6g}")
     if (least < low).any() or (most > high).any():
         if not t.alone(x):
             raise Refused("it cuts off sums that something else reads, too")
