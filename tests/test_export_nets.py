@@ -1,7 +1,7 @@
 """Whole nets as ONNX models, and back: of this project, and of many others.
 
-CAFFE_EXPORT_ALL=1 takes the nets of this project in their full size, too, and all nets of the collection, not a
-sample of the smaller ones, and prints what became of each.
+CAFFE_EXPORT_ALL=1 takes the nets of this project in their full size, too, and all nets of the collection, not
+a sample of the smaller ones, and prints what became of each.
 """
 
 import collections

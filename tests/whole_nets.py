@@ -15,7 +15,17 @@ from caffe.proto import caffe_pb2
 from caffe.summary import open_without_data
 
 # What data may be that nothing tells the shape of.
-SHAPES = [(1, 28, 28), (3, 32, 32), (3, 64, 64), (3, 224, 224), (3, 227, 227), (6, 384, 512), (128,), (1,), ()]
+SHAPES = [
+    (1, 28, 28),
+    (3, 32, 32),
+    (3, 64, 64),
+    (3, 224, 224),
+    (3, 227, 227),
+    (6, 384, 512),
+    (128,),
+    (1,),
+    (),
+]
 
 # Beside quantizers, what makes another choice of a rounding error.
 CHOOSING = {"ArgMax", "BatchReindex", "Embed", "Filter", "Threshold"}
@@ -172,7 +182,9 @@ def with_probabilities(net, blobs):
             )
             powers = np.exp(scores - scores.max(axis, keepdims=True))
             values = powers / powers.sum(axis, keepdims=True)
-        blobs = {"prob" if len(endings) == 1 else f"{name}_prob": values.astype(np.float32)} | blobs
+        output = "prob" if len(endings) == 1 else f"{name}_prob"
+        # A net may have a blob of that name already.
+        blobs |= {f"{output}_2" if output in blobs else output: values.astype(np.float32)}
     return blobs
 
 
@@ -180,8 +192,11 @@ def random_inputs(net, names, rng):
     inputs = {
         name: np.zeros(tuple(net.blobs[name].shape), np.float32) for name in net.inputs if name not in names
     }
+    rows = [parameters_of(layer).embed_param.input_dim for layer in net.layers if layer.type == "Embed"]
     for name in names:
-        inputs[name] = rng.standard_normal(tuple(net.blobs[name].shape)).astype(np.float32)
+        shape = tuple(net.blobs[name].shape)
+        values = rng.integers(0, min(rows), shape) if rows else rng.standard_normal(shape)
+        inputs[name] = values.astype(np.float32)
     return inputs
 
 
