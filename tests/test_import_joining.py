@@ -114,3 +114,36 @@ def test_damaged_nodes_are_named():
     del broken[2].input[1:]
     with pytest.raises(ValueError, match="Mul_s"):
         from_onnx(model(broken, {"x": SHAPE}, eps=np.float32(0.01)))
+
+
+@pytest.mark.parametrize("bias", ["true", "false"])
+def test_rows_that_are_looked_up(bias):
+    net = net_of(
+        input_layer("x", 3, 4),
+        'layer { name: "it" type: "Embed" bottom: "x" top: "it" embed_param { input_dim: 7 num_output: 5 '
+        f'bias_term: {bias} weight_filler {{ type: "gaussian" }} bias_filler {{ type: "gaussian" }} }} }}',
+    )
+    made = to_onnx(net)
+    imported = from_onnx(made)
+    assert [layer.type for layer in imported.definition.layer] == ["Input", "Embed"]
+    for blob, values in zip(net.params["it"], imported.parameters["it"], strict=True):
+        np.testing.assert_array_equal(values, blob.data)
+    assert imported.check(made)[0].largest == 0
+
+
+def test_items_that_are_chosen():
+    net = net_of(
+        input_layer("x", 3, 4),
+        input_layer("i", 5),
+        'layer { name: "it" type: "BatchReindex" bottom: "x" bottom: "i" top: "it" }',
+    )
+    made = to_onnx(net)
+    imported = from_onnx(made)
+    assert [layer.type for layer in imported.definition.layer] == ["Input", "Input", "BatchReindex"]
+    assert imported.check(made)[0].largest == 0
+
+
+def test_integers_that_are_no_indices_are_refused():
+    nodes = [node("Cast", "x", "i", to=7), node("Add", "i i", "j"), node("Cast", "j", to=1)]
+    with pytest.raises(ValueError, match="Add_j.*integers"):
+        from_onnx(model(nodes, {"x": SHAPE}))

@@ -12,7 +12,7 @@ from ..proto import caffe_pb2
 from .folding import clip_limits
 from .graph import Node, Refused
 from .translation import Translation, reads
-from .values import Above, Affine, Blob, Constant, Gate, Shape, Steps, Value
+from .values import Above, Affine, Blob, Constant, Gate, Shape, Steps, Value, Whole
 
 _Inputs = list[Value | None]
 
@@ -80,6 +80,8 @@ def _dropout(t: Translation, node: Node, inputs: _Inputs) -> Value:
 
 @reads("Cast")
 def _cast(t: Translation, node: Node, inputs: _Inputs) -> Value | None:
+    if node.get("to") in (6, 7) and isinstance(inputs[0], Blob):
+        return Whole(shape=inputs[0].shape, base=inputs[0])
     if node.get("to") not in (1, 10, 11, 16):
         raise Refused("it casts to integers; Caffe's blobs are floats")
     if isinstance(inputs[0], Above):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,9 +22,9 @@ Layer = tuple[str, dict[str, Any]]
 class Joined(Node):
     """Nodes that make one tensor of another, in the place of the last of them."""
 
-    parts: list[Node] = field(default_factory=list)
+    parts: list[Node]
     #: The layer that computes the same of a tensor of a shape; None where there is none.
-    layer: Callable[[Shape], Layer | None] = lambda shape: None
+    layer: Callable[[Shape], Layer | None]
 
     @property
     def reads(self) -> int:

@@ -19,6 +19,7 @@ from .values import (
     Gate,
     Recoded,
     Transposed,
+    Whole,
     levels_of,
     neat,
 )
@@ -62,6 +63,11 @@ def _recoded(t: Translation, value: Recoded) -> Blob:
 @makes(Coded)
 def _coded(t: Translation, value: Coded) -> Blob:
     raise Refused("it reads codes, and Caffe's blobs are floats: nothing makes values of them")
+
+
+@makes(Whole)
+def _whole(t: Translation, value: Whole) -> Blob:
+    raise Refused("it reads what is cast to integers, and Caffe's blobs are floats")
 
 
 @makes(Above)

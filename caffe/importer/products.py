@@ -19,7 +19,7 @@ _SAME = 1e-6  # relative; what rounding leaves of what cancels out
 _MOST_CODE = 127  # of a byte
 
 _BINARY = {"Convolution": "BinaryConvolution", "InnerProduct": "BinaryInnerProduct"}
-_PRODUCTS = ("Convolution", "Deconvolution", "InnerProduct", *_BINARY.values())
+_PRODUCTS = ("Convolution", "Deconvolution", "Embed", "InnerProduct", *_BINARY.values())
 
 
 @dataclass
@@ -362,7 +362,7 @@ def into_product(t: Translation, value: Affine, factor: np.ndarray, offset: np.n
     base = value.base
     if not t.alone(base) or base.layer.type not in _PRODUCTS:
         return None
-    is_matrix = "InnerProduct" in base.layer.type
+    is_matrix = base.layer.type.endswith(("InnerProduct", "Embed"))
     axis = len(base.shape) - 1 if is_matrix else 1
     outputs = base.shape[axis]
     for values in (factor, offset):
@@ -388,7 +388,8 @@ def into_product(t: Translation, value: Affine, factor: np.ndarray, offset: np.n
 
 
 def _add_bias(layer: caffe_pb2.LayerParameter, parameters: list[np.ndarray], offsets: np.ndarray) -> None:
-    param = layer.inner_product_param if "InnerProduct" in layer.type else layer.convolution_param
+    names = {"InnerProduct": "inner_product_param", "Embed": "embed_param"}
+    param = getattr(layer, names.get(layer.type.removeprefix("Binary"), "convolution_param"))
     before = parameters[1].astype(np.float64) if len(parameters) > 1 else np.zeros(len(offsets))
     bias = before + offsets
     # Codes are moved into the range of a byte by a bias, and back.

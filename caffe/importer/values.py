@@ -136,6 +136,13 @@ class Transposed(Value):
 
 
 @dataclass(eq=False, kw_only=True)
+class Whole(Value):
+    """A blob's values as integers: they are to be indices, which Caffe has as floats."""
+
+    base: Blob
+
+
+@dataclass(eq=False, kw_only=True)
 class Gate(Value):
     """The sigmoid of a value."""
 
