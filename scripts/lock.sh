@@ -4,10 +4,13 @@
 # pyproject.toml no longer allows them, or the arguments, which go to uv, say --upgrade or --upgrade-package NAME.
 # What is installed from it needs no compiler: releases without wheels are passed over.
 #
-# It takes uv (pip install uv) and Python 3.11 or newer.
+# requirements/torch.txt is PyTorch's build for CPUs, and what it needs.
+#
+# Environment: PIP_FIND_LINKS, a folder with that build. It takes uv (pip install uv) and Python 3.11 or newer.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PYTHON=${PYTHON:-python3}
+torch=2.13.0
 
 uv=(uv)
 command -v uv >/dev/null || uv=("$PYTHON" -m uv)
@@ -16,12 +19,21 @@ command -v uv >/dev/null || uv=("$PYTHON" -m uv)
   exit 1
 }
 mkdir -p requirements
-# What builds the package is no dependency of the package: it comes from the other table. Nothing of the machine's own
-# configuration, as where its packages come from, may have a say.
+# Nothing of the machine's own configuration, as where its packages come from, may have a say.
+compile() {
+  env -u UV_INDEX -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS UV_CUSTOM_COMPILE_COMMAND="make lock" \
+    "${uv[@]}" pip compile --quiet --no-config --default-index https://pypi.org/simple --universal \
+    --python-version 3.10 --no-build --generate-hashes --no-annotate "$@"
+}
+# What builds the package is no dependency of the package: it comes from the other table.
 "$PYTHON" -c 'import tomllib
 with open("pyproject.toml", "rb") as file:
     print(*tomllib.load(file)["build-system"]["requires"], sep="\n")' |
-  env -u UV_INDEX -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS UV_CUSTOM_COMPILE_COMMAND="make lock" \
-    "${uv[@]}" pip compile --quiet --no-config --default-index https://pypi.org/simple --universal \
-    --python-version 3.10 --no-build --generate-hashes --extra dev --no-annotate \
-    --output-file requirements/ci.txt "$@" pyproject.toml -
+  compile --extra dev --output-file requirements/ci.txt "$@" pyproject.toml -
+# PyPI's PyTorch needs gigabytes of CUDA; the build for CPUs alone lies where PIP_FIND_LINKS says, if anywhere.
+if [ -n "${PIP_FIND_LINKS:-}" ]; then
+  echo "torch==$torch+cpu" | compile --find-links "$PIP_FIND_LINKS" --constraint requirements/ci.txt \
+    --output-file requirements/torch.txt -
+else
+  echo "lock: requirements/torch.txt stays: PIP_FIND_LINKS names no folder with torch $torch+cpu"
+fi

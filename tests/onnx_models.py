@@ -3,6 +3,7 @@
 import numpy as np
 import onnx
 import onnxruntime
+import pytest
 from one_layer import make
 
 from caffe.export import to_onnx
@@ -27,6 +28,32 @@ def run(model, inputs):
     ready = session(model)
     feeds = {value.name: inputs[value.name] for value in ready.get_inputs()}
     return dict(zip([value.name for value in ready.get_outputs()], ready.run(None, feeds), strict=True))
+
+
+def run_qonnx(model, inputs):
+    """All tensors by name, as the package qonnx computes them."""
+    pytest.importorskip("qonnx")
+    from qonnx.core.modelwrapper import ModelWrapper
+    from qonnx.core.onnx_exec import execute_onnx
+    from qonnx.transformation.infer_datatypes import InferDataTypes
+    from qonnx.transformation.infer_shapes import InferShapes
+
+    wrapper = ModelWrapper(model).transform(InferShapes()).transform(InferDataTypes())
+    assert wrapper.check_all_tensor_shapes_specified()
+    return execute_onnx(wrapper, inputs, return_full_exec_context=True), wrapper
+
+
+def tensors(model, names, inputs):
+    """Some tensors within a model that ONNX Runtime runs."""
+    extended = onnx.ModelProto()
+    extended.CopyFrom(model)
+    known = {value.name for value in extended.graph.output}
+    extended.graph.output.extend(
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
+        for name in names
+        if name not in known
+    )
+    return run(extended, inputs)
 
 
 def run_net(net, inputs):

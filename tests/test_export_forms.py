@@ -11,7 +11,17 @@ onnxruntime = pytest.importorskip("onnxruntime")
 
 import onnx  # noqa: E402
 from onnx import numpy_helper  # noqa: E402
-from onnx_models import checked, close, input_layer, net_of, operators, run, run_net  # noqa: E402
+from onnx_models import (  # noqa: E402
+    checked,
+    close,
+    input_layer,
+    net_of,
+    operators,
+    run,
+    run_net,
+    run_qonnx,
+    tensors,
+)
 
 from caffe.export import FORMS, to_onnx  # noqa: E402
 
@@ -78,32 +88,6 @@ def net(setting=UNIFORM, use_alpha="true", seed=2):
         mean, variance, factor = (blob.data for blob in result.params[name])
         mean[...], variance[...], factor[...] = rng.normal(size=mean.shape), 4 + rng.random(mean.shape), 1
     return result
-
-
-def run_qonnx(model, inputs):
-    """All tensors by name, as the package qonnx computes them."""
-    pytest.importorskip("qonnx")
-    from qonnx.core.modelwrapper import ModelWrapper
-    from qonnx.core.onnx_exec import execute_onnx
-    from qonnx.transformation.infer_datatypes import InferDataTypes
-    from qonnx.transformation.infer_shapes import InferShapes
-
-    wrapper = ModelWrapper(model).transform(InferShapes()).transform(InferDataTypes())
-    assert wrapper.check_all_tensor_shapes_specified()
-    return execute_onnx(wrapper, inputs, return_full_exec_context=True), wrapper
-
-
-def tensors(model, names, inputs):
-    """Some tensors within a model that ONNX Runtime runs."""
-    extended = onnx.ModelProto()
-    extended.CopyFrom(model)
-    known = {value.name for value in extended.graph.output}
-    extended.graph.output.extend(
-        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
-        for name in names
-        if name not in known
-    )
-    return run(extended, inputs)
 
 
 def codes(values):

@@ -48,6 +48,9 @@ def convolutions(type="Convolution", **extra):
         ((3, 2, 9), dict(num_output=5, kernel_size=4, stride=3)),
         ((2, 2, 5, 4, 6), dict(num_output=3, kernel_size=2, pad=1)),
         ((2, 3, 2, 5, 4), dict(num_output=3, kernel_size=2, axis=2)),
+        # Without an axis to move along.
+        ((2, 6), dict(num_output=4, kernel_size=1, group=2)),
+        ((2, 3, 6), dict(num_output=4, kernel_size=1, axis=-1)),
     ]
     return [case(type, shape, convolution_param=filled(**setting), **extra) for shape, setting in settings]
 
@@ -343,3 +346,11 @@ def test_layer(body, shapes, tops, kind):
         expected = run_net(net, inputs)
         for name, values in run(model, inputs).items():
             one_layer.close(values, expected[name], name)
+
+
+@pytest.mark.parametrize(("body", "shapes", "tops", "kind"), binary_layers())
+def test_layers_with_binary_weights_in_bytes(body, shapes, tops, kind):
+    caffe.set_random_seed(3)
+    rng = np.random.default_rng(5)
+    net = net_with_parameters(body, shapes, tops, rng)
+    compare(net, values_of(kind, shapes, rng), hwgq="qdq")

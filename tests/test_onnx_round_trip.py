@@ -13,6 +13,8 @@ from caffe.importer import from_onnx
 
 to_onnx = pytest.importorskip("caffe.export").to_onnx
 
+from onnx_models import input_layer, net_of  # noqa: E402
+
 SHARED = Path(os.environ.get("CAFFE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 FORMS = ["float", "qdq", "qonnx"]
 
@@ -86,3 +88,20 @@ def test_trained_nets_keep_their_accuracy(form, folder, model, weights, scale, w
         scores.append(it.forward_all(**{name: images})[output].reshape(len(images), -1))
     np.testing.assert_allclose(scores[1], scores[0], rtol=1e-4, atol=1e-5)
     assert (scores[1].argmax(1) != labels).sum() == wrong
+
+
+@pytest.mark.parametrize("form", ["qdq", "qonnx", "finn"])
+@pytest.mark.parametrize("value", [0, 1])
+def test_binary_weights_that_are_all_alike_come_back(form, value):
+    net = net_of(
+        input_layer("data", 1, 2, 5, 5),
+        'layer { name: "q" type: "Quant" bottom: "data" top: "q" quant_param { centers: 1 centers: 2 } }',
+        'layer { name: "it" type: "BinaryConvolution" bottom: "q" top: "it" convolution_param { '
+        "num_output: 3 kernel_size: 3 bias_term: false } binary_convolution_param { use_alpha: true } }",
+        'layer { name: "end" type: "Quant" bottom: "it" top: "end" quant_param { centers: 1 centers: 2 } }',
+    )
+    net.params["it"][0].data[...] = value
+    made = to_onnx(net, hwgq=form)
+    again = from_onnx(made).net()
+    assert [layer.type for layer in again.layers] == [layer.type for layer in net.layers]
+    assert (again.params["it"][0].data == value).all()

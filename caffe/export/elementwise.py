@@ -68,8 +68,6 @@ def _power(t: Translation, layer: Layer) -> list[str]:
     x = t.shifted(t.scaled(layer.inputs[0], param.scale), param.shift)
     if param.power == 1:
         return [x]
-    if param.power == 2:
-        return [t.graph("Mul", x, x)]
     return [t.graph("Pow", x, t.graph.constant(param.power))]
 
 
@@ -77,8 +75,8 @@ def _power(t: Translation, layer: Layer) -> list[str]:
 def _exp(t: Translation, layer: Layer) -> list[str]:
     param = layer.param.exp_param
     log_base = 1.0 if param.base == -1 else math.log(param.base)
-    power = t.graph("Exp", t.scaled(layer.inputs[0], param.scale * log_base))
-    return [t.scaled(power, math.exp(param.shift * log_base))]
+    x = t.shifted(t.scaled(layer.inputs[0], param.scale * log_base), param.shift * log_base)
+    return [t.graph("Exp", x)]
 
 
 @writes("Log")

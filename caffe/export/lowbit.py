@@ -54,11 +54,15 @@ def sums_of_products(
         rest = () if bias is None else (t.graph.constant(bias.ravel(), "bias"),)
         return t.graph(operator, x, t.graph.constant(weights, "weights"), *rest, **attributes)
     signs, alphas = binary
-    if operator == "Gemm":
+    if t.form == "qdq":
+        x = _own_codes(t, x, signs.ndim)
+    if operator == "Gemm" and t.form == "qdq" and x not in t.levels:
+        # ONNX Runtime would round the floats that MatMul takes to bytes.
+        attributes["transB"] = 1
+    elif operator == "Gemm":
         # The product with a matrix, which integer engines and FINN know best.
         operator, signs = "MatMul", signs.T
     if t.form == "qdq":
-        x = _own_codes(t, x, signs.ndim)
         if operator == "Conv" and x in t.levels:
             offsets = offsets_into_a_byte(t, layer, top, t.levels[x], alphas, bias)
             if offsets is not None:
@@ -71,13 +75,13 @@ def sums_of_products(
         t.graph.declare(quantized, signs.shape)
         result = t.graph(operator, x, quantized, **attributes)
         if (alphas != 1).any():
-            result = t.graph("Mul", result, _for_channels(t, layer, alphas, "alpha"))
+            result = t.graph("Mul", result, _for_channels(t, signs, alphas, "alpha"))
     if bias is None or not bias.any():
         return result
     if t.form == "qdq" and operator == "MatMul":
         # Less the opposite: ONNX Runtime would join an addition with the product, and compute both in floats.
-        return t.graph("Sub", result, _for_channels(t, layer, -bias, "bias"))
-    return t.graph("Add", result, _for_channels(t, layer, bias, "bias"))
+        return t.graph("Sub", result, _for_channels(t, signs, -bias, "bias"))
+    return t.graph("Add", result, _for_channels(t, signs, bias, "bias"))
 
 
 def _own_codes(t: Translation, x: str, axes: int) -> str:
@@ -120,26 +124,30 @@ def _convolution_of_codes(
     signs, alphas = binary
     step = t.levels[x].unit
     unit, zero = t.graph.constant(step, "unit"), t.graph.constant(0, "zero", np.int8)
-    moved = t.graph(
-        "DequantizeLinear",
-        t.graph.constant(offsets, "offsets", np.int32),
-        t.graph.constant(np.full(len(offsets), step), "units"),
-        t.graph.constant(np.zeros(len(offsets)), "zeros", np.int32),
-        axis=0,
-    )
     quantized = _signs_in_bytes(t, signs, np.ones_like(alphas), axis=0)
-    sums = t.graph("QuantizeLinear", t.graph("Conv", x, quantized, moved, **attributes), unit, zero)
+    moved = ()
+    if offsets.any():
+        units, zeros = np.full(len(offsets), step), np.zeros(len(offsets))
+        moved = (
+            t.graph(
+                "DequantizeLinear",
+                t.graph.constant(offsets, "offsets", np.int32),
+                t.graph.constant(units, "units"),
+                t.graph.constant(zeros, "zeros", np.int32),
+                axis=0,
+            ),
+        )
+    sums = t.graph("QuantizeLinear", t.graph("Conv", x, quantized, *moved, **attributes), unit, zero)
     result = t.graph("DequantizeLinear", sums, unit, zero)
     if (alphas != 1).any():
-        result = t.graph("Mul", result, _for_channels(t, layer, alphas, "alpha"))
+        result = t.graph("Mul", result, _for_channels(t, signs, alphas, "alpha"))
     addend = (0 if bias is None else bias.ravel()) - offsets * np.float64(step) * alphas
-    return t.graph("Add", result, _for_channels(t, layer, addend, "bias"))
+    return t.graph("Add", result, _for_channels(t, signs, addend, "bias")) if addend.any() else result
 
 
-def _for_channels(t: Translation, layer: Layer, values: np.ndarray, name: str) -> str:
-    """A constant with one value for each channel of an image, or for each output of a matrix."""
-    sides = layer.blobs[0].ndim - 2 if "Convolution" in layer.type else 0
-    return t.graph.constant(values.reshape(-1, *[1] * sides), name)
+def _for_channels(t: Translation, weights: np.ndarray, values: np.ndarray, name: str) -> str:
+    """A constant with one value for each output of the weights: of a matrix, or channel of an image."""
+    return t.graph.constant(values.reshape(-1, *[1] * (weights.ndim - 2)), name)
 
 
 def signs_of(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:

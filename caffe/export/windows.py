@@ -73,33 +73,36 @@ def _deconvolution(t: Translation, layer: Layer) -> list[str]:
 def _convolved(t: Translation, layer: Layer, index: int, operator: str = "Conv") -> str:
     param = layer.param.convolution_param
     shape = layer.bottom_shapes[index]
-    axis, spatial = param.axis % len(shape), len(shape) - param.axis % len(shape) - 1
-    if not spatial:
-        raise layer.refusal("it has no spatial axes; make it an InnerProduct")
+    axis = param.axis % len(shape)
+    weights, geometry = layer.blobs[0], _geometry(param, len(shape) - axis - 1)
     x = layer.inputs[index]
-    if axis != 1:
+    is_point = axis == len(shape) - 1
+    if is_point:
+        # ONNX wants an axis to move along.
+        weights, geometry = weights[..., None], _Geometry([1], [1], [0], [1])
+    if axis != 1 or is_point:
         x = _as_images(t, layer, index, axis)
     result = sums_of_products(
         t,
         layer,
         operator,
         x,
-        layer.blobs[0],
+        weights,
         layer.blobs[1] if param.bias_term else None,
         index,
         group=param.group,
-        **_geometry(param, spatial).attributes(),
+        **geometry.attributes(),
     )
-    return t.to_top(layer, result, index) if axis != 1 else result
+    return t.to_top(layer, result, index) if axis != 1 or is_point else result
 
 
 def _as_images(t: Translation, layer: Layer, index: int, axis: int) -> str:
-    """A bottom with all axes before its channels as one."""
+    """A bottom with all axes before its channels as one, and one behind them at least."""
     shape, free = layer.bottom_shapes[index], layer.bottom_free[index]
-    sizes = (math.prod(shape[:axis]), *shape[axis:])
+    sides = shape[axis:] if axis + 1 < len(shape) else (*shape[axis:], 1)
     behind = {place - axis + 1 for place in free if place >= axis}
     leading = {0} if any(place < axis for place in free) else set()
-    return t.reshape(layer.inputs[index], sizes, frozenset(leading | behind))
+    return t.reshape(layer.inputs[index], (math.prod(shape[:axis]), *sides), frozenset(leading | behind))
 
 
 @writes("Im2col")

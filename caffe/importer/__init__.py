@@ -85,7 +85,17 @@ class ImportedNet:
         Raises:
             ValueError: ONNX Runtime is not here, or cannot run the model.
         """
-        return differences(self.net(), self.transposed, model, seed)
+        return differences(self.net(), self.transposed, self._indices(), model, seed)
+
+    def _indices(self) -> dict[str, int]:
+        """Inputs whose values say which rows or items to take, with the number that they are below."""
+        net, limits = self.net(), {}
+        for layer in self.definition.layer:
+            if layer.type == "Embed":
+                limits[layer.bottom[0]] = layer.embed_param.input_dim
+            elif layer.type == "BatchReindex":
+                limits[layer.bottom[1]] = net.blobs[layer.bottom[0]].shape[0]
+        return limits
 
 
 def from_onnx(

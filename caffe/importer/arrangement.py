@@ -10,7 +10,7 @@ import numpy as np
 from . import folding
 from .graph import Branch, Node, Refused
 from .translation import Translation, reads
-from .values import Blob, Constant, Flattened, Shape, Transposed, Value
+from .values import Blob, Constant, Flattened, Shape, Transposed, Value, Whole
 from .windows import global_pool
 
 _MOST_PARTS = 256
@@ -181,6 +181,9 @@ def _slice(t: Translation, node: Node, inputs: _Inputs) -> Value:
 @reads("Gather")
 def _gather(t: Translation, node: Node, inputs: _Inputs) -> Value:
     x, indices = inputs
+    if isinstance(indices, Blob | Whole) and node.get("axis", 0) in (0, -len(x.shape)):
+        places = indices.base if isinstance(indices, Whole) else indices
+        return _rows(t, node, x, places)
     if not isinstance(indices, Constant) or isinstance(x, Constant):
         raise Refused("its indices are not constant")
     axis = _axis(node, x.shape, node.get("axis", 0))
@@ -194,6 +197,21 @@ def _gather(t: Translation, node: Node, inputs: _Inputs) -> Value:
     if indices.array.ndim == 0:
         return t.reshape(node, t.blob(result), (*x.shape[:axis], *x.shape[axis + 1 :]))
     return result
+
+
+def _rows(t: Translation, node: Node, x: Value, places: Blob) -> Blob:
+    """Rows of a constant matrix, or items of a blob, which a blob chooses."""
+    if isinstance(x, Constant):
+        if x.array.ndim != 2 or x.array.dtype.kind != "f":
+            raise Refused("what it takes rows of is no matrix")
+        inputs, outputs = x.shape
+        param = {"input_dim": inputs, "num_output": outputs, "bias_term": False}
+        shape = (*places.shape, outputs)
+        return t.add("Embed", node, [places], shape, parameters=[x.array], embed_param=param)
+    if len(places.shape) != 1:
+        raise Refused("its indices are no list")
+    bottom = t.blob(x)
+    return t.add("BatchReindex", node, [bottom, places], (places.shape[0], *bottom.shape[1:]))
 
 
 def _taken(t: Translation, node: Node, x: Value, axis: int, places: Sequence[int]) -> Value:

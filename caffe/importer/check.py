@@ -27,9 +27,14 @@ class OutputDifference(NamedTuple):
 
 
 def differences(
-    net: Net, transposed: Mapping[str, tuple[int, ...]], model: onnx.ModelProto | str | os.PathLike, seed: int
+    net: Net,
+    transposed: Mapping[str, tuple[int, ...]],
+    indices: Mapping[str, int],
+    model: onnx.ModelProto | str | os.PathLike,
+    seed: int,
 ) -> list[OutputDifference]:
-    """For each output of a net, how far it is from the model's, on normal random inputs.
+    """For each output of a net, how far it is from the model's, on random inputs: normal ones, or indices
+    below a number where that is given.
 
     Raises:
         ValueError: ONNX Runtime is not here, or cannot run the model.
@@ -55,7 +60,9 @@ def differences(
             shape = [size if isinstance(size, int) else 1 for size in value.shape]
             feeds[value.name] = np.zeros(shape, _TYPES.get(value.type, np.float32))
             continue
-        values = rng.standard_normal(net.blobs[value.name].shape).astype(_TYPES.get(value.type, np.float32))
+        shape, most = net.blobs[value.name].shape, indices.get(value.name)
+        values = rng.standard_normal(shape) if most is None else rng.integers(0, most, shape)
+        values = values.astype(_TYPES.get(value.type, np.float32))
         net.blobs[value.name].data[...] = values
         order = transposed.get(value.name, range(values.ndim))
         feeds[value.name] = values.transpose(np.argsort(order))
@@ -68,7 +75,13 @@ def differences(
     return [_difference(name, expected[name], net.blobs[name].data) for name in names]
 
 
-_TYPES = {"tensor(double)": np.float64, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
+_TYPES = {
+    "tensor(double)": np.float64,
+    "tensor(float16)": np.float16,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+    "tensor(uint8)": np.uint8,
+}
 
 
 def _difference(name: str, expected: np.ndarray, found: np.ndarray) -> OutputDifference:

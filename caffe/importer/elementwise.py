@@ -12,7 +12,7 @@ from ..proto import caffe_pb2
 from .folding import clip_limits
 from .graph import Node, Refused
 from .translation import Translation, reads
-from .values import Above, Affine, Blob, Constant, Gate, Shape, Steps, Value
+from .values import Above, Affine, Blob, Constant, Gate, Shape, Steps, Value, Whole
 
 _Inputs = list[Value | None]
 
@@ -30,11 +30,34 @@ def _function(layer_type: str, positive: bool = False, **fields: Any) -> Callabl
 reads("Relu")(_function("ReLU", positive=True))
 reads("Tanh")(_function("TanH"))
 reads("Abs")(_function("AbsVal", positive=True))
-reads("Exp")(_function("Exp", positive=True))
-reads("Log")(_function("Log"))
 reads("Softplus")(_function("BNLL", positive=True))
-reads("Sqrt")(_function("Power", positive=True, power_param={"power": 0.5}))
-reads("Reciprocal")(_function("Power", power_param={"power": -1}))
+
+
+def _function_of_line(layer_type: str, positive: bool = False, **fields: Any) -> Callable[..., Blob]:
+    """A layer that itself multiplies and adds before."""
+
+    def read(t: Translation, node: Node, inputs: _Inputs) -> Blob:
+        x, line = _line(t, inputs[0])
+        param = {f"{layer_type.lower()}_param": {**fields, **line}}
+        blob = t.add(layer_type, node, [x], x.shape, **param)
+        blob.positive = positive
+        return blob
+
+    return read
+
+
+def _line(t: Translation, x: Value | None) -> tuple[Blob, dict[str, float]]:
+    """A blob, and by which numbers it is multiplied and added to before a function of it is computed."""
+    if not isinstance(x, Affine) or x.readers != 1 or x.factor.ndim or x.offset.ndim:
+        return t.blob(x), {}
+    line = {"scale": float(x.factor), "shift": float(x.offset)}
+    return x.base, {name: value for name, value in line.items() if value != (name == "scale")}
+
+
+reads("Exp")(_function_of_line("Exp", positive=True))
+reads("Log")(_function_of_line("Log"))
+reads("Sqrt")(_function_of_line("Power", positive=True, power=0.5))
+reads("Reciprocal")(_function_of_line("Power", power=-1))
 
 
 @reads("Identity")
@@ -57,6 +80,8 @@ def _dropout(t: Translation, node: Node, inputs: _Inputs) -> Value:
 
 @reads("Cast")
 def _cast(t: Translation, node: Node, inputs: _Inputs) -> Value | None:
+    if node.get("to") in (6, 7) and isinstance(inputs[0], Blob):
+        return Whole(shape=inputs[0].shape, base=inputs[0])
     if node.get("to") not in (1, 10, 11, 16):
         raise Refused("it casts to integers; Caffe's blobs are floats")
     if isinstance(inputs[0], Above):
@@ -157,9 +182,8 @@ def _scaled(t: Translation, x: Value, factor: float) -> Value:
 def _pow(t: Translation, node: Node, inputs: _Inputs) -> Blob:
     if not isinstance(inputs[1], Constant) or inputs[1].array.size != 1:
         raise Refused("its exponent is not one constant number")
-    power = inputs[1].array.item()
-    x = t.blob(inputs[0])
-    return t.add("Power", node, [x], x.shape, power_param={"power": power})
+    x, line = _line(t, inputs[0])
+    return t.add("Power", node, [x], x.shape, power_param={"power": inputs[1].array.item(), **line})
 
 
 # ---------------------------------------------------------------------- of two tensors and more

@@ -9,7 +9,7 @@ import numpy as np
 from .graph import Node, Refused
 from .saturation import Cut
 from .translation import Translation, makes, reads
-from .values import Blob, Coded, Constant, Recoded, Steps, Value
+from .values import Blob, Coded, Constant, Recoded, Steps, Value, neat
 
 _SAME = 1e-6  # relative; what factors leave of a level
 _MOST_STEPS = 1024
@@ -75,7 +75,7 @@ def _quantize(t: Translation, node: Node, inputs: list[Value | None]) -> Value:
     limits = np.iinfo(zero.dtype)
     low, high = limits.min - int(zero), limits.max - int(zero)
     if abs(float(scale) - unit) > _SAME * unit:
-        raise Refused(f"its codes are of {scale} each, and what it reads are multiples of {unit}")
+        raise Refused(f"its codes are of {scale:.6g} each, and what it reads are multiples of {unit:.6g}")
     if (least < low).any() or (most > high).any():
         if not t.alone(x):
             raise Refused("it cuts off sums that something else reads, too")
@@ -109,10 +109,10 @@ def _quantizer(t: Translation, steps: Steps) -> Blob:
     if len(thresholds) == 1 and is_zero and thresholds[0] < 0 and values[0] < values[1]:
         return _scaled_sign(t, steps)
     if thresholds[0] == 0 and values[0] <= 0 and _is_hwgq(thresholds, values):
-        centers = [_neat(value) for value in values[1:]]
+        centers = [neat(value) for value in values[1:]]
         param: dict[str, Any] = {"centers": centers, "clip_thr": centers[-1]}
         if values[0]:
-            param["negative_slope"] = _neat(-values[0])
+            param["negative_slope"] = neat(-values[0])
         blob = t.add("Quant", node, [base], base.shape, quant_param=param)
         return _with_levels(blob, np.array([values[0], *centers]))
     if len(thresholds) == 1:
@@ -153,12 +153,6 @@ def _with_levels(blob: Blob, levels: np.ndarray) -> Blob:
     blob.levels = levels
     blob.positive = bool(levels[0] >= 0)
     return blob
-
-
-def _neat(value: float) -> float:
-    """The number that people would have written, where it is the same but for rounding."""
-    short = float(f"{value:.6g}")
-    return short if abs(short - value) <= 2e-7 * abs(value) else float(value)
 
 
 def _listed(values: np.ndarray) -> str:

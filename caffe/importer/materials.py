@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from .graph import Refused
 from .products import into_product
 from .translation import Translation, makes
-from .values import Above, Affine, Blob, Coded, Constant, Flattened, Gate, Recoded, Transposed, levels_of
+from .values import (
+    Above,
+    Affine,
+    Blob,
+    Coded,
+    Constant,
+    Flattened,
+    Gate,
+    Recoded,
+    Transposed,
+    Whole,
+    levels_of,
+    neat,
+)
 
 _SAME = 1e-6  # relative; what the rounding of a factor leaves
+_LEAST_EXPONENT = 0.05  # of a base: floats near 1 and very large ones tell few of them apart
 
 
 @makes(Constant)
@@ -47,6 +63,11 @@ def _recoded(t: Translation, value: Recoded) -> Blob:
 @makes(Coded)
 def _coded(t: Translation, value: Coded) -> Blob:
     raise Refused("it reads codes, and Caffe's blobs are floats: nothing makes values of them")
+
+
+@makes(Whole)
+def _whole(t: Translation, value: Whole) -> Blob:
+    raise Refused("it reads what is cast to integers, and Caffe's blobs are floats")
 
 
 @makes(Above)
@@ -91,6 +112,8 @@ def _affine(t: Translation, value: Affine) -> Blob:
     if folded is not None:
         return folded
     node, base, shape = value.node, value.base, value.shape
+    if factor.size == 1 and not offset.any() and _into_logarithm(t, base, float(factor)):
+        return base
     if factor.size == 1 and offset.size == 1:
         param = {"scale": float(factor), "shift": float(offset)}
         return t.add("Power", node, [base], shape, power_param=param)
@@ -112,6 +135,16 @@ def _affine(t: Translation, value: Affine) -> Blob:
     return t.add(
         "Scale", node, [base], shape, parameters=parameters, scale_param={**where, "bias_term": True}
     )
+
+
+def _into_logarithm(t: Translation, base: Blob, factor: float) -> bool:
+    """Makes a factor behind a natural logarithm the base of it, where that can be."""
+    if not t.alone(base) or base.layer.type != "Log" or base.layer.log_param.HasField("base"):
+        return False
+    if not _LEAST_EXPONENT < abs(factor) < 1 / _LEAST_EXPONENT:
+        return False
+    base.layer.log_param.base = neat(math.exp(1 / factor))
+    return True
 
 
 def _axes_of(values: np.ndarray) -> list[int]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..hwgq.levels import integer_levels
 from ..proto import caffe_pb2
 from . import folding
 from .graph import Node, Refused
@@ -15,9 +16,10 @@ from .translation import Translation, reads
 from .values import Affine, Blob, Constant, Flattened, Padded, Transposed, Value
 
 _SAME = 1e-6  # relative; what rounding leaves of what cancels out
+_MOST_CODE = 127  # of a byte
 
 _BINARY = {"Convolution": "BinaryConvolution", "InnerProduct": "BinaryInnerProduct"}
-_PRODUCTS = ("Convolution", "Deconvolution", "InnerProduct", *_BINARY.values())
+_PRODUCTS = ("Convolution", "Deconvolution", "Embed", "InnerProduct", *_BINARY.values())
 
 
 @dataclass
@@ -82,12 +84,19 @@ def weights_of(inputs: Sequence[Value | None], index: int, what: str) -> np.ndar
     return value.array.astype(np.float32)
 
 
-def signs_of(weights: np.ndarray) -> np.ndarray | None:
-    """The magnitude of each output of weights that are binary, +-alpha; None for others."""
+def _were_signs(inputs: Sequence[Value | None]) -> bool:
+    """Whether the weights are made of codes or signs."""
+    node = inputs[1].node if isinstance(inputs[1], Constant) else None
+    return node is not None and node.op in ("BipolarQuant", "DequantizeLinear")
+
+
+def signs_of(weights: np.ndarray, were_signs: bool) -> np.ndarray | None:
+    """The magnitude of each output of weights that are binary, +-alpha; None for others. Those of a mean,
+    which are all positive, are none, unless they were signs."""
     rows = np.abs(weights).reshape(len(weights), -1)
-    if rows.shape[1] < 2 or not (rows == rows[:, :1]).all() or not rows.all() or not (weights < 0).any():
+    if rows.shape[1] < 2 or not (rows == rows[:, :1]).all():
         return None
-    return rows[:, 0]
+    return rows[:, 0] if were_signs or (weights < 0).any() else None
 
 
 # ---------------------------------------------------------------------- convolution
@@ -107,11 +116,17 @@ def _convolution(t: Translation, node: Node, inputs: list[Value | None], layer_t
     x, weights, bias = inputs[0], weights_of(inputs, 1, "weights"), weights_of(inputs, 2, "biases")
     if x is None or weights is None:
         raise Refused("it lacks an input")
-    return convolved(t, node, x, weights, bias, layer_type)
+    return convolved(t, node, x, weights, bias, layer_type, _were_signs(inputs))
 
 
 def convolved(
-    t: Translation, node: Node, x: Value, weights: np.ndarray, bias: np.ndarray | None, layer_type: str
+    t: Translation,
+    node: Node,
+    x: Value,
+    weights: np.ndarray,
+    bias: np.ndarray | None,
+    layer_type: str,
+    were_signs: bool = False,
 ) -> Blob:
     """A Convolution (BinaryConvolution where the weights are binary) or Deconvolution, by the attributes of a
     Conv or ConvTranspose.
@@ -141,7 +156,7 @@ def convolved(
         if padding:
             window.before = [a + b for a, b in zip(window.before, padding.before, strict=True)]
             window.behind = [a + b for a, b in zip(window.behind, padding.behind, strict=True)]
-        magnitudes = signs_of(weights)
+        magnitudes = signs_of(weights, were_signs)
         weights, pad = with_even_padding(weights, window)
         sides = [
             (side + 2 * pad[i] - window.extent(i)) // window.stride[i] + 1 for i, side in enumerate(shape[2:])
@@ -275,7 +290,7 @@ def _gemm(t: Translation, node: Node, inputs: list[Value | None]) -> Blob:
     x = inputs[0]
     if x is None or len(x.shape) != 2:
         raise Refused("its input is no matrix")
-    return _inner_product(t, node, x, weights, bias)
+    return _inner_product(t, node, x, weights, bias, _were_signs(inputs))
 
 
 @reads("MatMul")
@@ -286,11 +301,11 @@ def _matmul(t: Translation, node: Node, inputs: list[Value | None]) -> Blob:
     x = inputs[0]
     if x is None or weights is None or weights.ndim != 2 or len(x.shape) < 2:
         raise Refused("its second factor is no matrix")
-    return _inner_product(t, node, x, weights.T, None)
+    return _inner_product(t, node, x, weights.T, None, _were_signs(inputs))
 
 
 def _inner_product(
-    t: Translation, node: Node, x: Value, weights: np.ndarray, bias: np.ndarray | None
+    t: Translation, node: Node, x: Value, weights: np.ndarray, bias: np.ndarray | None, were_signs: bool
 ) -> Blob:
     outputs, count = weights.shape
     if x.shape[-1] != count:
@@ -301,7 +316,7 @@ def _inner_product(
         param["axis"] = len(shape) - 1
     if isinstance(x, Flattened):
         x, weights = _unflattened(x, weights)
-    magnitudes = signs_of(weights)
+    magnitudes = signs_of(weights, were_signs)
     fields: dict[str, Any] = {"inner_product_param": param}
     layer_type = "InnerProduct"
     if magnitudes is not None:
@@ -324,15 +339,15 @@ def _grid(
     """
     if levels is None or (magnitudes != magnitudes[0]).any():
         return None
-    smallest = np.abs(levels[levels != 0]).min()
-    unit = float(smallest * magnitudes[0])
+    _, step = integer_levels([0.0, *np.unique(np.abs(levels[levels != 0]))], _MOST_CODE)
+    unit = float(step * magnitudes[0])
     offset = np.zeros(1) if bias is None else bias.ravel() / unit
-    if not all(np.allclose(of, np.round(of), rtol=0, atol=1e-3) for of in (levels / smallest, offset)):
+    if not all(np.allclose(of, np.round(of), rtol=0, atol=1e-3) for of in (levels / step, offset)):
         return None
     rows = weights.reshape(len(weights), -1)
     above, below = (rows > 0).sum(1), (rows < 0).sum(1)
     # Padding is 0, too.
-    most, least = max(levels.max(), 0) / smallest, min(levels.min(), 0) / smallest
+    most, least = max(levels.max(), 0) / step, min(levels.min(), 0) / step
     return (
         unit,
         np.round(above * least - below * most + offset),
@@ -360,7 +375,7 @@ def into_product(t: Translation, value: Affine, factor: np.ndarray, offset: np.n
     base = value.base
     if not t.alone(base) or base.layer.type not in _PRODUCTS:
         return None
-    is_matrix = "InnerProduct" in base.layer.type
+    is_matrix = base.layer.type.endswith(("InnerProduct", "Embed"))
     axis = len(base.shape) - 1 if is_matrix else 1
     outputs = base.shape[axis]
     for values in (factor, offset):
@@ -372,7 +387,7 @@ def into_product(t: Translation, value: Affine, factor: np.ndarray, offset: np.n
         if cut.layer is layer:
             cut.low, cut.high = (end * factor.ravel() + offset.ravel() for end in (cut.low, cut.high))
     if not (factor.size == 1 and factor == 1):
-        if layer.type not in _BINARY.values() or not factor.all():
+        if layer.type not in _BINARY.values():
             return None
         factors = np.broadcast_to(factor.ravel(), outputs)
         parameters[0] = np.float32(parameters[0] * factors.reshape(-1, *[1] * (parameters[0].ndim - 1)))
@@ -386,7 +401,8 @@ def into_product(t: Translation, value: Affine, factor: np.ndarray, offset: np.n
 
 
 def _add_bias(layer: caffe_pb2.LayerParameter, parameters: list[np.ndarray], offsets: np.ndarray) -> None:
-    param = layer.inner_product_param if "InnerProduct" in layer.type else layer.convolution_param
+    names = {"InnerProduct": "inner_product_param", "Embed": "embed_param"}
+    param = getattr(layer, names.get(layer.type.removeprefix("Binary"), "convolution_param"))
     before = parameters[1].astype(np.float64) if len(parameters) > 1 else np.zeros(len(offsets))
     bias = before + offsets
     # Codes are moved into the range of a byte by a bias, and back.

@@ -13,6 +13,7 @@ from .._names import take_name
 from ..proto import caffe_pb2
 from . import folding
 from .graph import DAMAGE, QONNX_DOMAINS, Branch, Graph, Node, Refused
+from .joining import Joined, joined
 from .saturation import Cut, makes_a_difference
 from .values import (
     Affine,
@@ -111,7 +112,7 @@ class Translation:
 
     def run(self) -> None:
         """Writes all nodes; what cannot be written is in :attr:`problems`."""
-        self.run_nodes(self.graph.nodes)
+        self.run_nodes(joined(self.graph))
         if not self.problems:
             self._finish()
 
@@ -134,6 +135,8 @@ class Translation:
         self.values.update(dict.fromkeys(node.outputs))
 
     def _read(self, node: Node) -> Sequence[Value | None]:
+        if isinstance(node, Joined):
+            return self._read_joined(node)
         readers = QONNX_READERS if node.domain in QONNX_DOMAINS else {} if node.domain else READERS
         reader = readers.get(node.op)
         if reader is None and not folding.can_fold(node):
@@ -168,6 +171,19 @@ class Translation:
                 alone = all(x.readers == 1 for x in between if not isinstance(x, Constant))
                 value.readers += self._readers[name] - alone
         return results
+
+    def _read_joined(self, node: Joined) -> Sequence[Value]:
+        """The layer that computes what several nodes do; where there is none, each as it is."""
+        x = self.values[node.inputs[0]]
+        layer = None if x is None or isinstance(x, Constant) else node.layer(x.shape)
+        if layer is None:
+            self.run_nodes(node.parts)
+            return []
+        layer_type, fields = layer
+        x.readers -= node.reads - 1
+        blob = self.add(layer_type, node, [self.blob(x)], x.shape, **fields)
+        blob.node, blob.readers = node, self._readers[node.outputs[0]]
+        return [blob]
 
     def _constant(self, node: Node, array: np.ndarray) -> Constant:
         source = self.values.get(node.inputs[0]) if node.inputs else None

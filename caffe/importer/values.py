@@ -136,6 +136,13 @@ class Transposed(Value):
 
 
 @dataclass(eq=False, kw_only=True)
+class Whole(Value):
+    """A blob's values as integers: they are to be indices, which Caffe has as floats."""
+
+    base: Blob
+
+
+@dataclass(eq=False, kw_only=True)
 class Gate(Value):
     """The sigmoid of a value."""
 
@@ -147,3 +154,9 @@ def levels_of(value: Value | None) -> np.ndarray | None:
     if isinstance(value, Flattened):
         value = value.base
     return value.levels if isinstance(value, Blob) else None
+
+
+def neat(value: float) -> float:
+    """The number that people would have written, where it is the same but for rounding."""
+    short = float(f"{value:.6g}")
+    return short if abs(short - value) <= 2e-7 * abs(value) else float(value)
