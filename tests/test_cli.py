@@ -280,7 +280,7 @@ def test_bad_input_is_one_line(folder):
 
 def test_memory_that_is_missing_is_one_line(capfd):
     for error in (MemoryError("std::bad_alloc"), MemoryError()):
-        assert caffe.cli.report("caffe time", error) == 1
+        assert caffe.cli.report_error("caffe time", error) == 1
         (line,) = capfd.readouterr().err.splitlines()
         assert line.startswith("caffe time: not enough memory (")
 

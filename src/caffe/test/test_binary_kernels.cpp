@@ -191,7 +191,7 @@ class Problem {
         for (int i = 0; i < pieces_[piece]; ++i) digits.push_back(&digits_[(first + i) * channels_of_unit_]);
       }
       for (int output = 0; output < kOutputs; ++output) {
-        const uint8_t* bits = &bits_[static_cast<size_t>(output) * Channels()];
+        const uint8_t* bits = bits_.data() + static_cast<size_t>(output) * Channels();
         uint32_t sum = 0;
         for (const uint8_t* unit : digits) {
           for (int channel = 0; channel < channels_of_unit_; ++channel) sum += unit[channel] * *bits++;
