@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Images a second that each data source serves on the CPU, beside PyTorch's DataLoader in the same run.
 
-    .venv/bin/python -m pip install torch torchvision pillow      # optional: the peer
+    .venv/bin/python -m pip install torch pillow      # optional: the peer
     .venv/bin/python benchmarks/data_sources.py --root photographs/ --list photographs/list.txt
 
 Every contestant serves the same photographs, decoded, cropped at random to 224 x 224 pixels, mirrored by
@@ -64,18 +64,10 @@ def data_loader(folder, batch):
     import numpy as np
     import torch
     from PIL import Image
-    from torchvision.transforms import v2
 
     torch.set_num_threads(1)
     lines = (pathlib.Path(folder) / "list.txt").read_text().splitlines()
-    steps = v2.Compose(
-        [
-            v2.RandomCrop(CROP),
-            v2.RandomHorizontalFlip(),
-            v2.ToDtype(torch.float32),
-            v2.Normalize(mean=MEAN[::-1], std=(1.0, 1.0, 1.0)),
-        ]
-    )
+    mean = torch.tensor(MEAN[::-1]).view(3, 1, 1)
 
     class Photographs(torch.utils.data.Dataset):
         def __len__(self):
@@ -84,8 +76,10 @@ def data_loader(folder, batch):
 
         def __getitem__(self, index):
             name, label = lines[index % len(lines)].rsplit(" ", 1)
-            pixels = np.array(Image.open(name).convert("RGB"))
-            return steps(torch.from_numpy(pixels).permute(2, 0, 1)), int(label)
+            pixels = torch.from_numpy(np.array(Image.open(name).convert("RGB"))).permute(2, 0, 1)
+            y, x, mirror = torch.randint(SIDE - CROP + 1, (3,)).tolist()
+            crop = pixels[:, y : y + CROP, x : x + CROP]
+            return (crop.flip(2) if mirror % 2 else crop).to(torch.float32) - mean, int(label)
 
     threads = int(os.environ["OMP_NUM_THREADS"])
     loader = torch.utils.data.DataLoader(Photographs(), batch, shuffle=True, num_workers=threads)
@@ -166,7 +160,7 @@ def measure_in_a_process(name, threads, folder, arguments):
 
 def has_peer():
     try:
-        import torchvision  # noqa: F401
+        import torch  # noqa: F401
     except ImportError:
         return False
     return True
@@ -193,7 +187,7 @@ def main():
 
     names = [name for name in CONTESTANTS if name != PEER or has_peer()]
     if PEER not in names:
-        print("PyTorch is not installed (pip install torch torchvision): no peer in this run")
+        print("PyTorch is not installed (pip install torch): no peer in this run")
     counts = sorted({1, arguments.threads})
     results = {(name, threads): [] for name in names for threads in counts}
     with tempfile.TemporaryDirectory() as folder:

@@ -31,8 +31,8 @@ NETS = {
 }
 
 
-def training_net(setting: Setting, batch: int) -> Any:
-    """The zoo's net as it trains, fed with images and labels that lie in its blobs."""
+def training_net(setting: Setting, batch: int, data: Any = None) -> Any:
+    """The zoo's net as it trains, fed by a layer `data` or with images and labels that lie in its blobs."""
     from google.protobuf import text_format
 
     from caffe.proto import caffe_pb2
@@ -45,16 +45,17 @@ def training_net(setting: Setting, batch: int) -> Any:
         if layer.type not in ("Data", "Accuracy")
         and not any(rule.phase == caffe_pb2.TEST for rule in layer.include)
     ]
-    data = caffe_pb2.LayerParameter(name="data", type="Input", top=["data", "label"])
-    data.input_param.shape.add(dim=[batch, *setting.image])
-    data.input_param.shape.add(dim=[batch])
+    if data is None:
+        data = caffe_pb2.LayerParameter(name="data", type="Input", top=["data", "label"])
+        data.input_param.shape.add(dim=[batch, *setting.image])
+        data.input_param.shape.add(dim=[batch])
     del net.layer[:]
     net.layer.extend([data, *kept])
     return net
 
 
-def make_solver(name: str, batch: int, on_gpu: bool = False, **settings: Any) -> Any:
-    """A solver of this project, with other settings, too, whose net has random images."""
+def make_solver(name: str, batch: int, on_gpu: bool = False, data: Any = None, **settings: Any) -> Any:
+    """A solver of this project, with other settings, too, whose net has random images or those of `data`."""
     import numpy as np
 
     from caffe._caffe import get_solver_from_bytes
@@ -63,7 +64,7 @@ def make_solver(name: str, batch: int, on_gpu: bool = False, **settings: Any) ->
     setting = NETS[name]
     solver_mode = caffe_pb2.SolverParameter.GPU if on_gpu else caffe_pb2.SolverParameter.CPU
     param = caffe_pb2.SolverParameter(
-        net_param=training_net(setting, batch),
+        net_param=training_net(setting, batch, data),
         base_lr=0.01,
         lr_policy="fixed",
         momentum=0.9,
@@ -76,6 +77,8 @@ def make_solver(name: str, batch: int, on_gpu: bool = False, **settings: Any) ->
     for field, value in settings.items():
         setattr(param, field, value)
     solver = get_solver_from_bytes(param.SerializeToString())
+    if data is not None:
+        return solver
     random = np.random.default_rng(1)
     shape = solver.net.blobs["data"].data.shape
     solver.net.blobs["data"].data[...] = random.standard_normal(shape, np.float32)
