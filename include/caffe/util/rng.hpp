@@ -29,7 +29,14 @@ inline string TextOfRandom(const rng_t& random) {
 inline rng_t RandomOfText(const string& text) {
   rng_t random;
   std::istringstream stream(text);
-  LOG_IF(FATAL, !(stream >> random)) << "the state of the random numbers is damaged";
+  bool sound = static_cast<bool>(stream >> random);
+  if (sound) {
+    // Of nothing but zeros it makes zeros, of which no normal distribution gets a number.
+    rng_t following = random;
+    sound = false;
+    for (size_t i = 0; i < rng_t::state_size; ++i) sound |= following() != 0;
+  }
+  LOG_IF(FATAL, !sound) << "the state of the random numbers is damaged";
   return random;
 }
 

@@ -235,8 +235,12 @@ TYPED_TEST(DataStateTest, MemoryGoesOnAtItsItem) {
   restored.layer->SetDataState(state);
   served_by(restored)->AddDatumVector(datums);
   EXPECT_EQ(added.Passes(3), restored.Passes(3));
-  state.set_random_state("no numbers");
-  EXPECT_TRUE(Contains(ErrorOf([&] { restored.layer->SetDataState(state); }), "random numbers is damaged"));
+  string zeros;
+  for (int i = 0; i < 624; ++i) zeros += "0 ";
+  for (const string& damaged : {string("no numbers"), zeros, zeros + "624"}) {
+    state.set_random_state(damaged);
+    EXPECT_TRUE(Contains(ErrorOf([&] { restored.layer->SetDataState(state); }), "random numbers is damaged"));
+  }
 }
 
 TYPED_TEST(DataStateTest, RecurrentLayersGoOnFromTheirState) {
