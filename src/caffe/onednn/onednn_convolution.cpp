@@ -13,6 +13,7 @@
 #include "caffe/util/parallel_for.hpp"
 #include "caffe/util/scratch_memory.hpp"
 #include "caffe/util/target_clones.hpp"
+#include "without_signals.hpp"
 
 namespace caffe {
 
@@ -317,6 +318,7 @@ class OneDnnConvolution : public ConvolutionEngine {
   template <typename Body>
   static void ForPieces(const ConvolutionImages& images, const Split& split, Body body) {
     if (split.threads_inside > 1) {
+      const WithoutSignals quiet;
       // Too large to be kept, as it is for all threads.
       Workspace workspace;
       ForPiecesOf(images, split, 0, [&](int first, int num) { body(&workspace, 0, first, num); });
@@ -324,6 +326,7 @@ class OneDnnConvolution : public ConvolutionEngine {
     }
     ParallelFor(split.chunks, 1, [&](int64_t begin, int64_t end) {
       const ThreadsOfOneDnn one(1);
+      const WithoutSignals quiet;
       static thread_local Workspace workspace;
       for (int64_t chunk = begin; chunk < end; ++chunk) {
         ForPiecesOf(images, split, static_cast<int>(chunk),

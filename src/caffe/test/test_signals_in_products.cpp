@@ -1,0 +1,64 @@
+// A signal may come while a product is computed.
+#include <gtest/gtest.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/time.h>
+
+#include <atomic>
+#include <vector>
+
+#include "caffe/util/math_functions.hpp"
+
+namespace caffe {
+
+namespace {
+
+std::atomic<int> signals{0}, signals_elsewhere{0};
+char* stack_begin;
+char* stack_end;
+
+// Where a handler's variables are, there its frame was written.
+void NoteStack(int) {
+  const char* const place = static_cast<char*>(__builtin_frame_address(0));
+  ++signals;
+  if (place < stack_begin || place >= stack_end) ++signals_elsewhere;
+}
+
+}  // namespace
+
+// Generated code may use the stack pointer for something else: what is before its memory would be
+// overwritten.
+TEST(SignalsInProductsTest, FindTheStackOfTheirThread) {
+  pthread_attr_t attributes;
+  ASSERT_EQ(pthread_getattr_np(pthread_self(), &attributes), 0);
+  void* stack;
+  size_t stack_bytes;
+  ASSERT_EQ(pthread_attr_getstack(&attributes, &stack, &stack_bytes), 0);
+  pthread_attr_destroy(&attributes);
+  stack_begin = static_cast<char*>(stack);
+  stack_end = stack_begin + stack_bytes;
+
+  struct sigaction action = {}, before;
+  action.sa_handler = NoteStack;
+  action.sa_flags = SA_RESTART;
+  ASSERT_EQ(sigaction(SIGALRM, &action, &before), 0);
+  constexpr int kMicroseconds = 100, kSignals = 300;
+  const itimerval often = {{0, kMicroseconds}, {0, kMicroseconds}}, never = {};
+  ASSERT_EQ(setitimer(ITIMER_REAL, &often, nullptr), 0);
+  constexpr int kRows = 7, kColumns = 800, kInner = 500;
+  const std::vector<float> a(kRows * kInner, 1), b(kInner * kColumns, 1);
+  std::vector<float> c(kRows * kColumns);
+  while (signals < kSignals) {
+    for (const CBLAS_TRANSPOSE trans_a : {CblasNoTrans, CblasTrans}) {
+      for (const CBLAS_TRANSPOSE trans_b : {CblasNoTrans, CblasTrans}) {
+        caffe_cpu_gemm<float>(trans_a, trans_b, kRows, kColumns, kInner, 1, a.data(), b.data(), 0, c.data());
+      }
+    }
+  }
+  setitimer(ITIMER_REAL, &never, nullptr);
+  sigaction(SIGALRM, &before, nullptr);
+  EXPECT_EQ(signals_elsewhere, 0);
+  EXPECT_EQ(c[0], kInner);
+}
+
+}  // namespace caffe
