@@ -11,8 +11,6 @@ images that lie in memory: the difference is what training waits for data, and w
 same cores.
 """
 
-import argparse
-import os
 import statistics
 import tempfile
 import time
@@ -21,16 +19,6 @@ import data_sources
 from peers import training
 
 SOURCE = "Data, LMDB of JPEG"
-
-
-def serve(folder, arguments):
-    """Images a second of each contestant, by its name and the number of threads."""
-    names = [SOURCE] + ([data_sources.PEER] if data_sources.has_peer() else [])
-    rounds = {(name, threads): [] for threads in sorted({1, arguments.threads}) for name in names}
-    for _ in range(arguments.rounds):
-        for (name, threads), speeds in rounds.items():
-            speeds.append(data_sources.measure_in_a_process(name, threads, folder, arguments))
-    return {contestant: statistics.median(speeds) for contestant, speeds in rounds.items()}
 
 
 def database_layer(folder, name):
@@ -67,27 +55,18 @@ def train(name, folder, arguments):
 def main():
     import caffe
 
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--root", default="", help="folder of the photographs")
-    parser.add_argument(
-        "--list", required=True, help="text file: a photograph's name and an integer in each line"
-    )
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--seconds", type=float, default=4, help="timed, of each contestant in a round")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument(
-        "--nets", nargs="*", default=["AlexNet-HWGQ", "ResNet-18-HWGQ"], choices=training.NETS
-    )
+    parser = data_sources.make_parser(__doc__)
+    nets = ["AlexNet-HWGQ", "ResNet-18-HWGQ"]
+    parser.add_argument("--nets", nargs="*", default=nets, choices=training.NETS)
     parser.add_argument("--iterations", type=int, default=3, help="timed, of each training in a round")
     arguments = parser.parse_args()
+    if not arguments.list:
+        parser.error("--list names the photographs")
 
     with tempfile.TemporaryDirectory() as folder:
         data_sources.prepare(arguments, folder)
+        served = data_sources.serve([SOURCE, data_sources.PEER], folder, arguments)
         print("|  | threads | images/s | for each thread |\n| --- | ---: | ---: | ---: |")
-        served = serve(folder, arguments)
         for (name, threads), speed in served.items():
             print(f"| {name} | {threads} | {speed:,.0f} | {speed / threads:,.0f} |")
         for threads in sorted({threads for _, threads in served}):

@@ -166,9 +166,23 @@ def has_peer():
     return True
 
 
-def main():
+def serve(names, folder, arguments):
+    """Images a second by contestant and number of threads: medians of rounds that follow one another. Without
+    PyTorch the peer is left out."""
+    if not has_peer():
+        print("PyTorch is not installed (pip install torch): no peer in this run")
+        names = [name for name in names if name != PEER]
+    rounds = {(name, threads): [] for name in names for threads in sorted({1, arguments.threads})}
+    for _ in range(arguments.rounds):
+        for (name, threads), speeds in rounds.items():
+            speeds.append(measure_in_a_process(name, threads, folder, arguments))
+    return {key: statistics.median(speeds) for key, speeds in rounds.items()}
+
+
+def make_parser(description):
+    """The flags of serve and prepare."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--root", default="", help="folder of the photographs")
     parser.add_argument("--list", help="text file: a photograph's name and an integer in each line")
@@ -176,6 +190,11 @@ def main():
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=4, help="timed, of each contestant in a round")
     parser.add_argument("--rounds", type=int, default=3)
+    return parser
+
+
+def main():
+    parser = make_parser(__doc__)
     parser.add_argument("--contestant", choices=CONTESTANTS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -185,16 +204,10 @@ def main():
     if not arguments.list:
         parser.error("--list names the photographs")
 
-    names = [name for name in CONTESTANTS if name != PEER or has_peer()]
-    if PEER not in names:
-        print("PyTorch is not installed (pip install torch): no peer in this run")
-    counts = sorted({1, arguments.threads})
-    results = {(name, threads): [] for name in names for threads in counts}
     with tempfile.TemporaryDirectory() as folder:
         prepare(arguments, folder)
-        for _ in range(arguments.rounds):
-            for (name, threads), speeds in results.items():
-                speeds.append(measure_in_a_process(name, threads, folder, arguments))
+        served = serve(CONTESTANTS, folder, arguments)
+    counts = sorted({threads for _, threads in served})
 
     print(
         f"Images a second, {SIDE} x {SIDE} pixels cropped to {CROP} x {CROP}, batch {arguments.batch}, ",
@@ -203,9 +216,8 @@ def main():
     print(f"medians of {arguments.rounds} rounds of {arguments.seconds:g} s\n")
     print("|  | " + " | ".join(f"{threads} thread(s)" for threads in counts) + " |")
     print("| --- |" + " ---: |" * len(counts))
-    for name in names:
-        speeds = [statistics.median(results[name, threads]) for threads in counts]
-        print(f"| {name} | " + " | ".join(f"{speed:,.0f}" for speed in speeds) + " |")
+    for name in dict.fromkeys(name for name, _ in served):
+        print(f"| {name} | " + " | ".join(f"{served[name, threads]:,.0f}" for threads in counts) + " |")
 
 
 if __name__ == "__main__":

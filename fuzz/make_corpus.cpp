@@ -2,11 +2,11 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
-#include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "caffe/net.hpp"
-#include "caffe/util/db.hpp"
 #include "caffe/util/hdf5.hpp"
 #include "caffe/util/image.hpp"
 #include "caffe/util/io.hpp"
@@ -24,25 +24,15 @@ void Write(const std::string& path, const std::string& bytes) {
   CHECK(file.write(bytes.data(), static_cast<std::streamsize>(bytes.size())).flush()) << path;
 }
 
-std::string ContentOf(const std::string& path) { return ReadFileBytes(path); }
-
 std::string AnImage(ImageFormat format, int channels) {
   Image image(6, 9, channels);
   for (size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = static_cast<uint8_t>(i * i);
   return EncodeImage(image, format);
 }
 
-Datum ADatum() {
-  Datum datum;
-  datum.set_channels(3);
-  datum.set_height(4);
-  datum.set_width(2);
-  datum.set_label(7);
-  return datum;
-}
-
 void WriteRecordsAndImages(const std::string& corpus) {
-  Datum datum = ADatum();
+  Datum datum = DatumOf(3, 4, 2);
+  datum.set_label(7);
   datum.set_data(std::string(24, 'x'));
   Write(corpus + "/record/bytes", datum.SerializeAsString());
   datum.clear_data();
@@ -188,12 +178,11 @@ void WriteHdf5(const std::string& corpus) {
 
 #endif
 
-void WriteDatabase(const std::string& backend, const std::string& folder, int records, size_t value_bytes) {
-  const std::unique_ptr<db::DB> database(db::GetDB(backend));
-  database->Open(folder, db::WRITE);
-  const std::unique_ptr<db::Transaction> transaction(database->NewTransaction());
-  for (int i = 0; i < records; ++i) transaction->Put(std::to_string(100 + i), std::string(value_bytes, 'v'));
-  transaction->Commit();
+void WriteDatabase(const std::string& backend, const std::string& folder, int count, size_t value_bytes) {
+  std::vector<std::pair<std::string, std::string>> records;
+  for (int i = 0; i < count; ++i)
+    records.emplace_back(std::to_string(100 + i), std::string(value_bytes, 'v'));
+  WriteRecords(backend, folder, records);
 }
 
 void WriteDatabases(const std::string& corpus) {
@@ -206,7 +195,7 @@ void WriteDatabases(const std::string& corpus) {
   for (const Kind& kind : {Kind{"leaf", 3, 20}, Kind{"branch", 6, 1500}, Kind{"overflow", 2, 5000}}) {
     const std::string folder = ScratchPath(kind.name);
     WriteDatabase("lmdb", folder, kind.records, kind.value_bytes);
-    Write(corpus + "/lmdb/" + kind.name + ".mdb", ContentOf(folder + "/data.mdb"));
+    Write(corpus + "/lmdb/" + kind.name + ".mdb", ReadFileBytes(folder + "/data.mdb"));
   }
 #ifdef USE_LEVELDB
   const std::string folder = ScratchPath("leveldb");
@@ -218,7 +207,7 @@ void WriteDatabases(const std::string& corpus) {
                       : entry.path().extension() == ".ldb" ? 'T'
                       : entry.path().extension() == ".log" ? 'L'
                                                            : '\0';
-    if (part != '\0') Write(corpus + "/leveldb/" + part, part + ContentOf(entry.path().string()));
+    if (part != '\0') Write(corpus + "/leveldb/" + part, part + ReadFileBytes(entry.path().string()));
   }
 #endif
 }

@@ -161,10 +161,10 @@ def native_files(package: Path) -> list[Path]:
         folders |= {file.parent for name, file in linked(module) if file and _OWN.match(name)}
     # A build keeps the package's module as it was linked, too: the package's own is the one that is used.
     files = {
-        file.name: file.resolve()
+        file.resolve().name: file.resolve()
         for folder in sorted(folders, key=lambda folder: folder == package)
         for file in folder.glob("*.so*")
-        if _OWN.match(file.name) and not file.is_symlink()
+        if _OWN.match(file.name)
     }
     if not any(name.startswith("_caffe") for name in files):
         raise FileNotFoundError(f"{package} has no compiled module: make pycaffe, or name a wheel by --wheel")

@@ -1,12 +1,13 @@
 // Databases that others made.
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "caffe/util/db.hpp"
+#include "caffe/util/image.hpp"
 #include "readers.hpp"
 #include "scratch.hpp"
 
@@ -37,27 +38,19 @@ void ReadDatabase(const char* backend, const std::string& folder) {
 
 #ifdef USE_LEVELDB
 
-std::string ContentOf(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
 /// The files of a LevelDB of a few records, by names.
 std::map<std::string, std::string> MakeLevelDb() {
   const std::string folder = ScratchPath("sound");
   // What is in the log when it is opened goes to a table; what comes then is in the log.
-  for (const char* keys : {"abc", "def"}) {
-    const std::unique_ptr<db::DB> database(db::GetDB("leveldb"));
-    database->Open(folder, db::WRITE);
-    const std::unique_ptr<db::Transaction> transaction(database->NewTransaction());
-    for (const char* key = keys; *key != '\0'; ++key)
-      transaction->Put(std::string(1, *key), std::string(40, *key));
-    transaction->Commit();
+  for (const std::string keys : {"abc", "def"}) {
+    std::vector<std::pair<std::string, std::string>> records;
+    for (const char key : keys) records.emplace_back(std::string(1, key), std::string(40, key));
+    WriteRecords("leveldb", folder, records);
   }
   std::map<std::string, std::string> files;
   for (const auto& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
-    if (name.rfind("LO", 0) != 0) files[name] = ContentOf(entry.path());
+    if (name.rfind("LO", 0) != 0) files[name] = ReadFileBytes(entry.path().string());
   }
   return files;
 }

@@ -1,9 +1,6 @@
 // Text files that list images.
-#include <memory>
 #include <string>
 
-#include "caffe/layer.hpp"
-#include "caffe/layer_factory.hpp"
 #include "caffe/util/image.hpp"
 #include "readers.hpp"
 #include "scratch.hpp"
@@ -24,16 +21,6 @@ std::string ImageFolder() {
   return folder;
 }
 
-void Run(const LayerParameter& param) {
-  MayRefuse([&] {
-    const auto layer = LayerRegistry<float>::CreateLayer(param);
-    Blob<float> data, label;
-    const vector<Blob<float>*> tops = {&data, &label};
-    layer->SetUp({}, tops);
-    layer->Forward({}, tops);
-  });
-}
-
 }  // namespace
 
 void ReadImageListBytes(const std::string& bytes) {
@@ -41,7 +28,7 @@ void ReadImageListBytes(const std::string& bytes) {
       image_data_param { batch_size: 3 shuffle: true })");
   param.mutable_image_data_param()->set_source(WriteScratch("list.txt", bytes));
   param.mutable_image_data_param()->set_root_folder(ImageFolder());
-  Run(param);
+  MayRefuse([&] { RunDataLayer(param); });
 }
 
 void ReadWindowFileBytes(const std::string& bytes) {
@@ -52,7 +39,7 @@ void ReadWindowFileBytes(const std::string& bytes) {
   for (const char* crop_mode : {"warp", "square"}) {
     param.mutable_window_data_param()->set_crop_mode(crop_mode);
     param.mutable_window_data_param()->set_context_pad(*crop_mode == 'w' ? 0 : 1);
-    Run(param);
+    MayRefuse([&] { RunDataLayer(param); });
   }
 }
 

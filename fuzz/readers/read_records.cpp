@@ -41,10 +41,7 @@ void Transform(const Datum& datum, const TransformationParameter& param) {
 void ReadMean(const std::string& bytes) {
   TransformationParameter param;
   param.set_mean_file(WriteScratch("mean.binaryproto", bytes));
-  Datum datum;
-  datum.set_channels(2);
-  datum.set_height(3);
-  datum.set_width(3);
+  Datum datum = DatumOf(2, 3, 3);
   datum.set_data(std::string(18, 'a'));
   MayRefuse([&] { Transform(datum, param); });
 }

@@ -1,11 +1,12 @@
 // Weights and solver states.
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "caffe/net.hpp"
 #include "caffe/solver.hpp"
 #include "caffe/solver_factory.hpp"
-#include "caffe/util/db.hpp"
 #include "caffe/util/hdf5.hpp"
 #include "caffe/util/snapshots.hpp"
 #include "caffe/util/upgrade_proto.hpp"
@@ -39,19 +40,14 @@ Net<float>* WeightsNet() {
 /// A database of three images of 2 x 3 x 3.
 std::string MakeDatabase() {
   const std::string folder = ScratchPath("images");
-  const std::unique_ptr<db::DB> database(db::GetDB("lmdb"));
-  database->Open(folder, db::NEW);
-  const std::unique_ptr<db::Transaction> transaction(database->NewTransaction());
+  std::vector<std::pair<std::string, std::string>> records;
   for (const char* key : {"0", "1", "2"}) {
-    Datum datum;
-    datum.set_channels(2);
-    datum.set_height(3);
-    datum.set_width(3);
+    Datum datum = DatumOf(2, 3, 3);
     datum.set_data(std::string(18, *key));
     datum.set_label(*key - '0');
-    transaction->Put(key, datum.SerializeAsString());
+    records.emplace_back(key, datum.SerializeAsString());
   }
-  transaction->Commit();
+  WriteRecords("lmdb", folder, records);
   return folder;
 }
 
@@ -90,11 +86,7 @@ void ReadHdf5Data(const std::string& file) {
   LayerParameter param = FromText<LayerParameter>(
       R"(name: "data" type: "HDF5Data" top: "data" top: "label" hdf5_data_param { batch_size: 2 })");
   param.mutable_hdf5_data_param()->set_source(WriteScratch("files.txt", file));
-  const auto layer = LayerRegistry<float>::CreateLayer(param);
-  Blob<float> data, label;
-  const vector<Blob<float>*> tops = {&data, &label};
-  layer->SetUp({}, tops);
-  layer->Forward({}, tops);
+  RunDataLayer(param);
 }
 
 #endif

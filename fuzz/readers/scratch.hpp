@@ -4,8 +4,11 @@
 #include <google/protobuf/text_format.h>
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "caffe/common.hpp"
+#include "caffe/proto/caffe.pb.h"
 
 namespace caffe {
 namespace fuzz {
@@ -15,6 +18,16 @@ std::string ScratchPath(const std::string& name);
 
 /// Makes such a file of the bytes, in place of one that is there, and returns its path.
 std::string WriteScratch(const std::string& name, const std::string& bytes);
+
+/// Puts records, keys and values, into a database, which is made where it is not there.
+void WriteRecords(const std::string& backend, const std::string& folder,
+                  const std::vector<std::pair<std::string, std::string>>& records);
+
+/// A datum of this shape that has no values yet.
+Datum DatumOf(int channels, int height, int width);
+
+/// Makes a data layer, and one batch.
+void RunDataLayer(const LayerParameter& param);
 
 /// The message of a prototxt that is right.
 template <typename Message>

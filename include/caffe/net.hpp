@@ -198,12 +198,13 @@ class Net {
   void TakeBackData(int layer_id);
   void LendDiffs(int layer_id);
   void TakeBackDiffs(int layer_id);
+  /// Gives memory to blobs of the layer's own until it has run backward.
+  void LendKeptBlobs(int layer_id, const vector<Blob<Dtype>*>& blobs);
+  void TakeBackKeptBlobs(int layer_id);
   /// Where a layer can restore what the blob held: data that need not stay until Backward.
   bool MayRestoreData(int blob_id) const;
   /// Before a layer runs backward: has data restored that it reads, and takes back what it had restored for
   /// others.
-  void LendKeptBlobs(int layer_id, const vector<Blob<Dtype>*>& blobs);
-  void TakeBackKeptBlobs(int layer_id);
   void RestoreData(int layer_id);
   void TakeBackRestoredData(int layer_id);
 

@@ -105,14 +105,13 @@ template <typename Dtype>
 bool Net<Dtype>::MayReuseData(int blob_id) const {
   if (is_kept_[blob_id]) return false;
   if (phase_ == TEST) return true;
+  const bool may_restore = MayRestoreData(blob_id);
   for (const int i : users_[blob_id]) {
     if (!layer_need_backward_[i]) continue;
     const vector<int>&bottoms = bottom_id_vecs_[i], &tops = top_id_vecs_[i];
     for (size_t j = 0; j < bottoms.size(); ++j) {
-      if (bottoms[j] == blob_id && !MayRestoreData(blob_id) &&
-          layers_[i]->ReadsBottomData(static_cast<int>(j))) {
-        return false;
-      }
+      if (bottoms[j] != blob_id || may_restore) continue;
+      if (layers_[i]->ReadsBottomData(static_cast<int>(j))) return false;
     }
     for (size_t j = 0; j < tops.size(); ++j) {
       if (tops[j] == blob_id && layers_[i]->ReadsTopData(static_cast<int>(j))) return false;

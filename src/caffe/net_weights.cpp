@@ -251,8 +251,7 @@ constexpr int kMostGroups = 1 << 16;
 constexpr int kMostGroupsInGroups = 64;
 
 // The layers whose groups are below this one, which is the `depth`th below the first. A layer's name may have
-// slashes
-// ("inception/1x1"), which to HDF5 are groups in groups.
+// slashes ("inception/1x1"), which to HDF5 are groups in groups.
 void FindLayers(hid_t group, const string& prefix, int depth, int* num_groups, vector<StoredLayer>* layers) {
   CHECK(depth <= kMostGroupsInGroups && ++*num_groups <= kMostGroups)
       << "there are too many groups, or one refers to itself: '" << prefix << "'";

@@ -76,11 +76,6 @@ class QuantLayer : public NeuronLayer<Dtype> {
   bool KeepsMask() const;
   template <int kCenters>
   HwgqFunction<Dtype, kCenters> Hwgq() const;
-  template <int kCenters>
-  LevelCode<Dtype, kCenters> Code() const;
-  /// Calls run(f), with f.Code(y) the code of a level y.
-  template <typename Run>
-  void WithCodes(const Run& run) const;
   /// Calls run(f), with Forward of f the function that is asked for; centers are where it will run.
   template <typename Run>
   void WithForward(bool on_gpu, const Run& run) const;
@@ -109,33 +104,6 @@ HwgqFunction<Dtype, kCenters> QuantLayer<Dtype>::Hwgq() const {
     function.centers[j] = centers_.cpu_data()[given];
   }
   return function;
-}
-
-template <typename Dtype>
-template <typename Run>
-void QuantLayer<Dtype>::WithCodes(const Run& run) const {
-  if (!has_codes_) {
-    run(NoCode<Dtype>());
-  } else if (forward_func_ == "sign") {
-    run(LevelCode<Dtype, 1>{{1}});
-  } else if (centers_.count() <= 1) {
-    run(Code<1>());
-  } else if (centers_.count() <= 3) {
-    run(Code<3>());
-  } else if (centers_.count() <= 7) {
-    run(Code<7>());
-  } else {
-    run(Code<15>());
-  }
-}
-
-template <typename Dtype>
-template <int kCenters>
-LevelCode<Dtype, kCenters> QuantLayer<Dtype>::Code() const {
-  const HwgqFunction<Dtype, kCenters> function = Hwgq<kCenters>();
-  LevelCode<Dtype, kCenters> code;
-  std::copy_n(function.centers, kCenters, code.levels);
-  return code;
 }
 
 template <typename Dtype>

@@ -31,11 +31,12 @@ CAFFE_TARGET_CLONES void BackwardLoop(int64_t begin, int64_t end, Function f, co
   }
 }
 
-template <typename Dtype, typename Function, typename Coder>
-CAFFE_TARGET_CLONES void KeepLoop(int64_t n, Function f, Coder coder, const Dtype* x, const Dtype* y,
-                                  unsigned char* kept) {
+template <typename Dtype, typename Quantizer, typename Gradient>
+CAFFE_TARGET_CLONES void KeepLoop(int64_t n, Quantizer quantizer, Gradient gradient, const Dtype* x,
+                                  const Dtype* y, unsigned char* kept) {
   for (int64_t i = 0; i < n; ++i) {
-    kept[i] = static_cast<unsigned char>(2 * coder.Code(y[i]) + (f.Derivative(x[i], y[i]) != 0));
+    kept[i] =
+        static_cast<unsigned char>(2 * CodeOf(quantizer, y[i]) + (gradient.Derivative(x[i], y[i]) != 0));
   }
 }
 
@@ -72,11 +73,12 @@ void ElementwiseBackward(int64_t n, Function f, const Dtype* x, const Dtype* y, 
               [=](int64_t begin, int64_t end) { elementwise::BackwardLoop(begin, end, f, x, y, dy, dx); });
 }
 
-/// kept[i] = 2 coder.Code(y[i]), less than 256, plus f.Derivative(x[i], y[i]), which is 1 or 0. Not in
+/// kept[i] = 2 CodeOf(quantizer, y[i]) plus gradient.Derivative(x[i], y[i]), which is 1 or 0. Not in
 /// parallel.
-template <typename Dtype, typename Function, typename Coder>
-void KeepElements(int64_t n, Function f, Coder coder, const Dtype* x, const Dtype* y, unsigned char* kept) {
-  elementwise::KeepLoop(n, f, coder, x, y, kept);
+template <typename Dtype, typename Quantizer, typename Gradient>
+void KeepElements(int64_t n, Quantizer quantizer, Gradient gradient, const Dtype* x, const Dtype* y,
+                  unsigned char* kept) {
+  elementwise::KeepLoop(n, quantizer, gradient, x, y, kept);
 }
 
 /// dx[i] = dy[i] times the derivative in kept[i]; dx may be dy.

@@ -46,30 +46,34 @@ struct LongHwgqFunction {
   CAFFE_HOST_DEVICE Dtype Forward(Dtype x) const { return hwgq(x, negative_slope, thrs, centers, count); }
 };
 
-/// The code of what a quantizer has made: how many of `levels`, ascending, it reaches; kNanCode for NaN.
-template <typename Dtype, int kLevels>
-struct LevelCode {
-  static constexpr unsigned char kNanCode = 127;
-  Dtype levels[kLevels];
-  unsigned char Code(Dtype y) const {
-    static_assert(kLevels < kNanCode);
-    int code = 0;
-    for (int j = 0; j < kLevels; ++j) code += y >= levels[j] ? 1 : 0;
-    return static_cast<unsigned char>(y == y ? code : kNanCode);
-  }
-};
-
-/// In its place where there are no codes.
-template <typename Dtype>
-struct NoCode {
-  unsigned char Code(Dtype) const { return 0; }
-};
-
 /// +1 for x >= 0, else -1; NaN stays NaN.
 template <typename Dtype>
 struct SignFunction {
   CAFFE_HOST_DEVICE Dtype Forward(Dtype x) const { return x == x ? binarize(x, Dtype(1)) : x; }
 };
+
+/// The code of NaN; those of levels are less.
+constexpr unsigned char kNanCode = 127;
+
+/// The code of y, which a quantizer has made: how many of its levels but the lowest y reaches. 0 for
+/// functions of many levels or without.
+template <typename Function, typename Dtype>
+unsigned char CodeOf(const Function&, Dtype) {
+  return 0;
+}
+
+template <typename Dtype, int kCenters>
+unsigned char CodeOf(const HwgqFunction<Dtype, kCenters>& function, Dtype y) {
+  static_assert(kCenters < kNanCode);
+  int code = 0;
+  for (int j = 0; j < kCenters; ++j) code += y >= function.centers[j] ? 1 : 0;
+  return static_cast<unsigned char>(y == y ? code : kNanCode);
+}
+
+template <typename Dtype>
+unsigned char CodeOf(const SignFunction<Dtype>&, Dtype y) {
+  return static_cast<unsigned char>(y == y ? y >= 1 : kNanCode);
+}
 
 /// Gradient that stands in for a quantizer's: that of a leaky ReLU, and 0 above `limit`. For NaN:
 /// negative_slope.

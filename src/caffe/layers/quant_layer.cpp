@@ -87,9 +87,9 @@ void QuantLayer<Dtype>::SetUpCodes() {
     levels.insert(levels.end(), centers_.cpu_data(), centers_.cpu_data() + centers_.count());
   }
   kept_levels_.fill(0);
-  WithCodes([&](auto coder) {
+  WithForward(false, [&](auto function) {
     for (const Dtype level : levels) {
-      const int code = coder.Code(level);
+      const int code = CodeOf(function, level);
       kept_levels_[2 * code] = kept_levels_[2 * code + 1] = level;
     }
   });
@@ -131,9 +131,10 @@ void QuantLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const ve
   ParallelFor(count, kElementGrain, [=](int64_t begin, int64_t end) {
     for (int64_t start = begin; start < end; start += kBlock) {
       const int64_t n = std::min(kBlock, end - start);
-      WithForward(false, [&](auto function) { ElementwiseForward(n, function, x + start, y + start); });
-      WithGradient([&](auto function) {
-        WithCodes([&](auto coder) { KeepElements(n, function, coder, x + start, y + start, kept + start); });
+      WithForward(false, [&](auto function) {
+        ElementwiseForward(n, function, x + start, y + start);
+        WithGradient(
+            [&](auto gradient) { KeepElements(n, function, gradient, x + start, y + start, kept + start); });
       });
     }
   });
