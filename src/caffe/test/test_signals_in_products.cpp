@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/time.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <vector>
@@ -42,9 +44,16 @@ TEST(SignalsInProductsTest, FindTheStackOfTheirThread) {
   action.sa_handler = NoteStack;
   action.sa_flags = SA_RESTART;
   ASSERT_EQ(sigaction(SIGALRM, &action, &before), 0);
-  constexpr int kMicroseconds = 100, kSignals = 300;
-  const itimerval often = {{0, kMicroseconds}, {0, kMicroseconds}}, never = {};
-  ASSERT_EQ(setitimer(ITIMER_REAL, &often, nullptr), 0);
+  // For this thread: others would take what it is kept from.
+  sigevent event = {};
+  event.sigev_notify = SIGEV_THREAD_ID;
+  event.sigev_signo = SIGALRM;
+  event._sigev_un._tid = static_cast<pid_t>(syscall(SYS_gettid));
+  timer_t timer;
+  ASSERT_EQ(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
+  constexpr int kNanoseconds = 100000, kSignals = 300;
+  const itimerspec often = {{0, kNanoseconds}, {0, kNanoseconds}};
+  ASSERT_EQ(timer_settime(timer, 0, &often, nullptr), 0);
   constexpr int kRows = 7, kColumns = 800, kInner = 500;
   const std::vector<float> a(kRows * kInner, 1), b(kInner * kColumns, 1);
   std::vector<float> c(kRows * kColumns);
@@ -55,7 +64,7 @@ TEST(SignalsInProductsTest, FindTheStackOfTheirThread) {
       }
     }
   }
-  setitimer(ITIMER_REAL, &never, nullptr);
+  timer_delete(timer);
   sigaction(SIGALRM, &before, nullptr);
   EXPECT_EQ(signals_elsewhere, 0);
   EXPECT_EQ(c[0], kInner);
