@@ -432,13 +432,14 @@ def test_made_up_data_are_each_ones_own():
 
 @needs_mpi
 def test_processes_share_the_processors(folder):
-    script = "from caffe import _caffe; g = _caffe.join_mpi(); print(_caffe.parallel_threads()); g.leave()"
+    # In one piece, so that mpirun keeps the processes' lines apart.
+    write = 'print(f"{_caffe.parallel_threads()}\\n", end="", flush=True)'
+    script = f"from caffe import _caffe; g = _caffe.join_mpi(); {write}; g.leave()"
     line = ["mpirun", "--bind-to", "none", "-n", "2", sys.executable, "-c", script]
     variables = mpi_environment(folder)
     del variables["OMP_NUM_THREADS"]
     done = subprocess.run(line, env=variables, capture_output=True, text=True, check=False, timeout=60)
-    # The ends of the processes' lines may come after both.
-    assert "".join(done.stdout.split()) == str(max(len(os.sched_getaffinity(0)) // 2, 1)) * 2, done.stderr
+    assert done.stdout.split() == [str(max(len(os.sched_getaffinity(0)) // 2, 1))] * 2, done.stderr
     done = mpirun(folder, (2, [sys.executable, "-c", script]), OMP_NUM_THREADS="3")
     assert done.stdout.split() == ["3", "3"]
 
