@@ -74,10 +74,12 @@ class BaseConvolutionLayer : public Layer<Dtype> {
    * @brief Backward_cpu with these weights.
    *
    * Adds the gradients by the weights and the bias to the diffs of blobs_[0] and blobs_[1]. Sums over the
-   * images are in an order that depends on the number of threads only.
+   * images are in an order that depends on the number of threads only. In BF16 are those products for which
+   * there is a library (see ConvolutionEngine) and Winograd's.
    */
   void Backward_images(const Blob<Dtype>& weights, const vector<Blob<Dtype>*>& top,
-                       const vector<bool>& propagate_down, const vector<Blob<Dtype>*>& bottom);
+                       const vector<bool>& propagate_down, const vector<Blob<Dtype>*>& bottom,
+                       Precision precision = Precision::kFloat);
 
   /// Dimension i of an input image: the channels for 0, then the spatial axes.
   inline int input_shape(int i) { return (*bottom_shape_)[channel_axis_ + i]; }
@@ -130,11 +132,12 @@ class BaseConvolutionLayer : public Layer<Dtype> {
   // A whole batch by the library; false where the code here must do it.
   bool EngineForward(const Blob<Dtype>& weights, const Dtype* bias, const Blob<Dtype>& bottom,
                      Blob<Dtype>* top);
-  bool EngineWeightGradient(const Blob<Dtype>& bottom, const Blob<Dtype>& top);
-  bool EngineBottomGradient(const Blob<Dtype>& weights, const Blob<Dtype>& top, Blob<Dtype>* bottom);
+  bool EngineWeightGradient(const Blob<Dtype>& bottom, const Blob<Dtype>& top, Precision precision);
+  bool EngineBottomGradient(const Blob<Dtype>& weights, const Blob<Dtype>& top, Precision precision,
+                            Blob<Dtype>* bottom);
   // Both gradients of a batch that are wanted, by WinogradBackward; false where that is of no use.
   bool WinogradGradients(const Blob<Dtype>& weights, const Blob<Dtype>& top, bool to_weights, bool to_bottom,
-                         Blob<Dtype>* bottom);
+                         Precision precision, Blob<Dtype>* bottom);
 #ifndef CPU_ONLY
   // The products of several images on the GPU.
   class GpuProducts;

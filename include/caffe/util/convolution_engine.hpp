@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "caffe/blob.hpp"
+#include "caffe/util/backward_precision.hpp"
 
 namespace caffe {
 
@@ -30,7 +31,8 @@ struct ConvolutionImages {
  * in_channels / group, kernel ...], all dense. A deconvolution is the transposed convolution of its bottom,
  * which takes the place of an output. Results depend on the number of threads only (see ParallelThreads).
  *
- * Functions return false, having written nothing, for images that the library has no fast way for.
+ * Functions return false, having written nothing, for images that the library has no fast way for in that
+ * precision, which is kFloat or kBF16: then the operands of products are rounded, and sums are floats.
  */
 class ConvolutionEngine {
  public:
@@ -41,10 +43,10 @@ class ConvolutionEngine {
                         const float* bias, float* output) = 0;
   /// input = the gradient of Convolve by its input, for the gradient `output` of its output.
   virtual bool ConvolveTransposed(const ConvolutionImages& images, const float* output,
-                                  const Blob<float>& weights, float* input) = 0;
+                                  const Blob<float>& weights, float* input, Precision precision) = 0;
   /// weight_diff += the gradient of Convolve by its weights, for the gradient `output` of its output.
   virtual bool AddWeightGradient(const ConvolutionImages& images, const float* input, const float* output,
-                                 float* weight_diff) = 0;
+                                 float* weight_diff, Precision precision) = 0;
 };
 
 /**

@@ -15,18 +15,6 @@ namespace caffe {
  */
 bool AllowTF32();
 
-/// How a GPU multiplies floats; sums are floats.
-enum class Precision {
-  kFloat,
-  kTF32,
-  kBF16  ///< 7 bits of the operands' fractions
-};
-
-/// Of the gradients of layers with binary weights: the environment variable CAFFE_BACKWARD, FLOAT (the
-/// default), TF32 or BF16, which is TF32 where there is no way in BF16 (see ComputeGradientsInBF16). @throws
-/// Error for another value.
-Precision BackwardPrecision();
-
 #ifndef CPU_ONLY
 
 /// Lets the calling thread's products be of TF32, those of cuBLAS as well, for as long as it lives.

@@ -1,6 +1,9 @@
 #ifndef CAFFE_UTIL_ONEDNN_LIBRARY_HPP_
 #define CAFFE_UTIL_ONEDNN_LIBRARY_HPP_
 
+#include <cstdint>
+
+#include "caffe/util/backward_precision.hpp"
 #include "caffe/util/convolution_engine.hpp"
 
 namespace caffe {
@@ -15,6 +18,12 @@ struct OneDnnLibrary {
   /// C [M x N] = alpha op(A) op(B) + beta C, all row by row, op being 'N' or 'T'; false where it failed.
   bool (*sgemm)(char trans_a, char trans_b, int m, int n, int k, float alpha, const float* a, int lda,
                 const float* b, int ldb, float beta, float* c, int ldc);
+  /// C [M x N] = op(A) B, or += where is_added, by the calling thread alone: products of BF16, each the upper
+  /// half of a float, summed in floats, all row by row; false where it failed. Slow where
+  /// bf16_instructions() is kNone.
+  bool (*bf16_gemm)(bool trans_a, int m, int n, int k, const uint16_t* a, const uint16_t* b, bool is_added,
+                    float* c);
+  BF16Instructions (*bf16_instructions)();
 };
 
 /// The library, loaded by the first call; null where this build is without it or it cannot be loaded.

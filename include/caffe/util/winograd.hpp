@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "caffe/util/backward_precision.hpp"
+
 namespace caffe {
 
 /// Images, [num, in_channels, height, width], that are convolved with 3x3 kernels, without stride, dilation
@@ -17,15 +19,17 @@ struct WinogradShape {
   int out_width() const { return width + 2 * pad_w - 2; }
 };
 
-/// Whether WinogradBackward is faster than sums of products as they are (measured on AVX-512).
-bool IsWinogradWorthwhile(const WinogradShape& shape);
+/// Whether WinogradBackward is faster than sums of products as they are (measured on AVX-512; with BF16 on
+/// tiles it is taken not to be).
+bool IsWinogradWorthwhile(const WinogradShape& shape, Precision precision);
 
 /**
  * @brief The gradients of a convolution by its weights and by its input, for the gradient of its output.
  *
  * By Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray, "Fast Algorithms for Convolutional Neural
  * Networks", CVPR 2016), taken backwards: 36 products for a tile of 4x4 outputs in place of 144, and a
- * relative error of some 1e-6. Results depend on the number of threads only.
+ * relative error of some 1e-6, or 2e-2 where products are of BF16, which takes oneDNN. Results depend on the
+ * number of threads only.
  *
  * @param input [num, in_channels, height, width]; not read where weight_diff is null
  * @param output_diff [num, out_channels, out_height, out_width]
@@ -34,7 +38,7 @@ bool IsWinogradWorthwhile(const WinogradShape& shape);
  * @param input_diff is set to the gradient by the input, unless it is null
  */
 void WinogradBackward(const WinogradShape& shape, const float* input, const float* output_diff,
-                      const float* weights, float* weight_diff, float* input_diff);
+                      const float* weights, float* weight_diff, float* input_diff, Precision precision);
 
 }  // namespace caffe
 

@@ -141,7 +141,10 @@ bool BaseConvolutionLayer<Dtype>::EngineForward(const Blob<Dtype>& weights, cons
       return engine_->Convolve(EngineImages(), bottom.cpu_data(), weights, bias, top->mutable_cpu_data());
     }
     float* top_data = top->mutable_cpu_data();
-    if (!engine_->ConvolveTransposed(EngineImages(), bottom.cpu_data(), weights, top_data)) return false;
+    if (!engine_->ConvolveTransposed(EngineImages(), bottom.cpu_data(), weights, top_data,
+                                     Precision::kFloat)) {
+      return false;
+    }
     if (bias) {
       ParallelFor(num_, kElementGrain / std::max(top_dim_, 1) + 1, [=](int64_t begin, int64_t end) {
         for (int64_t n = begin; n < end; ++n) forward_cpu_bias(top_data + n * top_dim_, bias);
@@ -153,43 +156,47 @@ bool BaseConvolutionLayer<Dtype>::EngineForward(const Blob<Dtype>& weights, cons
 }
 
 template <typename Dtype>
-bool BaseConvolutionLayer<Dtype>::EngineWeightGradient(const Blob<Dtype>& bottom, const Blob<Dtype>& top) {
+bool BaseConvolutionLayer<Dtype>::EngineWeightGradient(const Blob<Dtype>& bottom, const Blob<Dtype>& top,
+                                                       Precision precision) {
   if constexpr (std::is_same<Dtype, float>::value) {
     if (!engine_ || bottom.count() == 0) return false;
     const bool reverse = reverse_dimensions();
     return engine_->AddWeightGradient(EngineImages(), reverse ? top.cpu_diff() : bottom.cpu_data(),
                                       reverse ? bottom.cpu_data() : top.cpu_diff(),
-                                      this->blobs_[0]->mutable_cpu_diff());
+                                      this->blobs_[0]->mutable_cpu_diff(), precision);
   }
   return false;
 }
 
 template <typename Dtype>
 bool BaseConvolutionLayer<Dtype>::EngineBottomGradient(const Blob<Dtype>& weights, const Blob<Dtype>& top,
-                                                       Blob<Dtype>* bottom) {
+                                                       Precision precision, Blob<Dtype>* bottom) {
   if constexpr (std::is_same<Dtype, float>::value) {
     if (!engine_ || bottom->count() == 0) return false;
     float* bottom_diff = bottom->mutable_cpu_diff();
-    return reverse_dimensions()
-               ? engine_->Convolve(EngineImages(), top.cpu_diff(), weights, nullptr, bottom_diff)
-               : engine_->ConvolveTransposed(EngineImages(), top.cpu_diff(), weights, bottom_diff);
+    if (!reverse_dimensions()) {
+      return engine_->ConvolveTransposed(EngineImages(), top.cpu_diff(), weights, bottom_diff, precision);
+    }
+    return precision == Precision::kFloat &&
+           engine_->Convolve(EngineImages(), top.cpu_diff(), weights, nullptr, bottom_diff);
   }
   return false;
 }
 
 template <typename Dtype>
 bool BaseConvolutionLayer<Dtype>::WinogradGradients(const Blob<Dtype>& weights, const Blob<Dtype>& top,
-                                                    bool to_weights, bool to_bottom, Blob<Dtype>* bottom) {
+                                                    bool to_weights, bool to_bottom, Precision precision,
+                                                    Blob<Dtype>* bottom) {
   if constexpr (std::is_same<Dtype, float>::value) {
     if (!may_use_winograd_ || bottom->count() == 0) return false;
     const int* input = conv_input_shape_.cpu_data();
     const WinogradShape shape = {num_,     channels_,          num_output_,       input[1],
                                  input[2], pad_.cpu_data()[0], pad_.cpu_data()[1]};
-    if (!IsWinogradWorthwhile(shape)) return false;
+    if (!IsWinogradWorthwhile(shape, precision)) return false;
     WinogradBackward(shape, to_weights ? bottom->cpu_data() : nullptr, top.cpu_diff(),
                      to_bottom ? weights.cpu_data() : nullptr,
                      to_weights ? this->blobs_[0]->mutable_cpu_diff() : nullptr,
-                     to_bottom ? bottom->mutable_cpu_diff() : nullptr);
+                     to_bottom ? bottom->mutable_cpu_diff() : nullptr, precision);
     return true;
   }
   return false;
@@ -374,7 +381,7 @@ template <typename Dtype>
 void BaseConvolutionLayer<Dtype>::Backward_images(const Blob<Dtype>& weights_blob,
                                                   const vector<Blob<Dtype>*>& top,
                                                   const vector<bool>& propagate_down,
-                                                  const vector<Blob<Dtype>*>& bottom) {
+                                                  const vector<Blob<Dtype>*>& bottom, Precision precision) {
   const Dtype* weights = weights_blob.cpu_data();
   const bool reverse = reverse_dimensions();
   const bool to_bias = bias_term_ && this->param_propagate_down_[1];
@@ -384,9 +391,13 @@ void BaseConvolutionLayer<Dtype>::Backward_images(const Blob<Dtype>& weights_blo
     const Dtype* top_diff = top[i]->cpu_diff();
     if (to_bias) AddBiasGradient(top_diff, num_, this->blobs_[1]->mutable_cpu_diff());
     const bool wants_weights = this->param_propagate_down_[0], wants_bottom = propagate_down[i];
-    if (WinogradGradients(weights_blob, *top[i], wants_weights, wants_bottom, bottom[i])) continue;
-    const bool to_weights = wants_weights && !EngineWeightGradient(*bottom[i], *top[i]);
-    const bool to_bottom = wants_bottom && !EngineBottomGradient(weights_blob, *top[i], bottom[i]);
+    if (WinogradGradients(weights_blob, *top[i], wants_weights, wants_bottom, precision, bottom[i])) continue;
+    bool to_weights = wants_weights, to_bottom = wants_bottom;
+    // In floats where there is no fast way in less.
+    for (const Precision tried : {precision, Precision::kFloat}) {
+      to_weights = to_weights && !EngineWeightGradient(*bottom[i], *top[i], tried);
+      to_bottom = to_bottom && !EngineBottomGradient(weights_blob, *top[i], tried, bottom[i]);
+    }
     if (!to_weights && !to_bottom) continue;
     const Dtype* bottom_data = to_weights ? bottom[i]->cpu_data() : nullptr;
     Dtype* bottom_diff = to_bottom ? bottom[i]->mutable_cpu_diff() : nullptr;

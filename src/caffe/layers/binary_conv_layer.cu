@@ -1,4 +1,5 @@
 #include "caffe/layers/binary_conv_layer.hpp"
+#include "caffe/util/backward_precision.hpp"
 #include "caffe/util/binarize.hpp"
 #include "caffe/util/gpu_precision.hpp"
 

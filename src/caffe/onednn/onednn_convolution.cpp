@@ -1,6 +1,4 @@
 // Convolutions of libcaffe_onednn: see caffe/util/onednn_library.hpp.
-#include <omp.h>
-
 #include <algorithm>
 #include <functional>
 #include <map>
@@ -13,6 +11,7 @@
 #include "caffe/util/parallel_for.hpp"
 #include "caffe/util/scratch_memory.hpp"
 #include "caffe/util/target_clones.hpp"
+#include "one_dnn.hpp"
 #include "without_signals.hpp"
 
 namespace caffe {
@@ -21,29 +20,12 @@ namespace {
 
 using dnnl::memory;
 
-const dnnl::engine& Cpu() {
-  // Never destroyed: layers may outlive other static objects.
-  static const auto* const cpu = new dnnl::engine(dnnl::engine::kind::cpu, 0);
-  return *cpu;
-}
-
-/// oneDNN plans for the threads that OpenMP would give the calling thread, and takes them.
-class ThreadsOfOneDnn {
- public:
-  explicit ThreadsOfOneDnn(int threads) : before_(omp_get_max_threads()) { omp_set_num_threads(threads); }
-  ~ThreadsOfOneDnn() { omp_set_num_threads(before_); }
-
- private:
-  int before_;
-  DISABLE_COPY_AND_ASSIGN(ThreadsOfOneDnn);
-};
-
 /// What a thread needs for a piece: images in oneDNN's layout, and so on.
 struct Workspace {
   ScratchMemory input, output, scratchpad, weight_gradient;
 };
 
-/// Images or weights as oneDNN wants them, and the way there from Caffe's layout, or back.
+/// Images or weights as oneDNN wants them, maybe in BF16, and the way there from Caffe's layout, or back.
 struct Operand {
   memory::desc plain, chosen;
   /// Empty where the two are the same.
@@ -58,7 +40,9 @@ memory::desc Plain(const memory::dims& dims) {
   return {dims, memory::data_type::f32, kTags[dims.size() - 3]};
 }
 
-memory::desc Any(const memory::dims& dims) { return {dims, memory::data_type::f32, memory::format_tag::any}; }
+memory::desc Any(const memory::dims& dims, memory::data_type type = memory::data_type::f32) {
+  return {dims, type, memory::format_tag::any};
+}
 
 Operand From(const memory::dims& dims, const memory::desc& chosen) {
   Operand operand = {Plain(dims), chosen, {}};
@@ -72,11 +56,10 @@ Operand To(const memory::dims& dims, const memory::desc& chosen) {
   return operand;
 }
 
-memory At(const memory::desc& desc, const float* data) {
-  return memory(desc, Cpu(), const_cast<float*>(data));
-}
+enum class Kind { kForward, kBackwardData, kBackwardWeights, kBackwardDataBF16, kBackwardWeightsBF16 };
 
-enum class Kind { kForward, kBackwardData, kBackwardWeights };
+bool IsBackwardData(Kind kind) { return kind == Kind::kBackwardData || kind == Kind::kBackwardDataBF16; }
+bool IsBF16(Kind kind) { return kind == Kind::kBackwardDataBF16 || kind == Kind::kBackwardWeightsBF16; }
 
 /// One of the three operations for so many images, to be run by so many threads.
 struct Operation {
@@ -182,8 +165,8 @@ class OneDnnConvolution : public ConvolutionEngine {
   }
 
   bool ConvolveTransposed(const ConvolutionImages& images, const float* output, const Blob<float>& weights,
-                          float* input) override {
-    const Kind kind = Kind::kBackwardData;
+                          float* input, Precision precision) override {
+    const Kind kind = precision == Precision::kBF16 ? Kind::kBackwardDataBF16 : Kind::kBackwardData;
     return Try([&] {
       const Split split = SplitFor(images, PieceInCache(images));
       if (!Prepare(kind, images, split, false)) return false;
@@ -202,8 +185,8 @@ class OneDnnConvolution : public ConvolutionEngine {
   }
 
   bool AddWeightGradient(const ConvolutionImages& images, const float* input, const float* output,
-                         float* weight_diff) override {
-    const Kind kind = Kind::kBackwardWeights;
+                         float* weight_diff, Precision precision) override {
+    const Kind kind = precision == Precision::kBF16 ? Kind::kBackwardWeightsBF16 : Kind::kBackwardWeights;
     return Try([&] {
       const Split split = SplitForWeights(images);
       if (!Prepare(kind, images, split, false)) return false;
@@ -343,7 +326,7 @@ class OneDnnConvolution : public ConvolutionEngine {
     const int outputs = geometry_.out_channels / group;
     if (inputs >= kFewInputs || (group > 1 && inputs == 1 && outputs == 1)) return true;
     const int blocks = (outputs + kBlock - 1) / kBlock;
-    return kind != Kind::kBackwardData && 4 * outputs >= 3 * kBlock * blocks;
+    return !IsBackwardData(kind) && 4 * outputs >= 3 * kBlock * blocks;
   }
 
   // Makes the operations of all pieces; false where there is nothing to gain, or oneDNN has only its slow
@@ -384,8 +367,11 @@ class OneDnnConvolution : public ConvolutionEngine {
   Operation Make(Kind kind, const ConvolutionImages& images, int num, bool bias) {
     const memory::dims input = ImageDims(num, geometry_.in_channels, images.input);
     const memory::dims output = ImageDims(num, geometry_.out_channels, images.output);
+    // What a gradient is made of may be BF16; it is a float itself.
+    const auto type = IsBF16(kind) ? memory::data_type::bf16 : memory::data_type::f32;
     memory::desc& known = weight_descs_[kind];
-    const memory::desc weights = known.is_zero() ? Any(WeightDims()) : known;
+    const memory::desc read_weights = known.is_zero() ? Any(WeightDims(), type) : known;
+    const memory::desc made_weights = known.is_zero() ? Any(WeightDims()) : known;
     const memory::desc bias_desc =
         bias ? memory::desc({geometry_.out_channels}, memory::data_type::f32, memory::format_tag::a)
              : memory::desc();
@@ -393,9 +379,9 @@ class OneDnnConvolution : public ConvolutionEngine {
     attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
     const auto algorithm = dnnl::algorithm::convolution_direct;
     const dnnl::convolution_forward::primitive_desc forward(
-        Cpu(), dnnl::prop_kind::forward_training, algorithm, Any(input),
-        kind == Kind::kForward ? weights : Any(WeightDims()), bias_desc, Any(output), strides_, dilates_,
-        pads_, pads_, attributes);
+        Cpu(), dnnl::prop_kind::forward_training, algorithm, Any(input, type),
+        kind == Kind::kForward ? read_weights : Any(WeightDims(), type), bias_desc, Any(output, type),
+        strides_, dilates_, pads_, pads_, attributes);
     Operation op;
     const auto fill = [&](const auto& desc, const memory::desc& in, const memory::desc& chosen,
                           const memory::desc& out, auto primitive) {
@@ -403,22 +389,22 @@ class OneDnnConvolution : public ConvolutionEngine {
       op.primitive = primitive;
       op.weights = known = chosen;
       op.scratchpad = desc.scratchpad_desc();
-      op.input = kind == Kind::kBackwardData ? To(input, in) : From(input, in);
+      op.input = IsBackwardData(kind) ? To(input, in) : From(input, in);
       op.output = kind == Kind::kForward ? To(output, out) : From(output, out);
     };
     if (kind == Kind::kForward) {
       fill(forward, forward.src_desc(), forward.weights_desc(), forward.dst_desc(),
            dnnl::convolution_forward(forward));
-    } else if (kind == Kind::kBackwardData) {
-      const dnnl::convolution_backward_data::primitive_desc desc(Cpu(), algorithm, Any(input), weights,
-                                                                 Any(output), strides_, dilates_, pads_,
+    } else if (IsBackwardData(kind)) {
+      const dnnl::convolution_backward_data::primitive_desc desc(Cpu(), algorithm, Any(input), read_weights,
+                                                                 Any(output, type), strides_, dilates_, pads_,
                                                                  pads_, forward, attributes);
       fill(desc, desc.diff_src_desc(), desc.weights_desc(), desc.diff_dst_desc(),
            dnnl::convolution_backward_data(desc));
     } else {
-      const dnnl::convolution_backward_weights::primitive_desc desc(Cpu(), algorithm, Any(input), weights,
-                                                                    Any(output), strides_, dilates_, pads_,
-                                                                    pads_, forward, attributes);
+      const dnnl::convolution_backward_weights::primitive_desc desc(
+          Cpu(), algorithm, Any(input, type), made_weights, Any(output, type), strides_, dilates_, pads_,
+          pads_, forward, attributes);
       fill(desc, desc.src_desc(), desc.diff_weights_desc(), desc.diff_dst_desc(),
            dnnl::convolution_backward_weights(desc));
     }

@@ -1,11 +1,100 @@
 // Products of matrices of libcaffe_onednn: see caffe/util/onednn_library.hpp.
-#include <oneapi/dnnl/dnnl.h>
+#include <omp.h>
 
+#include <map>
+#include <oneapi/dnnl/dnnl.hpp>
+
+#include <tuple>
+
+#include "caffe/util/onednn_library.hpp"
+#include "caffe/util/scratch_memory.hpp"
+#include "one_dnn.hpp"
 #include "without_signals.hpp"
+
+namespace caffe {
+
+namespace {
+
+using dnnl::memory;
+
+/// A product of BF16 of one shape, for one thread.
+struct BF16Product {
+  memory::desc a, b, c, scratchpad;
+  dnnl::matmul primitive;
+};
+
+BF16Product MakeBF16Product(bool trans_a, int m, int n, int k, bool is_added) {
+  using Tag = memory::format_tag;
+  BF16Product product;
+  product.a = memory::desc({m, k}, memory::data_type::bf16, trans_a ? Tag::ba : Tag::ab);
+  product.b = memory::desc({k, n}, memory::data_type::bf16, Tag::ab);
+  product.c = memory::desc({m, n}, memory::data_type::f32, Tag::ab);
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  if (is_added) {
+    dnnl::post_ops add;
+    add.append_sum(1);
+    attributes.set_post_ops(add);
+  }
+  const ThreadsOfOneDnn one(1);
+  const dnnl::matmul::primitive_desc desc(Cpu(), product.a, product.b, product.c, attributes);
+  product.scratchpad = desc.scratchpad_desc();
+  product.primitive = dnnl::matmul(desc);
+  return product;
+}
+
+const BF16Product& GetBF16Product(bool trans_a, int m, int n, int k, bool is_added) {
+  // Nets with images of ever new sizes must not fill the memory.
+  constexpr size_t kMaxProducts = 64;
+  static thread_local std::map<std::tuple<bool, int, int, int, bool>, BF16Product> products;
+  const std::tuple key(trans_a, m, n, k, is_added);
+  auto found = products.find(key);
+  if (found == products.end()) {
+    if (products.size() >= kMaxProducts) products.clear();
+    found = products.emplace(key, MakeBF16Product(trans_a, m, n, k, is_added)).first;
+  }
+  return found->second;
+}
+
+}  // namespace
+
+}  // namespace caffe
 
 extern "C" bool caffe_onednn_sgemm(char trans_a, char trans_b, int m, int n, int k, float alpha,
                                    const float* a, int lda, const float* b, int ldb, float beta, float* c,
                                    int ldc) {
   const caffe::WithoutSignals quiet;
   return dnnl_sgemm(trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc) == dnnl_success;
+}
+
+extern "C" bool caffe_onednn_bf16_gemm(bool trans_a, int m, int n, int k, const uint16_t* a,
+                                       const uint16_t* b, bool is_added, float* c) {
+  using caffe::At;
+  try {
+    const caffe::BF16Product& product = caffe::GetBF16Product(trans_a, m, n, k, is_added);
+    static thread_local caffe::ScratchMemory scratchpad;
+    const caffe::ThreadsOfOneDnn one(1);
+    const caffe::WithoutSignals quiet;
+    dnnl::stream stream(caffe::Cpu());
+    product.primitive.execute(
+        stream,
+        {{DNNL_ARG_SRC, At(product.a, a)},
+         {DNNL_ARG_WEIGHTS, At(product.b, b)},
+         {DNNL_ARG_DST, At(product.c, c)},
+         {DNNL_ARG_SCRATCHPAD, At(product.scratchpad, scratchpad.Get(product.scratchpad.get_size()))}});
+    stream.wait();
+    return true;
+  } catch (const dnnl::error&) {
+    return false;
+  }
+}
+
+extern "C" caffe::BF16Instructions caffe_onednn_bf16_instructions() {
+  const auto has = [isa = dnnl::get_effective_cpu_isa()](dnnl::cpu_isa wanted) {
+    const auto bits = static_cast<unsigned>(wanted);
+    return (static_cast<unsigned>(isa) & bits) == bits;
+  };
+  if (has(dnnl::cpu_isa::avx512_core_amx)) return caffe::BF16Instructions::kTiles;
+  return has(dnnl::cpu_isa::avx512_core_bf16) ? caffe::BF16Instructions::kVectors
+                                              : caffe::BF16Instructions::kNone;
 }

@@ -143,9 +143,10 @@ TEST_F(ConvolutionEngineTest, ComputesNetsOfTheUsualKinds) {
     const ConvolutionImages batch = {images, {8, 8}, {8, 8}};
     Blob<float> input(images, 16, 8, 8), output(images, 16, 8, 8), weights(16, 16, 3, 3);
     EXPECT_TRUE(engine->Convolve(batch, input.cpu_data(), weights, nullptr, output.mutable_cpu_data()));
-    EXPECT_TRUE(engine->ConvolveTransposed(batch, output.cpu_data(), weights, input.mutable_cpu_diff()));
-    EXPECT_TRUE(
-        engine->AddWeightGradient(batch, input.cpu_data(), output.cpu_data(), weights.mutable_cpu_diff()));
+    EXPECT_TRUE(engine->ConvolveTransposed(batch, output.cpu_data(), weights, input.mutable_cpu_diff(),
+                                           Precision::kFloat));
+    EXPECT_TRUE(engine->AddWeightGradient(batch, input.cpu_data(), output.cpu_data(),
+                                          weights.mutable_cpu_diff(), Precision::kFloat));
   }
 }
 

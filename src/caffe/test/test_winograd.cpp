@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "caffe/test/test_caffe_main.hpp"
+#include "caffe/util/onednn_library.hpp"
 #include "caffe/util/winograd.hpp"
 #include "layer_test_util.hpp"
 
@@ -62,22 +63,24 @@ class WinogradTest : public ::testing::Test {
     return made;
   }
 
-  static void ExpectClose(const vector<float>& values, const vector<double>& expected) {
+  static void ExpectClose(const vector<float>& values, const vector<double>& expected,
+                          double tolerance = 5e-6) {
     ASSERT_EQ(values.size(), expected.size());
     double error = 0, size = 0;
     for (size_t i = 0; i < values.size(); ++i) {
       error += std::pow(values[i] - expected[i], 2);
       size += expected[i] * expected[i];
     }
-    EXPECT_LE(std::sqrt(error), 5e-6 * std::sqrt(size));
+    EXPECT_LE(std::sqrt(error), tolerance * std::sqrt(size));
   }
 
-  void ExpectGradients(const WinogradShape& shape, const Gradients& expected) {
+  void ExpectGradients(const WinogradShape& shape, const Gradients& expected,
+                       Precision precision = Precision::kFloat, double tolerance = 5e-6) {
     vector<float> weight_diff(weights_.size(), 1.f), input_diff(input_.size(), NAN);
     WinogradBackward(shape, input_.data(), output_diff_.data(), weights_.data(), weight_diff.data(),
-                     input_diff.data());
-    ExpectClose(weight_diff, expected.weights);
-    ExpectClose(input_diff, expected.input);
+                     input_diff.data(), precision);
+    ExpectClose(weight_diff, expected.weights, tolerance);
+    ExpectClose(input_diff, expected.input, tolerance);
   }
 
   std::mt19937 random_{17};
@@ -129,16 +132,47 @@ TEST_F(WinogradTest, IsTheSumOfProductsForRandomShapes) {
   }
 }
 
+TEST_F(WinogradTest, RoundsToBF16) {
+  if (!GetOneDnn()) GTEST_SKIP() << "this build is without oneDNN";
+  const vector<WinogradShape> shapes = {
+      {2, 16, 16, 8, 8, 1, 1}, {3, 20, 37, 7, 9, 1, 1}, {2, 33, 16, 5, 13, 0, 0}, {40, 48, 64, 6, 5, 1, 0}};
+  for (const WinogradShape& shape : shapes) {
+    Make(shape);
+    const Gradients expected = Reference(shape);
+    for (const int threads : {1, 3}) {
+      SCOPED_TRACE("channels " + std::to_string(shape.in_channels) + ", threads " + std::to_string(threads));
+      const ThreadsForTest some(threads);
+      ExpectGradients(shape, expected, Precision::kBF16, 3e-2);
+      vector<float> in_floats(weights_.size(), 1.f), in_bf16(weights_.size(), 1.f);
+      for (const Precision precision : {Precision::kFloat, Precision::kBF16}) {
+        WinogradBackward(shape, input_.data(), output_diff_.data(), nullptr,
+                         (precision == Precision::kFloat ? in_floats : in_bf16).data(), nullptr, precision);
+      }
+      EXPECT_NE(in_floats, in_bf16);
+    }
+  }
+  // What is no number stays so.
+  const WinogradShape shape = shapes[0];
+  Make(shape);
+  output_diff_[0] = NAN;
+  vector<float> input_diff(input_.size());
+  WinogradBackward(shape, nullptr, output_diff_.data(), weights_.data(), nullptr, input_diff.data(),
+                   Precision::kBF16);
+  EXPECT_TRUE(std::isnan(input_diff[0]));
+}
+
 TEST_F(WinogradTest, ComputesWhatIsWanted) {
   const WinogradShape shape = {3, 18, 22, 9, 10, 1, 1};
   Make(shape);
   const Gradients expected = Reference(shape);
   vector<float> weight_diff(weights_.size(), 1.f), input_diff(input_.size(), NAN);
-  WinogradBackward(shape, input_.data(), output_diff_.data(), nullptr, weight_diff.data(), nullptr);
+  WinogradBackward(shape, input_.data(), output_diff_.data(), nullptr, weight_diff.data(), nullptr,
+                   Precision::kFloat);
   ExpectClose(weight_diff, expected.weights);
-  WinogradBackward(shape, nullptr, output_diff_.data(), weights_.data(), nullptr, input_diff.data());
+  WinogradBackward(shape, nullptr, output_diff_.data(), weights_.data(), nullptr, input_diff.data(),
+                   Precision::kFloat);
   ExpectClose(input_diff, expected.input);
-  WinogradBackward(shape, nullptr, output_diff_.data(), nullptr, nullptr, nullptr);
+  WinogradBackward(shape, nullptr, output_diff_.data(), nullptr, nullptr, nullptr, Precision::kFloat);
 }
 
 TEST_F(WinogradTest, IsTheSameFromRunToRun) {
@@ -149,7 +183,7 @@ TEST_F(WinogradTest, IsTheSameFromRunToRun) {
   for (int run = 0; run < 3; ++run) {
     vector<float> weight_diff(weights_.size()), input_diff(input_.size());
     WinogradBackward(shape, input_.data(), output_diff_.data(), weights_.data(), weight_diff.data(),
-                     input_diff.data());
+                     input_diff.data(), Precision::kFloat);
     if (run == 0) {
       first_weights = weight_diff;
       first_input = input_diff;
@@ -160,13 +194,13 @@ TEST_F(WinogradTest, IsTheSameFromRunToRun) {
 }
 
 TEST_F(WinogradTest, IsLeftOutWhereItCannotPay) {
-  EXPECT_TRUE(IsWinogradWorthwhile({32, 64, 64, 56, 56, 1, 1}));
-  EXPECT_TRUE(IsWinogradWorthwhile({32, 512, 512, 7, 7, 1, 1}));
+  EXPECT_TRUE(IsWinogradWorthwhile({32, 64, 64, 56, 56, 1, 1}, Precision::kFloat));
+  EXPECT_TRUE(IsWinogradWorthwhile({32, 512, 512, 7, 7, 1, 1}, Precision::kFloat));
   // Few channels, few outputs, tiles that are hardly used, nothing at all.
-  EXPECT_FALSE(IsWinogradWorthwhile({32, 3, 64, 56, 56, 1, 1}));
-  EXPECT_FALSE(IsWinogradWorthwhile({1, 64, 64, 7, 7, 1, 1}));
-  EXPECT_FALSE(IsWinogradWorthwhile({128, 64, 64, 3, 3, 0, 0}));
-  EXPECT_FALSE(IsWinogradWorthwhile({32, 64, 64, 2, 56, 0, 0}));
+  EXPECT_FALSE(IsWinogradWorthwhile({32, 3, 64, 56, 56, 1, 1}, Precision::kFloat));
+  EXPECT_FALSE(IsWinogradWorthwhile({1, 64, 64, 7, 7, 1, 1}, Precision::kFloat));
+  EXPECT_FALSE(IsWinogradWorthwhile({128, 64, 64, 3, 3, 0, 0}, Precision::kFloat));
+  EXPECT_FALSE(IsWinogradWorthwhile({32, 64, 64, 2, 56, 0, 0}, Precision::kFloat));
 }
 
 }  // namespace caffe

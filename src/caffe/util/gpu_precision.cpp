@@ -9,27 +9,14 @@ namespace {
 
 thread_local bool tf32_for_now = false;
 
-string Setting(const char* name, const char* usual) {
-  const char* const value = std::getenv(name);
-  return value ? value : usual;
-}
-
 }  // namespace
 
 bool AllowTF32() {
-  const string text = Setting("CAFFE_TF32", "0");
+  const char* const value = std::getenv("CAFFE_TF32");
+  const string text = value ? value : "0";
   CHECK(text == "0" || text == "1") << "the environment variable CAFFE_TF32 is '" << text
                                     << "': it may be 0 or 1";
   return text == "1" || tf32_for_now;
-}
-
-Precision BackwardPrecision() {
-  const string text = Setting("CAFFE_BACKWARD", "FLOAT");
-  if (text == "FLOAT") return Precision::kFloat;
-  if (text == "TF32") return Precision::kTF32;
-  CHECK(text == "BF16") << "the environment variable CAFFE_BACKWARD is '" << text
-                        << "': it may be FLOAT, TF32 or BF16";
-  return Precision::kBF16;
 }
 
 #ifndef CPU_ONLY

@@ -7,9 +7,9 @@
 #include <type_traits>
 
 #include "caffe/lowbit/integer_levels.hpp"
+#include "caffe/util/backward_precision.hpp"
 #include "caffe/util/binarize.hpp"
 #include "caffe/util/gpu_binary_gradients.hpp"
-#include "caffe/util/gpu_precision.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/parallel_for.hpp"
 #include "caffe/util/sign_bits.hpp"

@@ -2,6 +2,8 @@
 
 #include <dlfcn.h>
 
+#include <type_traits>
+
 #include "caffe/util/logging.hpp"
 
 namespace caffe {
@@ -15,11 +17,17 @@ bool LoadOneDnn(OneDnnLibrary* loaded) {
   const string own = here.dli_fname;
   const string file = own.substr(0, own.rfind('/') + 1) + "libcaffe_onednn.so";
   void* const library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
-  const auto find = [library](const char* name) { return library ? dlsym(library, name) : nullptr; };
-  loaded->make_convolution =
-      reinterpret_cast<decltype(loaded->make_convolution)>(find("caffe_make_onednn_convolution"));
-  loaded->sgemm = reinterpret_cast<decltype(loaded->sgemm)>(find("caffe_onednn_sgemm"));
-  if (loaded->make_convolution && loaded->sgemm) return true;
+  bool has_all = true;
+  const auto load = [&](auto* function, const char* name) {
+    void* const found = library ? dlsym(library, name) : nullptr;
+    *function = reinterpret_cast<std::remove_pointer_t<decltype(function)>>(found);
+    has_all = has_all && found;
+  };
+  load(&loaded->make_convolution, "caffe_make_onednn_convolution");
+  load(&loaded->sgemm, "caffe_onednn_sgemm");
+  load(&loaded->bf16_gemm, "caffe_onednn_bf16_gemm");
+  load(&loaded->bf16_instructions, "caffe_onednn_bf16_instructions");
+  if (has_all) return true;
   const char* const reason = dlerror();
   LOG(WARNING) << "convolutions and products are computed without oneDNN, which was to be faster: "
                << (reason ? reason : file.c_str());

@@ -1,8 +1,10 @@
 #include "caffe/util/winograd.hpp"
 
 #include <algorithm>
+#include <type_traits>
 
 #include "caffe/util/math_functions.hpp"
+#include "caffe/util/onednn_library.hpp"
 #include "caffe/util/parallel_for.hpp"
 #include "caffe/util/scratch_memory.hpp"
 #include "winograd_transforms.hpp"
@@ -16,21 +18,34 @@ constexpr int kLanes = kWinogradLanes, kOutputs = kWinogradOutputs, kPoints = kW
 int RoundedUp(int size, int unit) { return (size + unit - 1) / unit * unit; }
 
 /// Matrices, one for each point, of which a column is a channel.
+template <typename Point>
 struct PointMatrices {
-  float* data;
+  Point* data;
   int64_t rows;
   int channels;
 
   // Were matrices a power of two apart, the same element of all would fall to one set of the cache.
   int64_t stride() const { return rows * channels + 5 * kLanes; }
-  int64_t size() const { return kPoints * stride(); }
-  float* at(int point) const { return data + point * stride(); }
-  float* row(int64_t row, int channel) const { return data + row * channels + channel; }
+  size_t bytes() const { return kPoints * stride() * sizeof(Point); }
+  Point* at(int point) const { return data + point * stride(); }
+  Point* row(int64_t row, int channel) const { return data + row * channels + channel; }
 };
+
+void Product(bool trans_a, int m, int n, int k, const float* a, const float* b, bool is_added, float* c) {
+  caffe_cpu_gemm<float>(trans_a ? CblasTrans : CblasNoTrans, CblasNoTrans, m, n, k, 1, a, b, is_added, c);
+}
+
+void Product(bool trans_a, int m, int n, int k, const BF16* a, const BF16* b, bool is_added, float* c) {
+  CHECK(GetOneDnn()->bf16_gemm(trans_a, m, n, k, a, b, is_added, c))
+      << "oneDNN failed to multiply matrices of " << m << " x " << k << " and " << k << " x " << n
+      << " BF16; CAFFE_BACKWARD=FLOAT does without it";
+}
 
 /// One call of WinogradBackward. Tiles are computed in blocks of some rows of tiles, which may be those of
 /// several images or a part of one's, and where there are many of the input's channels, for some of them at a
-/// time: what is made of their weights, for each block anew, takes so much less memory.
+/// time: what is made of their weights, for each block anew, takes so much less memory. Points that are
+/// multiplied are of that type, their products are floats.
+template <typename Point>
 class Backward {
  public:
   Backward(const WinogradShape& shape, const float* input, const float* output_diff, const float* weights,
@@ -49,16 +64,25 @@ class Backward {
     const int64_t total = static_cast<int64_t>(shape.num) * tile_rows_;
     const int64_t blocks = (total + RowsInCache() - 1) / RowsInCache();
     block_rows_ = (total + blocks - 1) / blocks;
-    inputs_ = {nullptr, block_rows_ * tile_columns_, in_channels_};
-    outputs_ = {nullptr, block_rows_ * tile_columns_, out_channels_};
-    kernels_ = weight_sums_ = {nullptr, out_channels_, in_channels_};
+    const int64_t tiles = block_rows_ * tile_columns_;
+    inputs_ = {nullptr, tiles, in_channels_};
+    input_diffs_ = {nullptr, tiles, in_channels_};
+    outputs_ = {nullptr, tiles, out_channels_};
+    kernels_ = {nullptr, out_channels_, in_channels_};
+    weight_sums_ = {nullptr, out_channels_, in_channels_};
+    const size_t bytes = inputs_.bytes() + outputs_.bytes() + kernels_.bytes() + weight_sums_.bytes() +
+                         (kInPlace ? 0 : input_diffs_.bytes());
     // As large as the largest layer needs it, which is much to fill with zeros at each call.
     static thread_local ScratchMemory memory;
-    float* data = memory.Get((inputs_.size() + outputs_.size() + kernels_.size() + weight_sums_.size()) *
-                             sizeof(float));
-    for (PointMatrices* matrices : {&inputs_, &outputs_, &kernels_, &weight_sums_}) {
-      matrices->data = data;
-      data += matrices->size();
+    auto* data = reinterpret_cast<char*>(memory.Get(bytes));
+    Place(&data, &inputs_);
+    Place(&data, &outputs_);
+    Place(&data, &kernels_);
+    Place(&data, &weight_sums_);
+    if constexpr (kInPlace) {
+      input_diffs_ = inputs_;
+    } else {
+      Place(&data, &input_diffs_);
     }
   }
 
@@ -81,6 +105,15 @@ class Backward {
   }
 
  private:
+  /// Whether gradients by the inputs' points take the place of the points.
+  static constexpr bool kInPlace = std::is_same<Point, float>::value;
+
+  template <typename T>
+  static void Place(char** data, PointMatrices<T>* matrices) {
+    matrices->data = reinterpret_cast<T*>(*data);
+    *data += matrices->bytes();
+  }
+
   // So many rows of tiles that what is made of them stays in the cache, but enough of them for the products
   // to be worth going through all weights.
   int64_t RowsInCache() const {
@@ -164,14 +197,12 @@ class Backward {
     ParallelFor(kPoints, 1, [=](int64_t begin, int64_t end) {
       for (int point = static_cast<int>(begin); point < end; ++point) {
         if (weight_diff_) {
-          caffe_cpu_gemm<float>(CblasTrans, CblasNoTrans, out_channels_, in_channels_, rows, 1,
-                                outputs_.at(point), inputs_.at(point), is_first ? 0 : 1,
-                                weight_sums_.at(point));
+          Product(true, out_channels_, in_channels_, rows, outputs_.at(point), inputs_.at(point), !is_first,
+                  weight_sums_.at(point));
         }
-        // The gradients by the inputs' points take the place of the points.
         if (input_diff_) {
-          caffe_cpu_gemm<float>(CblasNoTrans, CblasNoTrans, rows, in_channels_, out_channels_, 1,
-                                outputs_.at(point), kernels_.at(point), 0, inputs_.at(point));
+          Product(false, rows, in_channels_, out_channels_, outputs_.at(point), kernels_.at(point), false,
+                  input_diffs_.at(point));
         }
       }
     });
@@ -189,7 +220,7 @@ class Backward {
       const int64_t end = std::min(first + rows, (image + 1) * tile_rows_);
       for (int64_t row = begin; row < end; ++row) {
         const int tile_row = static_cast<int>(row - image * tile_rows_);
-        AddUpWinogradInputs(inputs_.row((row - first) * tile_columns_, channel), inputs_.stride(),
+        AddUpWinogradInputs(input_diffs_.row((row - first) * tile_columns_, channel), input_diffs_.stride(),
                             in_channels_, tile_columns_, row_width_, scratch);
         for (int i = 0; i < kWinogradInputs; ++i) {
           const int y = tile_row * kOutputs + i - shape_.pad_h;
@@ -227,12 +258,14 @@ class Backward {
   /// Up to a whole number of lanes; of the input's, those that are computed at a time.
   const int out_channels_, in_channels_;
   int64_t block_rows_;
-  PointMatrices inputs_, outputs_, kernels_, weight_sums_;
+  PointMatrices<Point> inputs_, outputs_, kernels_;
+  PointMatrices<float> weight_sums_, input_diffs_;
 };
 
 }  // namespace
 
-bool IsWinogradWorthwhile(const WinogradShape& shape) {
+bool IsWinogradWorthwhile(const WinogradShape& shape, Precision precision) {
+  if (precision == Precision::kBF16 && BF16OfProcessor() == BF16Instructions::kTiles) return false;
   constexpr int kLeastChannels = 32, kLeastPositions = 256;
   if (std::min(shape.in_channels, shape.out_channels) < kLeastChannels) return false;
   if (shape.out_height() < 1 || shape.out_width() < 1) return false;
@@ -249,9 +282,12 @@ bool IsWinogradWorthwhile(const WinogradShape& shape) {
 }
 
 void WinogradBackward(const WinogradShape& shape, const float* input, const float* output_diff,
-                      const float* weights, float* weight_diff, float* input_diff) {
-  if (weight_diff || input_diff) {
-    Backward(shape, input, output_diff, weights, weight_diff, input_diff).Run();
+                      const float* weights, float* weight_diff, float* input_diff, Precision precision) {
+  if (!weight_diff && !input_diff) return;
+  if (precision == Precision::kBF16) {
+    Backward<BF16>(shape, input, output_diff, weights, weight_diff, input_diff).Run();
+  } else {
+    Backward<float>(shape, input, output_diff, weights, weight_diff, input_diff).Run();
   }
 }
 

@@ -17,6 +17,9 @@ constexpr int kPoints = kWinogradPoints, kKernel = kWinogradKernel;
 typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
 typedef float Quad __attribute__((vector_size(4 * sizeof(float)), aligned(4), may_alias));
 
+typedef uint32_t Words __attribute__((vector_size(kLanes * sizeof(uint32_t)), aligned(4), may_alias));
+typedef BF16 Halves __attribute__((vector_size(kLanes * sizeof(BF16)), aligned(2), may_alias));
+
 // They are part of the clone that calls them.
 #define INSIDE inline __attribute__((always_inline))
 
@@ -87,6 +90,15 @@ INSIDE void StorePoints(const Lanes* points, int64_t stride, float* to) {
   for (int i = 0; i < kPoints; ++i) *reinterpret_cast<Lanes*>(to + i * stride) = points[i];
 }
 
+// Rounded to nearest; of halves, away from zero, which takes fewer instructions than to even. That may make a
+// number of a NaN only if its bits are nearly all ones, and no arithmetic makes such.
+INSIDE void StorePoints(const Lanes* points, int64_t stride, BF16* to) {
+  for (int i = 0; i < kPoints; ++i) {
+    const Words rounded = (reinterpret_cast<const Words&>(points[i]) + 0x8000) >> 16;
+    *reinterpret_cast<Halves*>(to + i * stride) = __builtin_convertvector(rounded, Halves);
+  }
+}
+
 // The transpose of a matrix of 4x4 whose rows are `stride` and then `made_stride` apart.
 INSIDE void Transpose(const float* from, int64_t stride, Quad* made) {
   const Quad a = *reinterpret_cast<const Quad*>(from), b = *reinterpret_cast<const Quad*>(from + stride);
@@ -102,9 +114,49 @@ INSIDE void Transpose(const float* from, int64_t stride, Quad* made) {
   made[3] = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
 }
 
+template <typename Point>
+INSIDE void TransformInputs(const float* rows, int row_width, int tiles, int64_t point_stride, int channels,
+                            Point* points) {
+  const Lanes* inputs = reinterpret_cast<const Lanes*>(rows);
+  for (int tile = 0; tile < tiles; ++tile) {
+    Lanes half[kPoints], all[kPoints];
+    for (int x = 0; x < kInputs; ++x) ByInputs(inputs + tile * kOutputs + x, row_width, half + x, kInputs);
+    for (int y = 0; y < kInputs; ++y) ByInputs(half + y * kInputs, 1, all + y * kInputs, 1);
+    StorePoints(all, point_stride, points + static_cast<int64_t>(tile) * channels);
+  }
+}
+
+template <typename Point>
+INSIDE void TransformOutputs(const float* rows, int row_width, int tiles, int64_t point_stride, int channels,
+                             Point* points) {
+  const Lanes* outputs = reinterpret_cast<const Lanes*>(rows);
+  for (int tile = 0; tile < tiles; ++tile) {
+    Lanes half[kInputs * kOutputs], all[kPoints];
+    for (int x = 0; x < kOutputs; ++x) {
+      ByOutputsTransposed(outputs + tile * kOutputs + x, row_width, half + x, kOutputs);
+    }
+    for (int y = 0; y < kInputs; ++y) ByOutputsTransposed(half + y * kOutputs, 1, all + y * kInputs, 1);
+    StorePoints(all, point_stride, points + static_cast<int64_t>(tile) * channels);
+  }
+}
+
+template <typename Point>
+INSIDE void TransformWeights(const float* kernels, int lanes, int64_t point_stride, Point* points) {
+  constexpr int kWeights = kKernel * kKernel;
+  Lanes weights[kWeights], half[kInputs * kKernel], all[kPoints];
+  for (int i = 0; i < kWeights; ++i) {
+    float values[kLanes] = {};
+    for (int lane = 0; lane < lanes; ++lane) values[lane] = kernels[lane * kWeights + i];
+    weights[i] = *reinterpret_cast<const Lanes*>(values);
+  }
+  for (int x = 0; x < kKernel; ++x) ByWeights(weights + x, kKernel, half + x, kKernel);
+  for (int y = 0; y < kInputs; ++y) ByWeights(half + y * kKernel, 1, all + y * kInputs, 1);
+  StorePoints(all, point_stride, points);
+}
+
 }  // namespace
 
-CAFFE_TARGET_CLONES
+CAFFE_WIDE_TARGET_CLONES
 void GatherWinogradRows(const WinogradPlanes& planes, const float* image, int first_row, int num_rows,
                         int pad, int row_width, float* rows) {
   const int64_t plane = planes.plane();
@@ -137,7 +189,7 @@ void GatherWinogradRows(const WinogradPlanes& planes, const float* image, int fi
   }
 }
 
-CAFFE_TARGET_CLONES
+CAFFE_WIDE_TARGET_CLONES
 void ScatterWinogradRow(const WinogradPlanes& planes, const float* row, int pad, bool is_added, int y,
                         float* image) {
   const int64_t plane = planes.plane();
@@ -164,33 +216,31 @@ void ScatterWinogradRow(const WinogradPlanes& planes, const float* row, int pad,
   }
 }
 
-CAFFE_TARGET_CLONES
+CAFFE_WIDE_TARGET_CLONES
 void TransformWinogradInputs(const float* rows, int row_width, int tiles, int64_t point_stride, int channels,
                              float* points) {
-  const Lanes* inputs = reinterpret_cast<const Lanes*>(rows);
-  for (int tile = 0; tile < tiles; ++tile) {
-    Lanes half[kPoints], all[kPoints];
-    for (int x = 0; x < kInputs; ++x) ByInputs(inputs + tile * kOutputs + x, row_width, half + x, kInputs);
-    for (int y = 0; y < kInputs; ++y) ByInputs(half + y * kInputs, 1, all + y * kInputs, 1);
-    StorePoints(all, point_stride, points + static_cast<int64_t>(tile) * channels);
-  }
+  TransformInputs(rows, row_width, tiles, point_stride, channels, points);
 }
 
-CAFFE_TARGET_CLONES
+CAFFE_WIDE_TARGET_CLONES
+void TransformWinogradInputs(const float* rows, int row_width, int tiles, int64_t point_stride, int channels,
+                             BF16* points) {
+  TransformInputs(rows, row_width, tiles, point_stride, channels, points);
+}
+
+CAFFE_WIDE_TARGET_CLONES
 void TransformWinogradOutputs(const float* rows, int row_width, int tiles, int64_t point_stride, int channels,
                               float* points) {
-  const Lanes* outputs = reinterpret_cast<const Lanes*>(rows);
-  for (int tile = 0; tile < tiles; ++tile) {
-    Lanes half[kInputs * kOutputs], all[kPoints];
-    for (int x = 0; x < kOutputs; ++x) {
-      ByOutputsTransposed(outputs + tile * kOutputs + x, row_width, half + x, kOutputs);
-    }
-    for (int y = 0; y < kInputs; ++y) ByOutputsTransposed(half + y * kOutputs, 1, all + y * kInputs, 1);
-    StorePoints(all, point_stride, points + static_cast<int64_t>(tile) * channels);
-  }
+  TransformOutputs(rows, row_width, tiles, point_stride, channels, points);
 }
 
-CAFFE_TARGET_CLONES
+CAFFE_WIDE_TARGET_CLONES
+void TransformWinogradOutputs(const float* rows, int row_width, int tiles, int64_t point_stride, int channels,
+                              BF16* points) {
+  TransformOutputs(rows, row_width, tiles, point_stride, channels, points);
+}
+
+CAFFE_WIDE_TARGET_CLONES
 void AddUpWinogradInputs(const float* points, int64_t point_stride, int channels, int tiles, int row_width,
                          float* rows) {
   std::fill(rows, rows + static_cast<int64_t>(kInputs) * row_width * kLanes, 0.f);
@@ -206,21 +256,17 @@ void AddUpWinogradInputs(const float* points, int64_t point_stride, int channels
   }
 }
 
-CAFFE_TARGET_CLONES
+CAFFE_WIDE_TARGET_CLONES
 void TransformWinogradWeights(const float* kernels, int lanes, int64_t point_stride, float* points) {
-  constexpr int kWeights = kKernel * kKernel;
-  Lanes weights[kWeights], half[kInputs * kKernel], all[kPoints];
-  for (int i = 0; i < kWeights; ++i) {
-    float values[kLanes] = {};
-    for (int lane = 0; lane < lanes; ++lane) values[lane] = kernels[lane * kWeights + i];
-    weights[i] = *reinterpret_cast<const Lanes*>(values);
-  }
-  for (int x = 0; x < kKernel; ++x) ByWeights(weights + x, kKernel, half + x, kKernel);
-  for (int y = 0; y < kInputs; ++y) ByWeights(half + y * kKernel, 1, all + y * kInputs, 1);
-  StorePoints(all, point_stride, points);
+  TransformWeights(kernels, lanes, point_stride, points);
 }
 
-CAFFE_TARGET_CLONES
+CAFFE_WIDE_TARGET_CLONES
+void TransformWinogradWeights(const float* kernels, int lanes, int64_t point_stride, BF16* points) {
+  TransformWeights(kernels, lanes, point_stride, points);
+}
+
+CAFFE_WIDE_TARGET_CLONES
 void AddWinogradWeightGradient(const float* points, int64_t point_stride, int lanes, float* kernels) {
   Lanes all[kPoints], half[kInputs * kKernel], gradient[kKernel * kKernel];
   LoadPoints(points, point_stride, all);

@@ -13,8 +13,11 @@ namespace caffe {
  * the values of a point's tiles (or outputs) are rows of a matrix with a column for each channel,
  * point_stride after those of the point before. Tiles overlap by two inputs.
  *
- * Rows of an image are [rows][row_width][kWinogradLanes], where tile t begins at column 4 t.
+ * Points are floats, or BF16: the upper halves of floats, rounded to the nearest. Rows of an image
+ * are [rows][row_width][kWinogradLanes], where tile t begins at column 4 t.
  */
+using BF16 = uint16_t;
+
 constexpr int kWinogradLanes = 16;
 constexpr int kWinogradOutputs = 4;  ///< of a tile along an axis
 constexpr int kWinogradInputs = 6;
@@ -39,15 +42,20 @@ void ScatterWinogradRow(const WinogradPlanes& planes, const float* row, int pad,
 /// points = B^T x B of the tiles in six rows.
 void TransformWinogradInputs(const float* rows, int row_width, int tiles, int64_t point_stride, int channels,
                              float* points);
+void TransformWinogradInputs(const float* rows, int row_width, int tiles, int64_t point_stride, int channels,
+                             BF16* points);
 /// points = A y A^T, the gradients by the points, for those by the outputs in four rows.
 void TransformWinogradOutputs(const float* rows, int row_width, int tiles, int64_t point_stride, int channels,
                               float* points);
+void TransformWinogradOutputs(const float* rows, int row_width, int tiles, int64_t point_stride, int channels,
+                              BF16* points);
 /// six rows = the sum of B p B^T, the gradient by the inputs, for those by the points.
 void AddUpWinogradInputs(const float* points, int64_t point_stride, int channels, int tiles, int row_width,
                          float* rows);
 
 /// points = G w G^T of up to 16 kernels, zeros for those that are missing.
 void TransformWinogradWeights(const float* kernels, int lanes, int64_t point_stride, float* points);
+void TransformWinogradWeights(const float* kernels, int lanes, int64_t point_stride, BF16* points);
 /// kernels += G^T p G, the gradient by the weights, for those by the points.
 void AddWinogradWeightGradient(const float* points, int64_t point_stride, int lanes, float* kernels);
 
