@@ -93,15 +93,130 @@ CAFFE_TARGET_CLONES void MaxOfChannel(const PoolGeometry& geometry, const Dtype*
   }
 }
 
+#define INSIDE inline __attribute__((always_inline))
+
+// Values and places that are computed side by side; Even has elements 0, 2, 4 ... of a and b, Odd 1, 3, 5 ...
+struct ManyLanes {
+  static constexpr int kLanes = 8;
+  typedef float Values __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
+  typedef int Places __attribute__((vector_size(kLanes * sizeof(int)), aligned(4), may_alias));
+  static constexpr Places kPlaces = {0, 2, 4, 6, 8, 10, 12, 14};
+
+  INSIDE static void Split(const Values& a, const Values& b, Values* even, Values* odd) {
+    *even = __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
+    *odd = __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
+  }
+};
+
+struct FewLanes {
+  static constexpr int kLanes = 4;
+  typedef float Values __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
+  typedef int Places __attribute__((vector_size(kLanes * sizeof(int)), aligned(4), may_alias));
+  static constexpr Places kPlaces = {0, 2, 4, 6};
+
+  INSIDE static void Split(const Values& a, const Values& b, Values* even, Values* odd) {
+    *even = __builtin_shufflevector(a, b, 0, 2, 4, 6);
+    *odd = __builtin_shufflevector(a, b, 1, 3, 5, 7);
+  }
+};
+
+// Windows of kKernel x kKernel inside the channel, two columns apart, as many side by side as there are
+// lanes.
+template <typename Lanes, int kKernel>
+INSIDE void MaxOfWindows(const float* rows, int width, int at, float* largest, int* places) {
+  typedef typename Lanes::Values Values;
+  typedef typename Lanes::Places Places;
+  const auto split = [](const float* from, Values* even, Values* odd) {
+    const Values* values = reinterpret_cast<const Values*>(from);
+    Lanes::Split(values[0], values[1], even, odd);
+  };
+  const Places first = Lanes::kPlaces + at;
+  Values value = {};
+  Places place = first;
+  for (int h = 0; h < kKernel; ++h) {
+    const float* row = rows + h * width;
+    Values taken[4];
+    split(row, &taken[0], &taken[1]);
+    // From the second on, so that not a value beyond those of the last window is read.
+    if constexpr (kKernel == 3) split(row + 1, &taken[3], &taken[2]);
+    if (h == 0) value = taken[0];
+    for (int w = h == 0 ? 1 : 0; w < kKernel; ++w) {
+      // As PoolMax takes values, of which there is one already.
+      const Places is_better = ~(taken[w] <= value) & (value == value);
+      value = is_better ? taken[w] : value;
+      place = is_better ? first + (h * width + w) : place;
+    }
+  }
+  *reinterpret_cast<Values*>(largest) = value;
+  *reinterpret_cast<Places*>(places) = place;
+}
+
+// At least as many windows as there are lanes; the last lanes may take some again.
+template <typename Lanes, int kKernel>
+CAFFE_TARGET_CLONES void MaxOfWholeWindows(const float* rows, int width, int at, int count, float* largest,
+                                           int* places) {
+  for (int begin = 0; begin < count; begin += Lanes::kLanes) {
+    const int i = std::min(begin, count - Lanes::kLanes);
+    MaxOfWindows<Lanes, kKernel>(rows + 2 * i, width, at + 2 * i, largest + i, places + i);
+  }
+}
+
+// All outputs of a channel for windows of kKernel x kKernel, two rows and columns apart. Those that do not
+// lie inside the channel, and those of rows that have but a few, are taken one by one.
+template <int kKernel>
+void MaxOfSmallWindows(const PoolGeometry& geometry, const float* channel, const Columns<float>&,
+                       float* largest, int* places) {
+  const auto take = [&](int h, int begin, int end) {
+    for (int w = begin; w < end; ++w) {
+      const PoolMax<float> max = MaxOfWindow(channel, geometry.window(h, w));
+      largest[w] = max.largest;
+      places[w] = max.place;
+    }
+  };
+  const int width = geometry.width, outputs = geometry.pooled_width,
+            beyond = width + geometry.pad_w - kKernel;
+  const int begin = std::min((geometry.pad_w + 1) / 2, outputs);
+  const int end = std::clamp(beyond < 0 ? 0 : beyond / 2 + 1, begin, outputs);
+  for (int h = 0; h < geometry.pooled_height; ++h, largest += outputs, places += outputs) {
+    const int first_row = 2 * h - geometry.pad_h;
+    if (first_row < 0 || first_row + kKernel > geometry.height || end - begin < FewLanes::kLanes) {
+      take(h, 0, outputs);
+      continue;
+    }
+    take(h, 0, begin);
+    const int at = first_row * width + 2 * begin - geometry.pad_w;
+    const auto max = end - begin >= ManyLanes::kLanes ? MaxOfWholeWindows<ManyLanes, kKernel>
+                                                      : MaxOfWholeWindows<FewLanes, kKernel>;
+    max(channel + at, width, at, end - begin, largest + begin, places + begin);
+    take(h, end, outputs);
+  }
+}
+
+#undef INSIDE
+
+template <typename Dtype>
+using MaxFunction = void (*)(const PoolGeometry&, const Dtype*, const Columns<Dtype>&, Dtype*, int*);
+
+template <typename Dtype>
+MaxFunction<Dtype> MaxFunctionFor(const PoolGeometry& geometry) {
+  const int kernel = geometry.kernel_w, stride = geometry.stride_w;
+  if constexpr (std::is_same<Dtype, float>::value) {
+    if (geometry.kernel_h == kernel && stride == 2 && geometry.stride_h == 2) {
+      if (kernel == 2) return MaxOfSmallWindows<2>;
+      if (kernel == 3) return MaxOfSmallWindows<3>;
+    }
+  }
+  if (stride == 1) return MaxOfChannel<Dtype, 1>;
+  return stride == 2 ? MaxOfChannel<Dtype, 2> : MaxOfChannel<Dtype, 0>;
+}
+
 template <typename Dtype, typename Place>
 void ForwardMax(const PoolGeometry& geometry, const Blob<Dtype>& bottom, Blob<Dtype>* top,
                 Blob<Place>* places) {
   const Dtype* bottom_data = bottom.cpu_data();
   Dtype* top_data = top->mutable_cpu_data();
   Place* place_data = places->mutable_cpu_data();
-  const auto max_of_channel = geometry.stride_w == 1   ? MaxOfChannel<Dtype, 1>
-                              : geometry.stride_w == 2 ? MaxOfChannel<Dtype, 2>
-                                                       : MaxOfChannel<Dtype, 0>;
+  const auto max_of_channel = MaxFunctionFor<Dtype>(geometry);
   const int64_t outputs = static_cast<int64_t>(geometry.pooled_height) * geometry.pooled_width;
   ForEachChannel(geometry, bottom.count(0, 2), [&](int64_t channel) {
     vector<Dtype> largest(geometry.width);

@@ -11,6 +11,7 @@
 #include "caffe/test/test_gradient_check_util.hpp"
 #include "caffe/util/conv_geometry.hpp"
 #include "caffe/util/math_functions.hpp"
+#include "caffe/util/pool_window.hpp"
 #include "layer_test_util.hpp"
 
 namespace caffe {
@@ -138,6 +139,42 @@ TYPED_TEST(PoolingLayerTest, ForwardIsTheDefinition) {
     average.Forward();
     ASSERT_EQ(average.top.shape(), test.top);
     ExpectNear(DataOf(average.top), reference.average, 1e-6);
+  }
+}
+
+// Windows of the usual sizes in rows of all lengths, with values that are equal or no numbers.
+TYPED_TEST(PoolingLayerTest, MaxOfSmallWindowsIsTheDefinition) {
+  typedef typename TypeParam::Dtype Dtype;
+  for (const int kernel : {2, 3}) {
+    for (const int pad : {0, 1}) {
+      for (int width = kernel; width <= 41; ++width) {
+        const string settings =
+            "kernel_size: " + std::to_string(kernel) + " stride: 2 pad: " + std::to_string(pad);
+        SCOPED_TRACE(settings + ", width " + std::to_string(width));
+        LayerFixture<Dtype> pool(PoolingText(settings), {2, 2, 5, width});
+        Dtype* values = pool.bottom.mutable_cpu_data();
+        for (int i = 0; i < pool.bottom.count(); ++i) {
+          const unsigned draw = caffe_rng_rand() % 32;
+          values[i] = draw == 0 ? Dtype(NAN) : static_cast<Dtype>(draw % 4) - 2;
+        }
+        Blob<Dtype> places;
+        pool.tops.push_back(&places);
+        pool.SetUp();
+        pool.Forward();
+        const PoolGeometry geometry = {5,   width, pool.top.height(), pool.top.width(), kernel, kernel, 2, 2,
+                                       pad, pad};
+        for (int i = 0; i < pool.top.count(); ++i) {
+          const PoolWindow window =
+              geometry.window(i / pool.top.width() % pool.top.height(), i % pool.top.width());
+          const Dtype* channel = values + i / pool.top.count(2) * pool.bottom.count(2);
+          const PoolMax<Dtype> max = MaxOfWindow(channel, window);
+          EXPECT_EQ(places.cpu_data()[i], max.place) << i;
+          EXPECT_TRUE(std::isnan(max.largest) ? std::isnan(pool.top.cpu_data()[i])
+                                              : pool.top.cpu_data()[i] == max.largest)
+              << i;
+        }
+      }
+    }
   }
 }
 
