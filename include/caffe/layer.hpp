@@ -73,6 +73,10 @@ class Layer {
   /// Tells a layer which one makes its first bottom, and as which top; null where the net reuses no memory.
   /// What that layer keeps (KeptTop) need not be kept twice.
   virtual void SetBottomMaker(const Layer*, int) {}
+  /// Offers a layer to compute in its own passes what the one before it computes, which made its only bottom
+  /// in place and for it alone, so that values need not go through memory twice; null ends that. The one that
+  /// takes the offer tells the other.
+  virtual void JoinMaker(Layer*) {}
 
   /// Tells the place in its data that a layer has come to; false where it has none. Net adds the name.
   virtual bool GetDataState(DataState*) const { return false; }

@@ -190,6 +190,8 @@ class Net {
 
   /// Finds out what blobs may be given memory of others.
   void PlanReuse();
+  // Offers layers the one before (Layer::JoinMaker) where they may have it, or ends that.
+  void JoinLayers(bool are_joined);
   bool MayReuseData(int blob_id) const;
   bool IsSplit(int layer_id) const;
   /// Before and after a layer runs: gives memory to what it writes, and takes it from what nobody reads any
@@ -266,6 +268,9 @@ class Net {
   /// For each blob that one layer alone writes, with all that share its data, the layer and the index of the
   /// top; else -1.
   vector<int> makers_, maker_tops_;
+  /// Layers that may join the one before.
+  vector<int> joinable_;
+  bool are_joined_ = false;
   /// Blobs whose data or gradient is memory of the pool.
   vector<bool> has_lent_data_, has_lent_diff_;
   /// For each layer what it keeps in memory of the pool, and whether it has given that back.

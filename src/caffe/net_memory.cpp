@@ -27,6 +27,7 @@ void Net<Dtype>::set_reuses_memory(bool value) {
     layer->SetReusesMemory(value);
     layer->SetBottomMaker(nullptr, 0);
   }
+  JoinLayers(false);
   if (value) {
     PlanReuse();
     return;
@@ -90,6 +91,15 @@ void Net<Dtype>::PlanReuse() {
     makers_[id] = is_overwritten[origin] ? -1 : makers_[origin];
     maker_tops_[id] = maker_tops_[origin];
   }
+  joinable_.clear();
+  for (int i = 1; i < static_cast<int>(layers_.size()); ++i) {
+    const vector<int>& ids = bottom_id_vecs_[i];
+    const bool is_in_place = bottom_id_vecs_[i - 1] == ids && top_id_vecs_[i - 1] == ids;
+    if (ids.size() == 1 && is_in_place && !is_kept_[ids[0]] && last_reader[ids[0]] == i &&
+        !Contains(top_id_vecs_[i], ids[0])) {
+      joinable_.push_back(i);
+    }
+  }
   for (int id = 0; id < static_cast<int>(blobs_.size()); ++id) {
     if (last_reader[id] >= 0) last_read_[last_reader[id]].push_back(id);
   }
@@ -98,6 +108,13 @@ void Net<Dtype>::PlanReuse() {
   is_data_gone_.assign(blobs_.size(), false);
   lent_kept_.assign(layers_.size(), {});
   are_kept_gone_.assign(layers_.size(), false);
+}
+
+template <typename Dtype>
+void Net<Dtype>::JoinLayers(bool are_joined) {
+  if (are_joined == are_joined_) return;
+  are_joined_ = are_joined;
+  for (const int i : joinable_) layers_[i]->JoinMaker(are_joined ? layers_[i - 1].get() : nullptr);
 }
 
 // Asked at each pass, as a layer's answer may depend on whether it runs on a GPU.
@@ -241,6 +258,7 @@ void Net<Dtype>::TakeBackDiffs(int layer_id) {
 #define INSTANTIATE(Dtype)                                                   \
   template void Net<Dtype>::set_reuses_memory(bool);                         \
   template void Net<Dtype>::PlanReuse();                                     \
+  template void Net<Dtype>::JoinLayers(bool);                                \
   template bool Net<Dtype>::MayReuseData(int) const;                         \
   template bool Net<Dtype>::MayRestoreData(int) const;                       \
   template void Net<Dtype>::LendData(int);                                   \

@@ -1,6 +1,8 @@
 #ifndef CAFFE_BATCHNORM_LAYER_HPP_
 #define CAFFE_BATCHNORM_LAYER_HPP_
 
+#include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "caffe/blob.hpp"
@@ -41,6 +43,21 @@ class BatchNormLayer : public Layer<Dtype> {
   int ExactNumBottomBlobs() const override { return 1; }
   int ExactNumTopBlobs() const override { return 1; }
 
+  /**
+   * @brief A following layer takes over the passes on the CPU (Layer::JoinMaker), or no longer does: Forward
+   * and Backward leave everything to it.
+   *
+   * @return false where statistics are not those of the batch: then nothing changes.
+   */
+  bool SetJoined(bool is_joined);
+  /// A part of the blob: begin, and how many values.
+  typedef std::function<void(int64_t begin, int64_t count)> Part;
+  /// Forward_cpu in place of it, but for the top, of which parts(begin, count) is told when their normalized
+  /// values, KeptTop, are in the cache. Several threads call it.
+  void ForwardJoined(const Blob<Dtype>& bottom, const Part& part);
+  /// Backward_cpu in place of it, where gradient(begin, count) makes a part of the top's gradient, in dx.
+  void BackwardJoined(const Part& gradient, Dtype* dx);
+
  protected:
   void Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
   void Forward_gpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
@@ -64,6 +81,11 @@ class BatchNormLayer : public Layer<Dtype> {
 
  private:
   ChannelExtent Extent(const Blob<Dtype>& blob) const;
+  // Calls normalize(first, last) for ranges of channels as soon as their statistics are there.
+  template <typename Normalize>
+  void ForwardChannels(const ChannelExtent& extent, const Dtype* x, const Normalize& normalize);
+
+  bool is_joined_ = false;
 };
 
 }  // namespace caffe

@@ -9,6 +9,7 @@
 
 #include "caffe/blob.hpp"
 #include "caffe/layer.hpp"
+#include "caffe/layers/batch_norm_layer.hpp"
 #include "caffe/layers/neuron_layer.hpp"
 #include "caffe/proto/caffe.pb.h"
 #include "caffe/util/quantize.hpp"
@@ -53,6 +54,8 @@ class QuantLayer : public NeuronLayer<Dtype> {
   void Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
   bool RestoresTop(int) const override { return KeepsMask() && has_codes_; }
   void RestoreTop(int top_index, Blob<Dtype>* top) override;
+  /// Takes the passes of a BatchNormLayer over where this layer keeps bytes.
+  void JoinMaker(Layer<Dtype>* maker) override;
 
  protected:
   void Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
@@ -82,9 +85,13 @@ class QuantLayer : public NeuronLayer<Dtype> {
   /// Calls run(f), with Derivative of f the gradient that is asked for.
   template <typename Run>
   void WithGradient(const Run& run) const;
+  // Forward of so many values, which keeps their bytes; not in parallel.
+  void ForwardKept(int64_t count, const Dtype* x, Dtype* y, unsigned char* kept) const;
   void CheckNotInPlace(const vector<Blob<Dtype>*>& top, const vector<Blob<Dtype>*>& bottom) const;
 
   bool reuses_memory_ = false;
+  /// Whose passes are part of this layer's; null where none's are.
+  BatchNormLayer<Dtype>* batch_norm_ = nullptr;
   /// Whether the top has few levels, which have codes.
   bool has_codes_ = false;
   /// Bytes, for each value of the last Forward twice its code, plus 1 where the gradient passes.

@@ -58,21 +58,22 @@ constexpr unsigned char kNanCode = 127;
 /// The code of y, which a quantizer has made: how many of its levels but the lowest y reaches. 0 for
 /// functions of many levels or without.
 template <typename Function, typename Dtype>
-unsigned char CodeOf(const Function&, Dtype) {
+int CodeOf(const Function&, Dtype) {
   return 0;
 }
 
+// Without branches, so that loops over values can be vectorized. A NaN reaches no level.
 template <typename Dtype, int kCenters>
-unsigned char CodeOf(const HwgqFunction<Dtype, kCenters>& function, Dtype y) {
+int CodeOf(const HwgqFunction<Dtype, kCenters>& function, Dtype y) {
   static_assert(kCenters < kNanCode);
-  int code = 0;
-  for (int j = 0; j < kCenters; ++j) code += y >= function.centers[j] ? 1 : 0;
-  return static_cast<unsigned char>(y == y ? code : kNanCode);
+  int code = kNanCode * (y != y);
+  for (int j = 0; j < kCenters; ++j) code += y >= function.centers[j];
+  return code;
 }
 
 template <typename Dtype>
-unsigned char CodeOf(const SignFunction<Dtype>&, Dtype y) {
-  return static_cast<unsigned char>(y == y ? y >= 1 : kNanCode);
+int CodeOf(const SignFunction<Dtype>&, Dtype y) {
+  return kNanCode * (y != y) + (y >= 1);
 }
 
 /// Gradient that stands in for a quantizer's: that of a leaky ReLU, and 0 above `limit`. For NaN:

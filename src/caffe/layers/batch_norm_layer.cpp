@@ -57,6 +57,7 @@ void BatchNormLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const ve
 
 template <typename Dtype>
 void BatchNormLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
+  if (is_joined_) return;
   const ChannelExtent extent = Extent(*bottom[0]);
   const Dtype* x = bottom[0]->cpu_data();
   Dtype* y = top[0]->mutable_cpu_data();
@@ -75,6 +76,17 @@ void BatchNormLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, cons
     return;
   }
   Dtype* x_norm = x_norm_.mutable_cpu_data();
+  ForwardChannels(extent, x, [=](int first, int last) {
+    NormalizeChannels<Dtype>(extent, first, last, x, mean, deviation, y, x_norm);
+  });
+}
+
+template <typename Dtype>
+template <typename Normalize>
+void BatchNormLayer<Dtype>::ForwardChannels(const ChannelExtent& extent, const Dtype* x,
+                                            const Normalize& normalize) {
+  Dtype* mean = mean_.mutable_cpu_data();
+  Dtype* deviation = variance_.mutable_cpu_data();
   const BatchStatistics<Dtype> statistics = {
       mean,
       deviation,
@@ -84,17 +96,45 @@ void BatchNormLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, cons
       moving_average_fraction_,
       eps_,
       BatchStatistics<Dtype>::Unbias(static_cast<Dtype>(extent.outer) * extent.inner)};
-  ForChannels(extent, [=](int first, int last) {
+  ForChannels(extent, [&](int first, int last) {
     ChannelMoments(extent, first, last, x, mean, deviation);
     for (int c = first; c < last; ++c) statistics(c, mean[c], deviation[c]);
-    NormalizeChannels<Dtype>(extent, first, last, x, mean, deviation, y, x_norm);
+    normalize(first, last);
   });
+}
+
+template <typename Dtype>
+bool BatchNormLayer<Dtype>::SetJoined(bool is_joined) {
+  is_joined_ = is_joined && !use_global_stats_;
+  return is_joined_ == is_joined;
+}
+
+template <typename Dtype>
+void BatchNormLayer<Dtype>::ForwardJoined(const Blob<Dtype>& bottom, const Part& part) {
+  const ChannelExtent extent = Extent(bottom), image = {1, extent.channels, extent.inner};
+  const Dtype* x = bottom.cpu_data();
+  Dtype* x_norm = x_norm_.mutable_cpu_data();
+  const Dtype *mean = mean_.cpu_data(), *deviation = variance_.cpu_data();
+  ForwardChannels(extent, x, [&](int first, int last) {
+    for (int64_t n = 0; n < extent.outer; ++n) {
+      const int64_t start = n * extent.channels * extent.inner;
+      NormalizeChannels(image, first, last, x + start, mean, deviation, x_norm + start);
+      part(start + static_cast<int64_t>(first) * extent.inner,
+           static_cast<int64_t>(last - first) * extent.inner);
+    }
+  });
+}
+
+template <typename Dtype>
+void BatchNormLayer<Dtype>::BackwardJoined(const Part& gradient, Dtype* dx) {
+  const ChannelExtent extent = Extent(x_norm_);
+  NormalizedGradient(extent, x_norm_.cpu_data(), variance_.cpu_data(), dx, dx, gradient);
 }
 
 template <typename Dtype>
 void BatchNormLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
                                          const vector<Blob<Dtype>*>& bottom) {
-  if (!propagate_down[0]) return;
+  if (!propagate_down[0] || is_joined_) return;
   const ChannelExtent extent = Extent(*bottom[0]);
   const Dtype* dy = top[0]->cpu_diff();
   Dtype* dx = bottom[0]->mutable_cpu_diff();

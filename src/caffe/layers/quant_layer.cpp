@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <typeinfo>
 
 #include "caffe/util/elementwise.hpp"
 #include "caffe/util/nearest_names.hpp"
@@ -126,18 +127,40 @@ void QuantLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const ve
     return;
   }
   auto* kept = reinterpret_cast<unsigned char*>(kept_.mutable_cpu_data());
+  if (batch_norm_) {
+    batch_norm_->ForwardJoined(*bottom[0], [=](int64_t begin, int64_t n) {
+      ForwardKept(n, batch_norm_->KeptTop(0)->cpu_data() + begin, y + begin, kept + begin);
+    });
+    return;
+  }
+  ParallelFor(count, kElementGrain, [=](int64_t begin, int64_t end) {
+    ForwardKept(end - begin, x + begin, y + begin, kept + begin);
+  });
+}
+
+template <typename Dtype>
+void QuantLayer<Dtype>::ForwardKept(int64_t count, const Dtype* x, Dtype* y, unsigned char* kept) const {
   // So few at a time that they are still in the cache when they are read again.
   constexpr int64_t kBlock = 4096;
-  ParallelFor(count, kElementGrain, [=](int64_t begin, int64_t end) {
-    for (int64_t start = begin; start < end; start += kBlock) {
-      const int64_t n = std::min(kBlock, end - start);
-      WithForward(false, [&](auto function) {
+  WithForward(false, [&](auto function) {
+    WithGradient([&](auto gradient) {
+      for (int64_t start = 0; start < count; start += kBlock) {
+        const int64_t n = std::min(kBlock, count - start);
         ElementwiseForward(n, function, x + start, y + start);
-        WithGradient(
-            [&](auto gradient) { KeepElements(n, function, gradient, x + start, y + start, kept + start); });
-      });
-    }
+        KeepElements(n, function, gradient, x + start, y + start, kept + start);
+      }
+    });
   });
+}
+
+template <typename Dtype>
+void QuantLayer<Dtype>::JoinMaker(Layer<Dtype>* maker) {
+  if (batch_norm_) batch_norm_->SetJoined(false);
+  batch_norm_ = nullptr;
+  // A subclass may compute something else.
+  if (!maker || !KeepsMask() || typeid(*maker) != typeid(BatchNormLayer<Dtype>)) return;
+  auto* const batch_norm = static_cast<BatchNormLayer<Dtype>*>(maker);
+  if (batch_norm->SetJoined(true)) batch_norm_ = batch_norm;
 }
 
 template <typename Dtype>
@@ -153,7 +176,13 @@ void QuantLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const vect
   const Dtype* dy = top[0]->cpu_diff();
   Dtype* dx = bottom[0]->mutable_cpu_diff();
   if (KeepsMask()) {
-    KeptGradient(bottom[0]->count(), reinterpret_cast<const unsigned char*>(kept_.cpu_data()), dy, dx);
+    const auto* kept = reinterpret_cast<const unsigned char*>(kept_.cpu_data());
+    if (batch_norm_) {
+      batch_norm_->BackwardJoined(
+          [=](int64_t begin, int64_t n) { KeptGradient(n, kept + begin, dy + begin, dx + begin); }, dx);
+    } else {
+      KeptGradient(bottom[0]->count(), kept, dy, dx);
+    }
     return;
   }
   CheckNotInPlace(top, bottom);
