@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "caffe/layers/batch_norm_layer.hpp"
 #include "caffe/layers/quant_layer.hpp"
 #include "caffe/layers/scale_layer.hpp"
 #include "caffe/net.hpp"
@@ -92,6 +93,51 @@ class OpenScaleLayer : public ScaleLayer<Dtype> {
 };
 
 REGISTER_LAYER_CLASS(OpenScale);
+
+// Counts its passes, which a layer that joins it would take over.
+template <typename Dtype>
+class OwnBatchNormLayer : public BatchNormLayer<Dtype> {
+ public:
+  using BatchNormLayer<Dtype>::BatchNormLayer;
+  int passes = 0;
+
+ protected:
+  void Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override {
+    ++passes;
+    BatchNormLayer<Dtype>::Forward_cpu(bottom, top);
+  }
+};
+
+REGISTER_LAYER_CLASS(OwnBatchNorm);
+
+template <typename Dtype>
+struct CountCalls : Net<Dtype>::Callback {
+  int calls = 0;
+  void run(int) override { ++calls; }
+};
+
+// Convolutions with normalized values in place that are quantized, as binary nets have them.
+string JoinedLayers(const string& batch_norm = "BatchNorm", const string& settings = "",
+                    const string& quant = "centers: 0.538 centers: 1.076 centers: 1.614 clip_thr: 1.614") {
+  string text = kLabels;
+  string bottom = "data";
+  for (const string name : {"a", "b", "c"}) {
+    text +=
+        "layer { name: 'conv_" + name + "' type: 'Convolution' bottom: '" + bottom + "' top: '" + name +
+        "' convolution_param { num_output: 6 kernel_size: 3 pad: 1 weight_filler { type: 'xavier' } } } " +
+        "layer { name: 'bn_" + name + "' type: '" + batch_norm + "' bottom: '" + name + "' top: '" + name +
+        "' batch_norm_param { " + settings + " } } layer { name: 'quant_" + name +
+        "' type: 'Quant' bottom: '" + name + "' top: 'q_" + name + "' quant_param { " + quant + " } } ";
+    bottom = "q_" + name;
+  }
+  return text + R"(
+    layer { name: 'ip' type: 'InnerProduct' bottom: 'q_c' top: 'ip' inner_product_param {
+      num_output: 6 weight_filler { type: 'xavier' } } }
+    layer { name: 'bn_ip' type: 'BatchNorm' bottom: 'ip' top: 'ip' }
+    layer { name: 'quant_ip' type: 'Quant' bottom: 'ip' top: 'q_ip' quant_param { forward_func: 'sign'
+      backward_func: 'hard_tanh' clip_thr: 1 } }
+    layer { name: 'loss' type: 'SoftmaxWithLoss' bottom: 'q_ip' bottom: 'label' top: 'loss' })";
+}
 
 template <typename Dtype>
 class NetMemoryTest : public ::testing::Test {
@@ -342,6 +388,67 @@ TYPED_TEST(NetMemoryTest, EndsWhenAsked) {
   for (size_t i = 0; i < this->plain_->blobs().size(); ++i) {
     EXPECT_EQ(DataOf(*this->plain_->blobs()[i]), DataOf(*this->reusing_->blobs()[i]));
     EXPECT_EQ(DiffOf(*this->plain_->blobs()[i]), DiffOf(*this->reusing_->blobs()[i]));
+  }
+}
+
+// Whether a BatchNorm layer leaves its passes to another: then its top stays as it was.
+template <typename Dtype>
+bool IsJoined(Layer<Dtype>* layer) {
+  Blob<Dtype> bottom(2, 6, 3, 3), top;
+  FillNormal(&bottom);
+  layer->Reshape({&bottom}, {&top});
+  caffe_set(top.count(), Dtype(7), top.mutable_cpu_data());
+  layer->Forward({&bottom}, {&top});
+  return DataOf(top) == vector<Dtype>(top.count(), 7);
+}
+
+TYPED_TEST(NetMemoryTest, QuantizersJoinTheBatchNormBeforeThem) {
+  for (const int threads : {1, 3}) {
+    const ThreadsForTest some(threads);
+    this->Make(JoinedLayers());
+    this->ExpectSamePasses(3);
+    for (const char* name : {"bn_a", "bn_b", "bn_c", "bn_ip"}) {
+      EXPECT_TRUE(IsJoined(this->reusing_->layer_by_name(name).get())) << name;
+      EXPECT_FALSE(IsJoined(this->plain_->layer_by_name(name).get())) << name;
+    }
+    this->reusing_->set_reuses_memory(false);
+    EXPECT_FALSE(IsJoined(this->reusing_->layer_by_name("bn_a").get()));
+  }
+}
+
+TYPED_TEST(NetMemoryTest, LayersAreNotJoinedWhereSomebodyLooksBetweenThem) {
+  this->Make(JoinedLayers());
+  CountCalls<TypeParam> count;
+  this->reusing_->add_after_forward(&count);
+  this->ExpectSamePasses(1);
+  EXPECT_GT(count.calls, 0);
+  EXPECT_FALSE(IsJoined(this->reusing_->layer_by_name("bn_a").get()));
+
+  // Not a part of a pass either, for what it makes may be asked for.
+  this->Make(JoinedLayers());
+  this->reusing_->ForwardTo(2);
+  EXPECT_FALSE(IsJoined(this->reusing_->layer_by_name("bn_a").get()));
+  this->reusing_->Forward();
+  EXPECT_TRUE(IsJoined(this->reusing_->layer_by_name("bn_a").get()));
+}
+
+TYPED_TEST(NetMemoryTest, LayersAreNotJoinedWhereOneHasWaysOfItsOwn) {
+  // Kept statistics; a gradient that is no mask; a subclass; a second reader.
+  for (const string& text :
+       {JoinedLayers("BatchNorm", "use_global_stats: true"),
+        JoinedLayers("BatchNorm", "", "centers: 0.8 clip_thr: 0.8 backward_func: 'log_tailed_relu'"),
+        JoinedLayers("OwnBatchNorm"),
+        JoinedLayers() +
+            "layer { name: 'other' type: 'Reduction' bottom: 'a' top: 'other' loss_weight: 1 }"}) {
+    SCOPED_TRACE(text);
+    this->Make(text);
+    this->ExpectSamePasses(2);
+    const auto layer = this->reusing_->layer_by_name("bn_a");
+    if (auto* own = dynamic_cast<OwnBatchNormLayer<TypeParam>*>(layer.get())) {
+      EXPECT_EQ(own->passes, 2);
+    } else {
+      EXPECT_FALSE(IsJoined(layer.get()));
+    }
   }
 }
 
