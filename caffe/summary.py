@@ -65,6 +65,9 @@ class NetSummary:
     #: Of all blobs between layers.
     activation_bytes: int
     activation_bytes_in_bits: int
+    #: What blobs take at the most in a pass that reuses memory, as in training; in the TRAIN phase with
+    #: gradients and what layers keep for them.
+    pass_bytes: int
 
 
 def open_without_data(
@@ -171,6 +174,7 @@ def summarize(
         weight_bytes_in_bits=sum(layer.weight_bytes_in_bits for layer in layers),
         activation_bytes=sum(_bytes(count * FLOAT_BITS) for count in counts.values()),
         activation_bytes_in_bits=sum(_bytes(count * bits[name]) for name, count in counts.items()),
+        pass_bytes=net.pass_bytes(),
     )
 
 

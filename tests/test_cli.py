@@ -243,6 +243,12 @@ def test_time_lists_layers(folder):
     assert re.search(r"^ +fc\tforward: [\d.e-]+ ms\.$", text, re.M)
     assert re.search(r"^ +fc\tbackward: [\d.e-]+ ms\.$", text, re.M)
     assert re.search(r"^Average Forward-Backward: [\d.e-]+ ms\.$", text, re.M)
+    assert re.search(
+        r"^Memory on the CPU: [\d.]+ k?B of parameters and their gradients; [\d.]+ k?B of blobs and "
+        r"theirs, or [\d.]+ k?B where memory is reused, as in training\.$",
+        text,
+        re.M,
+    )
 
 
 def test_threads_are_those_that_are_asked_for(folder):

@@ -1,13 +1,14 @@
 """caffe summary, inspect, draw, classify and completion, run as a user runs them."""
 
 import json
+import re
 import shutil
 import subprocess
 
 import imageio.v3
 import numpy as np
 import pytest
-from tool_runner import environment, fails, run
+from tool_runner import ROOT, environment, fails, run
 
 import caffe
 from caffe import summary, weights
@@ -69,6 +70,8 @@ def test_a_summary_counts(folder):
     assert {name: layers[name].output_bits for name in bits} == bits
     counts = [4 * 3 * 144, 4, 4 * 600, 4 * 600, 4 * 150, 4 * 72, 4 * 10, 4 * 2 * 36, 1]
     assert result.activation_bytes == 4 * sum(counts)
+    # The largest bottom and top are there at the same time.
+    assert 4 * (2400 + 2400) <= result.pass_bytes < result.activation_bytes
     assert result.activation_bytes_in_bits == 4 * (sum(counts) - 3000) + 3000 * 2 // 8
 
 
@@ -103,8 +106,16 @@ def test_a_summarys_table(folder):
     conv2 = next(line for line in lines if line.startswith("conv2"))
     assert conv2.split() == "conv2 BinaryConvolution 4 x 8 x 3 x 3 216 7,776 864 B 59 B".split()
     assert "parameters     1,178" in lines
+    assert any(
+        re.fullmatch(r"a pass takes   [\d.]+ kB for blobs, .* and 4\.71 kB of parameters", x) for x in lines
+    )
     assert any(line.startswith("weights") and "4.71 kB in float" in line for line in lines)
     fails(run("summary", "none.prototxt", cwd=folder), "none.prototxt")
+    lenet = ROOT / "examples/mnist/lenet-hwgq-3ne/train_val.prototxt"
+    lines = text("summary", lenet, "-phase", "TRAIN", "-input", "data:64,1,28,28", cwd=folder).splitlines()
+    assert any(
+        re.fullmatch(r"a pass takes   .* gradients; parameters, .* history 5\.18 MB", x) for x in lines
+    )
 
 
 def trained(folder, definition, **parameters):

@@ -28,11 +28,11 @@ def run(arguments: Sequence[str]) -> int:
     level, stages = flags.state(options)
     phase = flags.phase(options, caffe_pb2.TEST)
     summary = summarize(options.model, phase, level, stages, flags.input_shapes(parser, options))
-    print(json.dumps(dataclasses.asdict(summary), indent=2) if options.json else _text(summary))
+    print(json.dumps(dataclasses.asdict(summary), indent=2) if options.json else _text(summary, phase))
     return 0
 
 
-def _text(summary: NetSummary) -> str:
+def _text(summary: NetSummary, phase: int) -> str:
     rows = []
     for layer in summary.layers:
         if layer.type == "Split":  # which the engine adds
@@ -59,6 +59,7 @@ def _text(summary: NetSummary) -> str:
         "weights",
         f"weights        {_saving(summary.weight_bytes, summary.weight_bytes_in_bits)}",
         f"activations    {_saving(summary.activation_bytes, summary.activation_bytes_in_bits)}",
+        f"a pass takes   {_pass(summary, phase)}",
     ]
     return "\n".join(lines)
 
@@ -66,3 +67,11 @@ def _text(summary: NetSummary) -> str:
 def _saving(in_float: int, in_bits: int) -> str:
     ratio = f", {in_float / in_bits:.1f} times less" if in_bits < in_float else ""
     return f"{size(in_float)} in float, {size(in_bits)} in bits{ratio}"
+
+
+def _pass(summary: NetSummary, phase: int) -> str:
+    blobs = f"{size(summary.pass_bytes)} for blobs, whose memory is reused, and"
+    weights = 4 * summary.parameters
+    if phase == caffe_pb2.TEST:
+        return f"{blobs} {size(weights)} of parameters"
+    return f"{blobs} gradients; parameters, their gradients and a solver's history {size(3 * weights)}"

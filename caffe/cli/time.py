@@ -8,6 +8,7 @@ from .. import _caffe
 from ..proto import caffe_pb2
 from ..pycaffe import Net, Timer
 from . import flags
+from .table import size
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -24,6 +25,8 @@ def run(arguments: Sequence[str]) -> int:
     level, stages = flags.state(options)
     net = Net(options.model, flags.phase(options, caffe_pb2.TRAIN), level=level, stages=stages)
     last = len(net.layers) - 1
+
+    memory = _memory(net)
 
     # The first passes take memory and fill caches.
     _caffe.log("Performing Forward")
@@ -54,6 +57,7 @@ def run(arguments: Sequence[str]) -> int:
     _caffe.log(f"Average Backward pass: {flags.number(sum(backward) / options.iterations)} ms.")
     _caffe.log(f"Average Forward-Backward: {flags.number(total / options.iterations)} ms.")
     _caffe.log(f"Total Time: {flags.number(total)} ms.")
+    _caffe.log(memory)
     _caffe.log("*** Benchmark ends ***")
     return 0
 
@@ -63,3 +67,16 @@ def _milliseconds(timer: Timer, run_layers: Callable[[int, int], object], layer:
     run_layers(layer, layer)
     timer.stop()
     return timer.ms
+
+
+def _memory(net: Net) -> str:
+    # Those of a Split are its bottom's.
+    copies = {
+        top for name, tops in net.top_names.items() if net.layer_dict[name].type == "Split" for top in tops
+    }
+    blobs = sum(blob.count for name, blob in net.blobs.items() if name not in copies)
+    parameters = sum(blob.count for blobs in net.params.values() for blob in blobs)
+    return (
+        f"Memory on the CPU: {size(8 * parameters)} of parameters and their gradients; {size(8 * blobs)} of "
+        f"blobs and theirs, or {size(net.pass_bytes())} where memory is reused, as in training."
+    )

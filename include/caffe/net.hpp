@@ -144,6 +144,14 @@ class Net {
    */
   void set_reuses_memory(bool value);
   bool reuses_memory() const { return reuses_memory_; }
+  /**
+   * @brief Bytes that a pass takes on the CPU for blobs, their gradients (in TRAIN) and what layers leave to
+   * the net of what they keep, where memory is reused; without parameters. Found by going through a pass
+   * without computing anything.
+   *
+   * @throws Error for a net that reuses memory already.
+   */
+  size_t PassBytes();
   /// What no blob has now.
   const MemoryPool& pool() const { return pool_; }
 
@@ -207,7 +215,7 @@ class Net {
   bool MayRestoreData(int blob_id) const;
   /// Before a layer runs backward: has data restored that it reads, and takes back what it had restored for
   /// others.
-  void RestoreData(int layer_id);
+  void RestoreData(int layer_id, bool computes = true);
   void TakeBackRestoredData(int layer_id);
 
   void ForwardDebugInfo(const int layer_id);

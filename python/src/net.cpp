@@ -183,6 +183,11 @@ void BindNet(py::module_& module) {
           "first layer,\nand after them only inputs, outputs, parameters and blobs that were read between "
           "earlier passes hold\nwhat they hold otherwise. A forward pass "
           "allows one backward pass.")
+      .def("pass_bytes", &NetClass::PassBytes, py::call_guard<py::gil_scoped_release>(),
+           "Bytes that a pass takes on the CPU for blobs, in the TRAIN phase also for gradients and what "
+           "layers\n"
+           "keep for them, where memory is reused; without parameters. Nothing is computed.\n\n"
+           "Raises caffe.Error for a net that reuses memory already.")
       .def_property(
           "check_numerics",
           [](const py::object& self) {

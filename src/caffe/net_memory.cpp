@@ -1,5 +1,6 @@
 // Memory that goes from blob to blob of a Net within a pass.
 #include <algorithm>
+#include <map>
 #include <numeric>
 
 #include "caffe/net.hpp"
@@ -195,7 +196,7 @@ void Net<Dtype>::TakeBackKeptBlobs(int layer_id) {
 }
 
 template <typename Dtype>
-void Net<Dtype>::RestoreData(int layer_id) {
+void Net<Dtype>::RestoreData(int layer_id, bool computes) {
   for (size_t i = 0; i < bottom_id_vecs_[layer_id].size(); ++i) {
     const int id = bottom_id_vecs_[layer_id][i], origin = origins_[id];
     if (!is_data_gone_[id] || !layers_[layer_id]->ReadsBottomData(static_cast<int>(i))) continue;
@@ -206,7 +207,7 @@ void Net<Dtype>::RestoreData(int layer_id) {
         whole.ExchangeData(pool_.Take(whole.data()->size()));
         has_lent_data_[origin] = true;
       }
-      layers_[makers_[id]]->RestoreTop(maker_tops_[id], &whole);
+      if (computes) layers_[makers_[id]]->RestoreTop(maker_tops_[id], &whole);
       is_data_gone_[origin] = false;
     }
     if (id != origin) blobs_[id]->ShareData(whole);
@@ -255,9 +256,53 @@ void Net<Dtype>::TakeBackDiffs(int layer_id) {
   }
 }
 
+template <typename Dtype>
+size_t Net<Dtype>::PassBytes() {
+  const std::lock_guard<std::recursive_mutex> lock(mutex_);
+  CHECK(!reuses_memory_) << "the net reuses memory already: ask before set_reuses_memory(true)";
+  set_reuses_memory(true);
+  // What has memory of its own, and may share it.
+  std::map<const SyncedMemory*, size_t> own;
+  const auto use = [&own](const shared_ptr<SyncedMemory>& memory) { own[memory.get()] = memory->size(); };
+  const int last = static_cast<int>(layers_.size()) - 1;
+  for (int i = 0; i <= last; ++i) {
+    LendData(i);
+    LendKeptBlobs(i, layers_[i]->KeptBlobs());
+    for (const int id : top_id_vecs_[i]) {
+      if (IsSplit(i)) {
+        blobs_[id]->ShareData(*blobs_[bottom_id_vecs_[i][0]]);
+      } else if (!has_lent_data_[id] && blobs_[id]->count() > 0) {
+        use(blobs_[id]->data());
+      }
+    }
+    TakeBackData(i);
+  }
+  for (int i = last; i >= 0 && phase_ == TRAIN; --i) {
+    TakeBackRestoredData(i);
+    if (!layer_need_backward_[i]) continue;
+    RestoreData(i, false);
+    LendKeptBlobs(i, layers_[i]->BackwardBlobs());
+    LendDiffs(i);
+    for (size_t j = 0; j < bottom_id_vecs_[i].size(); ++j) {
+      const int id = bottom_id_vecs_[i][j];
+      if (bottom_need_backward_[i][j] && !has_lent_diff_[id] && blobs_[id]->count() > 0) {
+        use(blobs_[id]->diff());
+      }
+    }
+    TakeBackDiffs(i);
+    TakeBackKeptBlobs(i);
+  }
+  size_t bytes = pool_.bytes();
+  for (const auto& [memory, size] : own) bytes += size;
+  // What is left lent, as after a pass, goes back.
+  set_reuses_memory(false);
+  return bytes;
+}
+
 #define INSTANTIATE(Dtype)                                                   \
   template void Net<Dtype>::set_reuses_memory(bool);                         \
   template void Net<Dtype>::PlanReuse();                                     \
+  template size_t Net<Dtype>::PassBytes();                                   \
   template void Net<Dtype>::JoinLayers(bool);                                \
   template bool Net<Dtype>::MayReuseData(int) const;                         \
   template bool Net<Dtype>::MayRestoreData(int) const;                       \
@@ -265,7 +310,7 @@ void Net<Dtype>::TakeBackDiffs(int layer_id) {
   template void Net<Dtype>::TakeBackData(int);                               \
   template void Net<Dtype>::LendKeptBlobs(int, const vector<Blob<Dtype>*>&); \
   template void Net<Dtype>::TakeBackKeptBlobs(int);                          \
-  template void Net<Dtype>::RestoreData(int);                                \
+  template void Net<Dtype>::RestoreData(int, bool);                          \
   template void Net<Dtype>::TakeBackRestoredData(int);                       \
   template void Net<Dtype>::LendDiffs(int);                                  \
   template void Net<Dtype>::TakeBackDiffs(int)

@@ -452,4 +452,27 @@ TYPED_TEST(NetMemoryTest, LayersAreNotJoinedWhereOneHasWaysOfItsOwn) {
   }
 }
 
+TYPED_TEST(NetMemoryTest, TellsWhatAPassTakes) {
+  for (const Phase phase : {TRAIN, TEST}) {
+    for (const string& text : {string(kLabels) + kLayers, JoinedLayers()}) {
+      SCOPED_TRACE(Phase_Name(phase) + text);
+      this->Make(text, phase);
+      this->reusing_->set_reuses_memory(false);
+      const size_t before = this->BytesOf(*this->reusing_);
+      const size_t planned = this->reusing_->PassBytes();
+      // Addresses are all that it takes.
+      EXPECT_LT(this->BytesOf(*this->reusing_) - this->reusing_->pool().bytes(), before + planned / 100);
+      this->reusing_->set_reuses_memory(true);
+      EXPECT_TRUE(Contains(ErrorOf([&] { this->reusing_->PassBytes(); }), "reuses memory already"));
+      if (phase == TRAIN) {
+        this->ExpectSamePasses(2);
+      } else {
+        this->reusing_->Forward();
+      }
+      const auto taken = static_cast<double>(this->BytesOf(*this->reusing_));
+      EXPECT_NEAR(static_cast<double>(planned), taken, taken / 20);
+    }
+  }
+}
+
 }  // namespace caffe
