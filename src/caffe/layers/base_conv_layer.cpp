@@ -118,7 +118,8 @@ void BaseConvolutionLayer<Dtype>::MakeEngine() {
                                      sizes(stride_), sizes(pad_), sizes(dilation_)},
                                     this->phase_ == TEST);
     may_use_winograd_ = !reverse_dimensions() && group_ == 1 && num_spatial_axes_ == 2 &&
-                        All(kernel_shape_, 3) && All(stride_, 1) && All(dilation_, 1);
+                        (All(kernel_shape_, 3) || All(kernel_shape_, 5)) && All(stride_, 1) &&
+                        All(dilation_, 1);
   }
 }
 
@@ -190,9 +191,12 @@ bool BaseConvolutionLayer<Dtype>::WinogradGradients(const Blob<Dtype>& weights, 
   if constexpr (std::is_same<Dtype, float>::value) {
     if (!may_use_winograd_ || bottom->count() == 0) return false;
     const int* input = conv_input_shape_.cpu_data();
-    const WinogradShape shape = {num_,     channels_,          num_output_,       input[1],
-                                 input[2], pad_.cpu_data()[0], pad_.cpu_data()[1]};
+    const WinogradShape shape = {
+        num_,     channels_,          num_output_,        input[1],
+        input[2], pad_.cpu_data()[0], pad_.cpu_data()[1], kernel_shape_.cpu_data()[0]};
     if (!IsWinogradWorthwhile(shape, precision)) return false;
+    // Of 5x5 there is hardly less to do in BF16, with an error of 3 %.
+    if (shape.kernel == 5) precision = Precision::kFloat;
     WinogradBackward(shape, to_weights ? bottom->cpu_data() : nullptr, top.cpu_diff(),
                      to_bottom ? weights.cpu_data() : nullptr,
                      to_weights ? this->blobs_[0]->mutable_cpu_diff() : nullptr,

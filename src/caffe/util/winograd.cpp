@@ -13,9 +13,13 @@ namespace caffe {
 
 namespace {
 
-constexpr int kLanes = kWinogradLanes, kOutputs = kWinogradOutputs, kPoints = kWinogradPoints;
+constexpr int kLanes = kWinogradLanes, kPoints = kWinogradPoints;
 
 int RoundedUp(int size, int unit) { return (size + unit - 1) / unit * unit; }
+
+int Tiles(int outputs, int kernel) {
+  return RoundedUp(outputs, WinogradOutputs(kernel)) / WinogradOutputs(kernel);
+}
 
 /// Matrices, one for each point, of which a column is a channel.
 template <typename Point>
@@ -56,9 +60,10 @@ class Backward {
         weights_(weights),
         weight_diff_(weight_diff),
         input_diff_(input_diff),
-        tile_rows_(RoundedUp(shape.out_height(), kOutputs) / kOutputs),
-        tile_columns_(RoundedUp(shape.out_width(), kOutputs) / kOutputs),
-        row_width_(tile_columns_ * kOutputs + kWinogradKernel - 1),
+        tile_outputs_(WinogradOutputs(shape.kernel)),
+        tile_rows_(Tiles(shape.out_height(), shape.kernel)),
+        tile_columns_(Tiles(shape.out_width(), shape.kernel)),
+        row_width_(tile_columns_ * tile_outputs_ + shape.kernel - 1),
         out_channels_(RoundedUp(shape.out_channels, kLanes)),
         in_channels_(InChannelsAtATime()) {
     const int64_t total = static_cast<int64_t>(shape.num) * tile_rows_;
@@ -162,7 +167,7 @@ class Backward {
       for (int64_t output = begin; output < end; ++output) {
         for (int channel = 0; channel < in_channels_; channel += kLanes) {
           const int lanes = output < shape_.out_channels ? InputLanes(first_channel + channel) : 0;
-          TransformWinogradWeights(Kernels(weights_, output, first_channel + channel), lanes,
+          TransformWinogradWeights(shape_.kernel, Kernels(weights_, output, first_channel + channel), lanes,
                                    kernels_.stride(), kernels_.row(output, channel));
         }
       }
@@ -174,10 +179,10 @@ class Backward {
       const WinogradPlanes planes = InputPlanes(first_channel + channel);
       const int64_t image = (first + row) / tile_rows_, tile_row = (first + row) % tile_rows_;
       GatherWinogradRows(planes, InputPlane(input_, image, first_channel + channel),
-                         static_cast<int>(tile_row) * kOutputs - shape_.pad_h, kWinogradInputs, shape_.pad_w,
-                         row_width_, scratch);
-      TransformWinogradInputs(scratch, row_width_, tile_columns_, inputs_.stride(), in_channels_,
-                              inputs_.row(row * tile_columns_, channel));
+                         static_cast<int>(tile_row) * tile_outputs_ - shape_.pad_h, kWinogradInputs,
+                         shape_.pad_w, row_width_, scratch);
+      TransformWinogradInputs(shape_.kernel, scratch, row_width_, tile_columns_, inputs_.stride(),
+                              in_channels_, inputs_.row(row * tile_columns_, channel));
     });
   }
 
@@ -186,9 +191,9 @@ class Backward {
       const WinogradPlanes planes = OutputPlanes(channel);
       const int64_t image = (first + row) / tile_rows_, tile_row = (first + row) % tile_rows_;
       GatherWinogradRows(planes, output_diff_ + (image * shape_.out_channels + channel) * planes.plane(),
-                         static_cast<int>(tile_row) * kOutputs, kOutputs, 0, row_width_, scratch);
-      TransformWinogradOutputs(scratch, row_width_, tile_columns_, outputs_.stride(), out_channels_,
-                               outputs_.row(row * tile_columns_, channel));
+                         static_cast<int>(tile_row) * tile_outputs_, tile_outputs_, 0, row_width_, scratch);
+      TransformWinogradOutputs(shape_.kernel, scratch, row_width_, tile_columns_, outputs_.stride(),
+                               out_channels_, outputs_.row(row * tile_columns_, channel));
     });
   }
 
@@ -220,12 +225,12 @@ class Backward {
       const int64_t end = std::min(first + rows, (image + 1) * tile_rows_);
       for (int64_t row = begin; row < end; ++row) {
         const int tile_row = static_cast<int>(row - image * tile_rows_);
-        AddUpWinogradInputs(input_diffs_.row((row - first) * tile_columns_, channel), input_diffs_.stride(),
-                            in_channels_, tile_columns_, row_width_, scratch);
+        AddUpWinogradInputs(shape_.kernel, input_diffs_.row((row - first) * tile_columns_, channel),
+                            input_diffs_.stride(), in_channels_, tile_columns_, row_width_, scratch);
         for (int i = 0; i < kWinogradInputs; ++i) {
-          const int y = tile_row * kOutputs + i - shape_.pad_h;
+          const int y = tile_row * tile_outputs_ + i - shape_.pad_h;
           if (y < 0 || y >= planes.height) continue;
-          const bool is_shared = tile_row > 0 && i < kWinogradInputs - kOutputs;
+          const bool is_shared = tile_row > 0 && i < kWinogradInputs - tile_outputs_;
           ScatterWinogradRow(planes, scratch + static_cast<int64_t>(i) * row_width_ * kLanes, shape_.pad_w,
                              is_shared, y, to);
         }
@@ -237,7 +242,7 @@ class Backward {
     ParallelFor(shape_.out_channels, 1, [=](int64_t begin, int64_t end) {
       for (int64_t output = begin; output < end; ++output) {
         for (int channel = 0; channel < in_channels_; channel += kLanes) {
-          AddWinogradWeightGradient(weight_sums_.row(output, channel), weight_sums_.stride(),
+          AddWinogradWeightGradient(shape_.kernel, weight_sums_.row(output, channel), weight_sums_.stride(),
                                     InputLanes(first_channel + channel),
                                     Kernels(weight_diff_, output, first_channel + channel));
         }
@@ -247,12 +252,13 @@ class Backward {
 
   template <typename T>
   T* Kernels(T* weights, int64_t output, int channel) const {
-    return weights + (output * shape_.in_channels + channel) * kWinogradKernel * kWinogradKernel;
+    return weights + (output * shape_.in_channels + channel) * shape_.kernel * shape_.kernel;
   }
 
   const WinogradShape& shape_;
   const float *const input_, *const output_diff_, *const weights_;
   float *const weight_diff_, *const input_diff_;
+  const int tile_outputs_;
   const int tile_rows_, tile_columns_;
   const int row_width_;
   /// Up to a whole number of lanes; of the input's, those that are computed at a time.
@@ -266,19 +272,17 @@ class Backward {
 
 bool IsWinogradWorthwhile(const WinogradShape& shape, Precision precision) {
   if (precision == Precision::kBF16 && BF16OfProcessor() == BF16Instructions::kTiles) return false;
-  constexpr int kLeastChannels = 32, kLeastPositions = 256;
-  if (std::min(shape.in_channels, shape.out_channels) < kLeastChannels) return false;
+  // Transforms of smaller tiles take more, and so do the products that they save.
+  const int least_channels = shape.kernel == 3 ? 32 : 16;
+  constexpr int kLeastPositions = 256;
+  if (std::min(shape.in_channels, shape.out_channels) < least_channels) return false;
   if (shape.out_height() < 1 || shape.out_width() < 1) return false;
   const int64_t positions = static_cast<int64_t>(shape.out_height()) * shape.out_width();
   if (shape.num * positions < kLeastPositions) return false;
-  const double tiles = RoundedUp(shape.out_height(), kOutputs) / kOutputs *
-                       static_cast<double>(RoundedUp(shape.out_width(), kOutputs) / kOutputs);
-  const double products =
-      kPoints * tiles * RoundedUp(shape.in_channels, kLanes) * RoundedUp(shape.out_channels, kLanes);
-  const double direct = static_cast<double>(kWinogradKernel * kWinogradKernel) * positions *
-                        shape.in_channels * shape.out_channels;
-  // Half of the products saved pay for the transforms.
-  return 2 * products <= direct;
+  const int64_t tiles =
+      static_cast<int64_t>(Tiles(shape.out_height(), shape.kernel)) * Tiles(shape.out_width(), shape.kernel);
+  // Half of the products saved pay for the transforms. Sums as they are take whole blocks of channels, too.
+  return 2 * kPoints * tiles <= positions * shape.kernel * shape.kernel;
 }
 
 void WinogradBackward(const WinogradShape& shape, const float* input, const float* output_diff,

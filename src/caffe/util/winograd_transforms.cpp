@@ -11,8 +11,7 @@ namespace caffe {
 
 namespace {
 
-constexpr int kLanes = kWinogradLanes, kOutputs = kWinogradOutputs, kInputs = kWinogradInputs;
-constexpr int kPoints = kWinogradPoints, kKernel = kWinogradKernel;
+constexpr int kLanes = kWinogradLanes, kInputs = kWinogradInputs, kPoints = kWinogradPoints;
 
 typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
 typedef float Quad __attribute__((vector_size(4 * sizeof(float)), aligned(4), may_alias));
@@ -49,37 +48,59 @@ INSIDE void ByInputsTransposed(const Lanes* p, int stride, Lanes* made, int made
 }
 
 // y -> A y
+template <int kOutputs>
 INSIDE void ByOutputsTransposed(const Lanes* y, int stride, Lanes* made, int made_stride) {
-  const Lanes y0 = y[0], y1 = y[stride], y2 = y[2 * stride], y3 = y[3 * stride];
-  const Lanes even = y0 + y2, odd = y1 + y3, far_even = y0 + 4.f * y2, far_odd = 2.f * y1 + 8.f * y3;
+  const Lanes y0 = y[0], y1 = y[stride];
+  Lanes even = y0, odd = y1, far_even = y0, far_odd = 2.f * y1;
+  if constexpr (kOutputs == 4) {
+    const Lanes y2 = y[2 * stride], y3 = y[3 * stride];
+    even += y2;
+    odd += y3;
+    far_even += 4.f * y2;
+    far_odd += 8.f * y3;
+  }
   made[0] = y0;
   made[made_stride] = even + odd;
   made[2 * made_stride] = even - odd;
   made[3 * made_stride] = far_even + far_odd;
   made[4 * made_stride] = far_even - far_odd;
-  made[5 * made_stride] = y3;
+  made[5 * made_stride] = y[(kOutputs - 1) * stride];
 }
 
 // w -> G w
+template <int kKernel>
 INSIDE void ByWeights(const Lanes* w, int stride, Lanes* made, int made_stride) {
   const Lanes w0 = w[0], w1 = w[stride], w2 = w[2 * stride];
-  const Lanes even = (w0 + w2) * (-1.f / 6), odd = w1 * (1.f / 6);
-  const Lanes far_even = w0 * (1.f / 24) + w2 * (1.f / 6), far_odd = w1 * (1.f / 12);
+  Lanes even = w0 + w2, odd = w1, far_even = w0 + 4.f * w2, far_odd = 2.f * w1;
+  if constexpr (kKernel == 5) {
+    const Lanes w3 = w[3 * stride], w4 = w[4 * stride];
+    even += w4;
+    odd += w3;
+    far_even += 16.f * w4;
+    far_odd += 8.f * w3;
+  }
   made[0] = w0 * 0.25f;
-  made[made_stride] = even - odd;
-  made[2 * made_stride] = even + odd;
-  made[3 * made_stride] = far_even + far_odd;
-  made[4 * made_stride] = far_even - far_odd;
-  made[5 * made_stride] = w2;
+  made[made_stride] = (even + odd) * (-1.f / 6);
+  made[2 * made_stride] = (even - odd) * (-1.f / 6);
+  made[3 * made_stride] = (far_even + far_odd) * (1.f / 24);
+  made[4 * made_stride] = (far_even - far_odd) * (1.f / 24);
+  made[5 * made_stride] = w[(kKernel - 1) * stride];
 }
 
 // p -> G^T p
+template <int kKernel>
 INSIDE void ByWeightsTransposed(const Lanes* p, int stride, Lanes* made, int made_stride) {
   const Lanes p1 = p[stride], p2 = p[2 * stride], p3 = p[3 * stride], p4 = p[4 * stride];
-  const Lanes sum = (p1 + p2) * (1.f / 6), far_sum = p3 + p4;
+  const Lanes sum = (p1 + p2) * (1.f / 6), difference = (p2 - p1) * (1.f / 6);
+  const Lanes far_sum = p3 + p4, far_difference = p3 - p4;
   made[0] = p[0] * 0.25f - sum + far_sum * (1.f / 24);
-  made[made_stride] = (p2 - p1) * (1.f / 6) + (p3 - p4) * (1.f / 12);
-  made[2 * made_stride] = far_sum * (1.f / 6) - sum + p[5 * stride];
+  made[made_stride] = difference + far_difference * (1.f / 12);
+  made[2 * made_stride] = far_sum * (1.f / 6) - sum;
+  if constexpr (kKernel == 5) {
+    made[3 * made_stride] = difference + far_difference * (1.f / 3);
+    made[4 * made_stride] = far_sum * (2.f / 3) - sum;
+  }
+  made[(kKernel - 1) * made_stride] += p[5 * stride];
 }
 
 INSIDE void LoadPoints(const float* from, int64_t stride, Lanes* points) {
@@ -114,7 +135,7 @@ INSIDE void Transpose(const float* from, int64_t stride, Quad* made) {
   made[3] = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
 }
 
-template <typename Point>
+template <int kOutputs, typename Point>
 INSIDE void TransformInputs(const float* rows, int row_width, int tiles, int64_t point_stride, int channels,
                             Point* points) {
   const Lanes* inputs = reinterpret_cast<const Lanes*>(rows);
@@ -126,21 +147,22 @@ INSIDE void TransformInputs(const float* rows, int row_width, int tiles, int64_t
   }
 }
 
-template <typename Point>
+template <int kOutputs, typename Point>
 INSIDE void TransformOutputs(const float* rows, int row_width, int tiles, int64_t point_stride, int channels,
                              Point* points) {
   const Lanes* outputs = reinterpret_cast<const Lanes*>(rows);
   for (int tile = 0; tile < tiles; ++tile) {
     Lanes half[kInputs * kOutputs], all[kPoints];
     for (int x = 0; x < kOutputs; ++x) {
-      ByOutputsTransposed(outputs + tile * kOutputs + x, row_width, half + x, kOutputs);
+      ByOutputsTransposed<kOutputs>(outputs + tile * kOutputs + x, row_width, half + x, kOutputs);
     }
-    for (int y = 0; y < kInputs; ++y) ByOutputsTransposed(half + y * kOutputs, 1, all + y * kInputs, 1);
+    for (int y = 0; y < kInputs; ++y)
+      ByOutputsTransposed<kOutputs>(half + y * kOutputs, 1, all + y * kInputs, 1);
     StorePoints(all, point_stride, points + static_cast<int64_t>(tile) * channels);
   }
 }
 
-template <typename Point>
+template <int kKernel, typename Point>
 INSIDE void TransformWeights(const float* kernels, int lanes, int64_t point_stride, Point* points) {
   constexpr int kWeights = kKernel * kKernel;
   Lanes weights[kWeights], half[kInputs * kKernel], all[kPoints];
@@ -149,9 +171,37 @@ INSIDE void TransformWeights(const float* kernels, int lanes, int64_t point_stri
     for (int lane = 0; lane < lanes; ++lane) values[lane] = kernels[lane * kWeights + i];
     weights[i] = *reinterpret_cast<const Lanes*>(values);
   }
-  for (int x = 0; x < kKernel; ++x) ByWeights(weights + x, kKernel, half + x, kKernel);
-  for (int y = 0; y < kInputs; ++y) ByWeights(half + y * kKernel, 1, all + y * kInputs, 1);
+  for (int x = 0; x < kKernel; ++x) ByWeights<kKernel>(weights + x, kKernel, half + x, kKernel);
+  for (int y = 0; y < kInputs; ++y) ByWeights<kKernel>(half + y * kKernel, 1, all + y * kInputs, 1);
   StorePoints(all, point_stride, points);
+}
+
+template <int kOutputs>
+INSIDE void AddUpInputs(const float* points, int64_t point_stride, int channels, int tiles, int row_width,
+                        float* rows) {
+  std::fill(rows, rows + static_cast<int64_t>(kInputs) * row_width * kLanes, 0.f);
+  Lanes* inputs = reinterpret_cast<Lanes*>(rows);
+  for (int tile = 0; tile < tiles; ++tile) {
+    Lanes all[kPoints], half[kPoints], line[kInputs];
+    LoadPoints(points + static_cast<int64_t>(tile) * channels, point_stride, all);
+    for (int x = 0; x < kInputs; ++x) ByInputsTransposed(all + x, kInputs, half + x, kInputs);
+    for (int y = 0; y < kInputs; ++y) {
+      ByInputsTransposed(half + y * kInputs, 1, line, 1);
+      for (int x = 0; x < kInputs; ++x) inputs[y * row_width + tile * kOutputs + x] += line[x];
+    }
+  }
+}
+
+template <int kKernel>
+INSIDE void AddWeightGradient(const float* points, int64_t point_stride, int lanes, float* kernels) {
+  Lanes all[kPoints], half[kInputs * kKernel], gradient[kKernel * kKernel];
+  LoadPoints(points, point_stride, all);
+  for (int x = 0; x < kInputs; ++x) ByWeightsTransposed<kKernel>(all + x, kInputs, half + x, kInputs);
+  for (int y = 0; y < kKernel; ++y)
+    ByWeightsTransposed<kKernel>(half + y * kInputs, 1, gradient + y * kKernel, 1);
+  for (int i = 0; i < kKernel * kKernel; ++i) {
+    for (int lane = 0; lane < lanes; ++lane) kernels[lane * kKernel * kKernel + i] += gradient[i][lane];
+  }
 }
 
 }  // namespace
@@ -217,63 +267,82 @@ void ScatterWinogradRow(const WinogradPlanes& planes, const float* row, int pad,
 }
 
 CAFFE_WIDE_TARGET_CLONES
-void TransformWinogradInputs(const float* rows, int row_width, int tiles, int64_t point_stride, int channels,
-                             float* points) {
-  TransformInputs(rows, row_width, tiles, point_stride, channels, points);
-}
-
-CAFFE_WIDE_TARGET_CLONES
-void TransformWinogradInputs(const float* rows, int row_width, int tiles, int64_t point_stride, int channels,
-                             BF16* points) {
-  TransformInputs(rows, row_width, tiles, point_stride, channels, points);
-}
-
-CAFFE_WIDE_TARGET_CLONES
-void TransformWinogradOutputs(const float* rows, int row_width, int tiles, int64_t point_stride, int channels,
-                              float* points) {
-  TransformOutputs(rows, row_width, tiles, point_stride, channels, points);
-}
-
-CAFFE_WIDE_TARGET_CLONES
-void TransformWinogradOutputs(const float* rows, int row_width, int tiles, int64_t point_stride, int channels,
-                              BF16* points) {
-  TransformOutputs(rows, row_width, tiles, point_stride, channels, points);
-}
-
-CAFFE_WIDE_TARGET_CLONES
-void AddUpWinogradInputs(const float* points, int64_t point_stride, int channels, int tiles, int row_width,
-                         float* rows) {
-  std::fill(rows, rows + static_cast<int64_t>(kInputs) * row_width * kLanes, 0.f);
-  Lanes* inputs = reinterpret_cast<Lanes*>(rows);
-  for (int tile = 0; tile < tiles; ++tile) {
-    Lanes all[kPoints], half[kPoints], line[kInputs];
-    LoadPoints(points + static_cast<int64_t>(tile) * channels, point_stride, all);
-    for (int x = 0; x < kInputs; ++x) ByInputsTransposed(all + x, kInputs, half + x, kInputs);
-    for (int y = 0; y < kInputs; ++y) {
-      ByInputsTransposed(half + y * kInputs, 1, line, 1);
-      for (int x = 0; x < kInputs; ++x) inputs[y * row_width + tile * kOutputs + x] += line[x];
-    }
+void TransformWinogradInputs(int kernel, const float* rows, int row_width, int tiles, int64_t point_stride,
+                             int channels, float* points) {
+  if (kernel == 3) {
+    TransformInputs<WinogradOutputs(3)>(rows, row_width, tiles, point_stride, channels, points);
+  } else {
+    TransformInputs<WinogradOutputs(5)>(rows, row_width, tiles, point_stride, channels, points);
   }
 }
 
 CAFFE_WIDE_TARGET_CLONES
-void TransformWinogradWeights(const float* kernels, int lanes, int64_t point_stride, float* points) {
-  TransformWeights(kernels, lanes, point_stride, points);
+void TransformWinogradInputs(int kernel, const float* rows, int row_width, int tiles, int64_t point_stride,
+                             int channels, BF16* points) {
+  if (kernel == 3) {
+    TransformInputs<WinogradOutputs(3)>(rows, row_width, tiles, point_stride, channels, points);
+  } else {
+    TransformInputs<WinogradOutputs(5)>(rows, row_width, tiles, point_stride, channels, points);
+  }
 }
 
 CAFFE_WIDE_TARGET_CLONES
-void TransformWinogradWeights(const float* kernels, int lanes, int64_t point_stride, BF16* points) {
-  TransformWeights(kernels, lanes, point_stride, points);
+void TransformWinogradOutputs(int kernel, const float* rows, int row_width, int tiles, int64_t point_stride,
+                              int channels, float* points) {
+  if (kernel == 3) {
+    TransformOutputs<WinogradOutputs(3)>(rows, row_width, tiles, point_stride, channels, points);
+  } else {
+    TransformOutputs<WinogradOutputs(5)>(rows, row_width, tiles, point_stride, channels, points);
+  }
 }
 
 CAFFE_WIDE_TARGET_CLONES
-void AddWinogradWeightGradient(const float* points, int64_t point_stride, int lanes, float* kernels) {
-  Lanes all[kPoints], half[kInputs * kKernel], gradient[kKernel * kKernel];
-  LoadPoints(points, point_stride, all);
-  for (int x = 0; x < kInputs; ++x) ByWeightsTransposed(all + x, kInputs, half + x, kInputs);
-  for (int y = 0; y < kKernel; ++y) ByWeightsTransposed(half + y * kInputs, 1, gradient + y * kKernel, 1);
-  for (int i = 0; i < kKernel * kKernel; ++i) {
-    for (int lane = 0; lane < lanes; ++lane) kernels[lane * kKernel * kKernel + i] += gradient[i][lane];
+void TransformWinogradOutputs(int kernel, const float* rows, int row_width, int tiles, int64_t point_stride,
+                              int channels, BF16* points) {
+  if (kernel == 3) {
+    TransformOutputs<WinogradOutputs(3)>(rows, row_width, tiles, point_stride, channels, points);
+  } else {
+    TransformOutputs<WinogradOutputs(5)>(rows, row_width, tiles, point_stride, channels, points);
+  }
+}
+
+CAFFE_WIDE_TARGET_CLONES
+void AddUpWinogradInputs(int kernel, const float* points, int64_t point_stride, int channels, int tiles,
+                         int row_width, float* rows) {
+  if (kernel == 3) {
+    AddUpInputs<WinogradOutputs(3)>(points, point_stride, channels, tiles, row_width, rows);
+  } else {
+    AddUpInputs<WinogradOutputs(5)>(points, point_stride, channels, tiles, row_width, rows);
+  }
+}
+
+CAFFE_WIDE_TARGET_CLONES
+void TransformWinogradWeights(int kernel, const float* kernels, int lanes, int64_t point_stride,
+                              float* points) {
+  if (kernel == 3) {
+    TransformWeights<3>(kernels, lanes, point_stride, points);
+  } else {
+    TransformWeights<5>(kernels, lanes, point_stride, points);
+  }
+}
+
+CAFFE_WIDE_TARGET_CLONES
+void TransformWinogradWeights(int kernel, const float* kernels, int lanes, int64_t point_stride,
+                              BF16* points) {
+  if (kernel == 3) {
+    TransformWeights<3>(kernels, lanes, point_stride, points);
+  } else {
+    TransformWeights<5>(kernels, lanes, point_stride, points);
+  }
+}
+
+CAFFE_WIDE_TARGET_CLONES
+void AddWinogradWeightGradient(int kernel, const float* points, int64_t point_stride, int lanes,
+                               float* kernels) {
+  if (kernel == 3) {
+    AddWeightGradient<3>(points, point_stride, lanes, kernels);
+  } else {
+    AddWeightGradient<5>(points, point_stride, lanes, kernels);
   }
 }
 

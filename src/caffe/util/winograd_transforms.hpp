@@ -6,23 +6,23 @@
 namespace caffe {
 
 /**
- * The transforms of F(4x4, 3x3), each on 16 channels at a time.
+ * The transforms of F(4x4, 3x3) and F(2x2, 5x5), each on 16 channels at a time.
  *
- * With matrices A (4x6 transposed), B (6x6) and G (6x3) a tile of a convolution is A^T [(G w G^T) * (B^T x
+ * With matrices A (6x4 or 6x2), B (6x6) and G (6x3 or 6x5) a tile of a convolution is A^T [(G w G^T) * (B^T x
  * B)] A, where * is element by element over 36 points. Transformed tiles and weights are kept point by point:
  * the values of a point's tiles (or outputs) are rows of a matrix with a column for each channel,
- * point_stride after those of the point before. Tiles overlap by two inputs.
+ * point_stride after those of the point before. Tiles overlap by a kernel's size less one.
  *
  * Points are floats, or BF16: the upper halves of floats, rounded to the nearest. Rows of an image
- * are [rows][row_width][kWinogradLanes], where tile t begins at column 4 t.
+ * are [rows][row_width][kWinogradLanes], where tile t begins at column WinogradOutputs(kernel) t.
  */
 using BF16 = uint16_t;
 
 constexpr int kWinogradLanes = 16;
-constexpr int kWinogradOutputs = 4;  ///< of a tile along an axis
-constexpr int kWinogradInputs = 6;
+constexpr int kWinogradInputs = 6;  ///< of a tile along an axis
 constexpr int kWinogradPoints = kWinogradInputs * kWinogradInputs;
-constexpr int kWinogradKernel = 3;
+/// Outputs of a tile along an axis, for kernels of 3 or 5.
+constexpr int WinogradOutputs(int kernel) { return kWinogradInputs + 1 - kernel; }
 
 /// The planes of up to 16 channels of an image.
 struct WinogradPlanes {
@@ -40,24 +40,27 @@ void ScatterWinogradRow(const WinogradPlanes& planes, const float* row, int pad,
                         float* image);
 
 /// points = B^T x B of the tiles in six rows.
-void TransformWinogradInputs(const float* rows, int row_width, int tiles, int64_t point_stride, int channels,
-                             float* points);
-void TransformWinogradInputs(const float* rows, int row_width, int tiles, int64_t point_stride, int channels,
-                             BF16* points);
-/// points = A y A^T, the gradients by the points, for those by the outputs in four rows.
-void TransformWinogradOutputs(const float* rows, int row_width, int tiles, int64_t point_stride, int channels,
-                              float* points);
-void TransformWinogradOutputs(const float* rows, int row_width, int tiles, int64_t point_stride, int channels,
-                              BF16* points);
+void TransformWinogradInputs(int kernel, const float* rows, int row_width, int tiles, int64_t point_stride,
+                             int channels, float* points);
+void TransformWinogradInputs(int kernel, const float* rows, int row_width, int tiles, int64_t point_stride,
+                             int channels, BF16* points);
+/// points = A y A^T, the gradients by the points, for those by the outputs in as many rows as a tile has.
+void TransformWinogradOutputs(int kernel, const float* rows, int row_width, int tiles, int64_t point_stride,
+                              int channels, float* points);
+void TransformWinogradOutputs(int kernel, const float* rows, int row_width, int tiles, int64_t point_stride,
+                              int channels, BF16* points);
 /// six rows = the sum of B p B^T, the gradient by the inputs, for those by the points.
-void AddUpWinogradInputs(const float* points, int64_t point_stride, int channels, int tiles, int row_width,
-                         float* rows);
+void AddUpWinogradInputs(int kernel, const float* points, int64_t point_stride, int channels, int tiles,
+                         int row_width, float* rows);
 
 /// points = G w G^T of up to 16 kernels, zeros for those that are missing.
-void TransformWinogradWeights(const float* kernels, int lanes, int64_t point_stride, float* points);
-void TransformWinogradWeights(const float* kernels, int lanes, int64_t point_stride, BF16* points);
+void TransformWinogradWeights(int kernel, const float* kernels, int lanes, int64_t point_stride,
+                              float* points);
+void TransformWinogradWeights(int kernel, const float* kernels, int lanes, int64_t point_stride,
+                              BF16* points);
 /// kernels += G^T p G, the gradient by the weights, for those by the points.
-void AddWinogradWeightGradient(const float* points, int64_t point_stride, int lanes, float* kernels);
+void AddWinogradWeightGradient(int kernel, const float* points, int64_t point_stride, int lanes,
+                               float* kernels);
 
 }  // namespace caffe
 
