@@ -15,7 +15,9 @@ process's peak memory (VmHWM), Python's own included.
 
 PyTorch builds the nets from the same list of layers, in float32 and with its automatic mixed precision in
 bfloat16, as it is and by torch.compile (which needs a C++ compiler), activations and weights channels-last.
-"caffe, plain" is this project without oneDNN and without integers (CAFFE_ENGINE=CAFFE, HWGQ_FLOAT_NET=1).
+"caffe, plain" is this project without oneDNN and without integers (CAFFE_ENGINE=CAFFE, HWGQ_FLOAT_NET=1),
+"caffe, bfloat16" the mixed mode: binary layers exact on integers going forward, their gradients in bfloat16
+(CAFFE_BACKWARD=BF16). The last columns hold float32 and bfloat16 against all others.
 """
 
 from __future__ import annotations
@@ -33,7 +35,12 @@ from peers.training import NETS, Worker, measure
 
 CAFFE = "caffe"
 #: What a process of this project gets in its environment.
-OWN = {CAFFE: {}, "caffe, plain": {"CAFFE_ENGINE": "CAFFE", "HWGQ_FLOAT_NET": "1"}}
+MIXED = "caffe, bfloat16"
+OWN = {
+    CAFFE: {},
+    MIXED: {"CAFFE_BACKWARD": "BF16"},
+    "caffe, plain": {"CAFFE_ENGINE": "CAFFE", "HWGQ_FLOAT_NET": "1"},
+}
 #: PyTorch's contestants: options of peers.torch_training.
 PEERS = {
     "PyTorch float32": [],
@@ -67,15 +74,18 @@ def start(contestant: str, name: str, threads: int, plan: Path, arguments: argpa
 
 def table(results: dict[str, dict[str, Any]]) -> str:
     """One net's results as Markdown."""
-    lines = ["|  | images/s | peak memory, MB | caffe is |", "| --- | ---: | ---: | ---: |"]
-    own = results.get(CAFFE, {}).get("images_per_second")
+    lines = [
+        "|  | images/s | peak memory, MB | caffe is | in bfloat16 |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    own = [results.get(contestant, {}).get("images_per_second") for contestant in (CAFFE, MIXED)]
     for contestant, result in results.items():
         if "error" in result:
-            lines.append(f"| {contestant} | failed: {result['error']} | | |")
+            lines.append(f"| {contestant} | failed: {result['error']} | | | |")
             continue
-        ratio = f"{own / result['images_per_second']:.2f} x" if own else ""
         speed = result["images_per_second"]
-        lines.append(f"| {contestant} | {speed:,.1f} | {result['peak_mb']:,.0f} | {ratio} |")
+        ratios = " | ".join(f"{mine / speed:.2f} x" if mine else "" for mine in own)
+        lines.append(f"| {contestant} | {speed:,.1f} | {result['peak_mb']:,.0f} | {ratios} |")
     return "\n".join(lines)
 
 

@@ -5,6 +5,7 @@
 #include <oneapi/dnnl/dnnl.hpp>
 
 #include <tuple>
+#include <unordered_map>
 
 #include "caffe/util/onednn_library.hpp"
 #include "caffe/util/scratch_memory.hpp"
@@ -17,18 +18,19 @@ namespace {
 
 using dnnl::memory;
 
-/// A product of BF16 of one shape, for one thread.
+/// A product of BF16 of one shape, for one thread. What it is called with is made once: products may be
+/// small.
 struct BF16Product {
-  memory::desc a, b, c, scratchpad;
   dnnl::matmul primitive;
+  memory a, b, c, scratchpad;
+  std::unordered_map<int, memory> arguments;
 };
 
 BF16Product MakeBF16Product(bool trans_a, int m, int n, int k, bool is_added) {
   using Tag = memory::format_tag;
-  BF16Product product;
-  product.a = memory::desc({m, k}, memory::data_type::bf16, trans_a ? Tag::ba : Tag::ab);
-  product.b = memory::desc({k, n}, memory::data_type::bf16, Tag::ab);
-  product.c = memory::desc({m, n}, memory::data_type::f32, Tag::ab);
+  const memory::desc a({m, k}, memory::data_type::bf16, trans_a ? Tag::ba : Tag::ab);
+  const memory::desc b({k, n}, memory::data_type::bf16, Tag::ab);
+  const memory::desc c({m, n}, memory::data_type::f32, Tag::ab);
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   if (is_added) {
@@ -37,13 +39,22 @@ BF16Product MakeBF16Product(bool trans_a, int m, int n, int k, bool is_added) {
     attributes.set_post_ops(add);
   }
   const ThreadsOfOneDnn one(1);
-  const dnnl::matmul::primitive_desc desc(Cpu(), product.a, product.b, product.c, attributes);
-  product.scratchpad = desc.scratchpad_desc();
-  product.primitive = dnnl::matmul(desc);
+  const dnnl::matmul::primitive_desc desc(Cpu(), a, b, c, attributes);
+  BF16Product product = {dnnl::matmul(desc),
+                         At(a, DNNL_MEMORY_NONE),
+                         At(b, DNNL_MEMORY_NONE),
+                         At(c, DNNL_MEMORY_NONE),
+                         At(desc.scratchpad_desc(), DNNL_MEMORY_NONE),
+                         {}};
+  // Handles are shared: a later set_data_handle is seen by the arguments.
+  product.arguments = {{DNNL_ARG_SRC, product.a},
+                       {DNNL_ARG_WEIGHTS, product.b},
+                       {DNNL_ARG_DST, product.c},
+                       {DNNL_ARG_SCRATCHPAD, product.scratchpad}};
   return product;
 }
 
-const BF16Product& GetBF16Product(bool trans_a, int m, int n, int k, bool is_added) {
+BF16Product* GetBF16Product(bool trans_a, int m, int n, int k, bool is_added) {
   // Nets with images of ever new sizes must not fill the memory.
   constexpr size_t kMaxProducts = 64;
   static thread_local std::map<std::tuple<bool, int, int, int, bool>, BF16Product> products;
@@ -53,7 +64,7 @@ const BF16Product& GetBF16Product(bool trans_a, int m, int n, int k, bool is_add
     if (products.size() >= kMaxProducts) products.clear();
     found = products.emplace(key, MakeBF16Product(trans_a, m, n, k, is_added)).first;
   }
-  return found->second;
+  return &found->second;
 }
 
 }  // namespace
@@ -69,19 +80,17 @@ extern "C" bool caffe_onednn_sgemm(char trans_a, char trans_b, int m, int n, int
 
 extern "C" bool caffe_onednn_bf16_gemm(bool trans_a, int m, int n, int k, const uint16_t* a,
                                        const uint16_t* b, bool is_added, float* c) {
-  using caffe::At;
   try {
-    const caffe::BF16Product& product = caffe::GetBF16Product(trans_a, m, n, k, is_added);
+    caffe::BF16Product* const product = caffe::GetBF16Product(trans_a, m, n, k, is_added);
     static thread_local caffe::ScratchMemory scratchpad;
+    static thread_local dnnl::stream stream(caffe::Cpu());
+    product->a.set_data_handle(const_cast<uint16_t*>(a));
+    product->b.set_data_handle(const_cast<uint16_t*>(b));
+    product->c.set_data_handle(c);
+    product->scratchpad.set_data_handle(scratchpad.Get(product->scratchpad.get_desc().get_size()));
     const caffe::ThreadsOfOneDnn one(1);
     const caffe::WithoutSignals quiet;
-    dnnl::stream stream(caffe::Cpu());
-    product.primitive.execute(
-        stream,
-        {{DNNL_ARG_SRC, At(product.a, a)},
-         {DNNL_ARG_WEIGHTS, At(product.b, b)},
-         {DNNL_ARG_DST, At(product.c, c)},
-         {DNNL_ARG_SCRATCHPAD, At(product.scratchpad, scratchpad.Get(product.scratchpad.get_size()))}});
+    product->primitive.execute(stream, product->arguments);
     stream.wait();
     return true;
   } catch (const dnnl::error&) {
