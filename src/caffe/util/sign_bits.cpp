@@ -33,6 +33,29 @@ inline uint8_t Byte(const uint8_t* positive) {
   return static_cast<uint8_t>((bytes * 0x0102040810204080u) >> 56);
 }
 
+template <typename Dtype>
+void UnpackRow(int64_t first, int64_t n, const uint8_t* signs, Dtype alpha, Dtype* binary) {
+  const Dtype values[] = {-alpha, alpha};
+  for (int64_t j = first; j < n; ++j) binary[j] = values[signs[j / 8] >> j % 8 & 1];
+}
+
+// A byte's signs at a time.
+CAFFE_TARGET_CLONES void UnpackRow(int64_t n, const uint8_t* signs, float alpha, float* binary) {
+  typedef float Floats __attribute__((vector_size(8 * sizeof(float)), aligned(4), may_alias));
+  typedef int Ints __attribute__((vector_size(8 * sizeof(int))));
+  const Ints bits = {1, 2, 4, 8, 16, 32, 64, 128};
+  const Floats plus = Floats{} + alpha, minus = Floats{} - alpha;
+  int64_t j = 0;
+  for (; j + 8 <= n; j += 8) {
+    *reinterpret_cast<Floats*>(binary + j) = (bits & static_cast<int>(signs[j / 8])) != 0 ? plus : minus;
+  }
+  UnpackRow(j, n, signs, alpha, binary);
+}
+
+void UnpackRow(int64_t n, const uint8_t* signs, double alpha, double* binary) {
+  UnpackRow(0, n, signs, alpha, binary);
+}
+
 }  // namespace
 
 template <typename Dtype>
@@ -56,9 +79,7 @@ template <typename Dtype>
 void UnpackSigns(int64_t num_output, int64_t n, const uint8_t* signs, const Dtype* alphas, Dtype* binary) {
   ParallelFor(num_output, kElementGrain / std::max<int64_t>(n, 1) + 1, [=](int64_t begin, int64_t end) {
     for (int64_t output = begin; output < end; ++output) {
-      const uint8_t* from = signs + output * SignBytes(n);
-      const Dtype values[] = {-alphas[output], alphas[output]};
-      for (int64_t j = 0; j < n; ++j) binary[output * n + j] = values[from[j / 8] >> j % 8 & 1];
+      UnpackRow(n, signs + output * SignBytes(n), alphas[output], binary + output * n);
     }
   });
 }
