@@ -122,8 +122,8 @@ class Backward {
   // So many rows of tiles that what is made of them stays in the cache, but enough of them for the products
   // to be worth going through all weights.
   int64_t RowsInCache() const {
-    constexpr int64_t kBytes = 2 << 20, kLeastTiles = 128, kMostTiles = 256;
-    const int64_t bytes = kPoints * sizeof(float) * (in_channels_ + out_channels_);
+    constexpr int64_t kBytes = 2 << 20, kLeastTiles = 512 / sizeof(Point), kMostTiles = 2 * kLeastTiles;
+    const int64_t bytes = kPoints * sizeof(Point) * (in_channels_ + out_channels_);
     const int64_t tiles =
         std::max<int64_t>({kLeastTiles, std::min<int64_t>({in_channels_, out_channels_, kMostTiles}),
                            ParallelThreads() * kBytes / bytes});
