@@ -34,7 +34,7 @@ from peers import bounds
 from peers.contestant import module_environment
 from peers.engines import Engine
 from peers.files import Files
-from peers.gpu_engines import GPU_ENGINES
+from peers.gpu_engines import GPU_ENGINES, PACKED_ON_GPU
 
 GOAL = 2.0
 #: Products of TF32 that a product of each kernel takes.
@@ -87,10 +87,10 @@ def ratio(results: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
         for name, result in results.items()
         if GPU_ENGINES[name].kind == "half" and "ms" in result
     ]
-    if not peers or "ms" not in results.get("packed", {}):
+    if not peers or "ms" not in results.get(PACKED_ON_GPU, {}):
         return None
     ms, peer = min(peers)
-    return {"ratio": ms / results["packed"]["ms"], "peer": peer}
+    return {"ratio": ms / results[PACKED_ON_GPU]["ms"], "peer": peer}
 
 
 def batch_table(batch: int, results: dict[str, dict[str, Any]]) -> str:
@@ -165,7 +165,7 @@ def run(arguments: argparse.Namespace, folder: Path, show: Callable[[str], None]
             results = measure(engines, files, Configuration(batch, 1), arguments)
             report["nets"][name].append({"batch": batch, "engines": results, "ratio": ratio(results)})
             show(f"\n## {name}, batch {batch}\n\n{batch_table(batch, results)}")
-            if peaks and results.get("packed", {}).get("stages"):
+            if peaks and results.get(PACKED_ON_GPU, {}).get("stages"):
                 show(f"\n{floor_table(results['packed'], batch, peaks[0])}")
     return report
 

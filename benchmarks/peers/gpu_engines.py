@@ -68,12 +68,14 @@ def torch_net(precision: str, compiled: bool) -> Load:
     return load
 
 
+#: Names differ from those of peers.engines, as a worker knows both.
+PACKED_ON_GPU = "packed on the GPU"
 GPU_ENGINES: dict[str, Engine] = {
     engine.name: engine
     for engine in (
-        Engine("packed", "packed", packed("float", True), expected="hwgq"),
-        Engine("packed, first and last int8", "packed", packed("int8", True), expected="hwgq"),
-        Engine("packed, images from the host", "packed", packed("float", False), expected="hwgq"),
+        Engine(PACKED_ON_GPU, "packed", packed("float", True), expected="hwgq"),
+        Engine(f"{PACKED_ON_GPU}, first and last int8", "packed", packed("int8", True), expected="hwgq"),
+        Engine(f"{PACKED_ON_GPU}, images from the host", "packed", packed("float", False), expected="hwgq"),
         Engine("PyTorch half, compiled", "half", torch_net("float16", True), ("torch",)),
         Engine("PyTorch bfloat16, compiled", "half", torch_net("bfloat16", True), ("torch",)),
         Engine("PyTorch half", "half", torch_net("float16", False), ("torch",)),
