@@ -50,6 +50,31 @@ TYPED_TEST(BatchNormLayerTest, NormalizesEachChannel) {
   }
 }
 
+// Far from zero, with images that differ more than the values of one do.
+TYPED_TEST(BatchNormLayerTest, KeepsTheDigitsOfASmallVariance) {
+  typedef typename TypeParam::Dtype Dtype;
+  LayerFixture<Dtype> norm("type: 'BatchNorm' phase: TRAIN", {7, 3, 5, 6});
+  Dtype* x = norm.bottom.mutable_cpu_data();
+  for (int i = 0; i < norm.bottom.count(); ++i) x[i] = x[i] / 16 + 1000 + i / norm.bottom.count(1) / Dtype(4);
+  norm.SetUp();
+  norm.Forward();
+  for (int c = 0; c < 3; ++c) {
+    double sum = 0, squares = 0;
+    const auto each = [&](auto take) {
+      for (int n = 0; n < 7; ++n) {
+        for (int i = 0; i < 30; ++i) take(norm.bottom.cpu_data()[(n * 3 + c) * 30 + i], (n * 3 + c) * 30 + i);
+      }
+    };
+    each([&](double value, int) { sum += value; });
+    const double mean = sum / 210;
+    each([&](double value, int) { squares += (value - mean) * (value - mean); });
+    const double deviation = std::sqrt(squares / 210 + 1e-5);
+    each([&](double value, int i) {
+      EXPECT_NEAR(norm.top.cpu_data()[i], (value - mean) / deviation, sizeof(Dtype) == 4 ? 2e-3 : 1e-9);
+    });
+  }
+}
+
 TYPED_TEST(BatchNormLayerTest, KeepsMovingSumsOfUnbiasedMoments) {
   using Dtype = typename TypeParam::Dtype;
   LayerFixture<Dtype> fixture(
