@@ -50,13 +50,14 @@ class BatchNormLayer : public Layer<Dtype> {
    * @return false where statistics are not those of the batch: then nothing changes.
    */
   bool SetJoined(bool is_joined);
-  /// A part of the blob: begin, and how many values.
-  typedef std::function<void(int64_t begin, int64_t count)> Part;
-  /// Forward_cpu in place of it, but for the top, of which parts(begin, count) is told when their normalized
-  /// values, KeptTop, are in the cache. Several threads call it.
-  void ForwardJoined(const Blob<Dtype>& bottom, const Part& part);
+  /**
+   * @brief Forward_cpu in place of it, but for the top: part(begin, count, values) is called with its values
+   * from `begin` on when they are made, while they are in the cache. Several threads call it.
+   */
+  void ForwardJoined(const Blob<Dtype>& bottom,
+                     const std::function<void(int64_t begin, int64_t count, const Dtype* values)>& part);
   /// Backward_cpu in place of it, where gradient(begin, count) makes a part of the top's gradient, in dx.
-  void BackwardJoined(const Part& gradient, Dtype* dx);
+  void BackwardJoined(const std::function<void(int64_t begin, int64_t count)>& gradient, Dtype* dx);
 
  protected:
   void Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;

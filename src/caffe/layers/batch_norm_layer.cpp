@@ -110,7 +110,9 @@ bool BatchNormLayer<Dtype>::SetJoined(bool is_joined) {
 }
 
 template <typename Dtype>
-void BatchNormLayer<Dtype>::ForwardJoined(const Blob<Dtype>& bottom, const Part& part) {
+void BatchNormLayer<Dtype>::ForwardJoined(
+    const Blob<Dtype>& bottom,
+    const std::function<void(int64_t begin, int64_t count, const Dtype* values)>& part) {
   const ChannelExtent extent = Extent(bottom), image = {1, extent.channels, extent.inner};
   const Dtype* x = bottom.cpu_data();
   Dtype* x_norm = x_norm_.mutable_cpu_data();
@@ -119,14 +121,15 @@ void BatchNormLayer<Dtype>::ForwardJoined(const Blob<Dtype>& bottom, const Part&
     for (int64_t n = 0; n < extent.outer; ++n) {
       const int64_t start = n * extent.channels * extent.inner;
       NormalizeChannels(image, first, last, x + start, mean, deviation, x_norm + start);
-      part(start + static_cast<int64_t>(first) * extent.inner,
-           static_cast<int64_t>(last - first) * extent.inner);
+      const int64_t begin = start + static_cast<int64_t>(first) * extent.inner;
+      part(begin, static_cast<int64_t>(last - first) * extent.inner, x_norm + begin);
     }
   });
 }
 
 template <typename Dtype>
-void BatchNormLayer<Dtype>::BackwardJoined(const Part& gradient, Dtype* dx) {
+void BatchNormLayer<Dtype>::BackwardJoined(const std::function<void(int64_t begin, int64_t count)>& gradient,
+                                           Dtype* dx) {
   const ChannelExtent extent = Extent(x_norm_);
   NormalizedGradient(extent, x_norm_.cpu_data(), variance_.cpu_data(), dx, dx, gradient);
 }

@@ -128,8 +128,8 @@ void QuantLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const ve
   }
   auto* kept = reinterpret_cast<unsigned char*>(kept_.mutable_cpu_data());
   if (batch_norm_) {
-    batch_norm_->ForwardJoined(*bottom[0], [=](int64_t begin, int64_t n) {
-      ForwardKept(n, batch_norm_->KeptTop(0)->cpu_data() + begin, y + begin, kept + begin);
+    batch_norm_->ForwardJoined(*bottom[0], [=](int64_t begin, int64_t n, const Dtype* values) {
+      ForwardKept(n, values, y + begin, kept + begin);
     });
     return;
   }
