@@ -32,9 +32,6 @@ class BinaryInnerProductLayer : public InnerProductLayer<Dtype> {
   void LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
 
   void SetInputLevels(const vector<Dtype>& levels) override { integers_.SetLevels(levels); }
-  vector<Blob<Dtype>*> BackwardBlobs() override {
-    return integers_.UnfilledWeights(*this->blobs_[0], &alphas_, &binary_weights_);
-  }
 
   const char* type() const override { return "BinaryInnerProduct"; }
 
@@ -46,14 +43,17 @@ class BinaryInnerProductLayer : public InnerProductLayer<Dtype> {
   void Backward_gpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
                     const vector<Blob<Dtype>*>& bottom) override;
 
-  /// Alpha of each output, and B, as of the last forward pass; after one on integers first as Backward needs
-  /// them.
+  /// Alpha of each output, and B, as of the last forward pass on floats.
   Blob<Dtype> alphas_;
   Blob<Dtype> binary_weights_;
   /// For subclasses: as many ones as an output has weights, and room for a number for each output.
   Blob<Dtype> weight_sum_multiplier_, filter_means_;
 
  private:
+  // The gradient by the bottom after a pass on integers. Weights are made of signs a few outputs at a time,
+  // as all of them as floats may be more than the rest of the net.
+  void BackwardToBottom(const Blob<Dtype>& top, Blob<Dtype>* bottom) const;
+
   IntegerProduct<Dtype> integers_;
   /// What binary_weights_ were made of on the GPU, where floats are multiplied.
   SeenMemory seen_;

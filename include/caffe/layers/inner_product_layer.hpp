@@ -43,6 +43,8 @@ class InnerProductLayer : public Layer<Dtype> {
   /// Forward_cpu with these weights, which have the shape of blobs_[0], and the layer's bias.
   void Forward_rows(const Dtype* weights, const vector<Blob<Dtype>*>& bottom,
                     const vector<Blob<Dtype>*>& top);
+  /// The gradients by the weights and the bias, added to the diffs of blobs_.
+  void Backward_parameters(const vector<Blob<Dtype>*>& top, const vector<Blob<Dtype>*>& bottom);
   /// Backward_cpu with these weights; the gradient by them is added to the diff of blobs_[0].
   void Backward_rows(const Dtype* weights, const vector<Blob<Dtype>*>& top,
                      const vector<bool>& propagate_down, const vector<Blob<Dtype>*>& bottom);

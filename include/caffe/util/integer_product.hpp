@@ -57,6 +57,10 @@ class IntegerProduct {
   /// Makes alphas and binary weights, as BinarizeWeights does, those that the last pass used; nothing where
   /// that returned false, or this was done already.
   void FillBinaryWeights(const Blob<Dtype>& weights, Blob<Dtype>* alphas, Blob<Dtype>* binary);
+  /// Whether FillBinaryWeights would fill them on the CPU. A caller may do without it, and take rows.
+  bool has_unfilled() const { return is_unfilled_; }
+  /// The binary weights of some outputs, [count, weights of an output], of the last pass on the CPU.
+  void UnpackRows(const Blob<Dtype>& weights, int64_t first, int64_t count, Dtype* binary) const;
   /// The binary weights, with their shape, where FillBinaryWeights will fill them on the CPU.
   vector<Blob<Dtype>*> UnfilledWeights(const Blob<Dtype>& weights, Blob<Dtype>* alphas, Blob<Dtype>* binary);
 

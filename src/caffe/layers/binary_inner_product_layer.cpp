@@ -1,7 +1,11 @@
 #include "caffe/layers/binary_inner_product_layer.hpp"
 
+#include <algorithm>
+
 #include "caffe/util/binarize.hpp"
+#include "caffe/util/math_functions.hpp"
 #include "caffe/util/ones.hpp"
+#include "caffe/util/scratch_memory.hpp"
 
 namespace caffe {
 
@@ -37,8 +41,33 @@ void BinaryInnerProductLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& to
   if (!this->layer_param_.binary_inner_product_param().use_binarization()) {
     return InnerProductLayer<Dtype>::Backward_cpu(top, propagate_down, bottom);
   }
-  integers_.FillBinaryWeights(*this->blobs_[0], &alphas_, &binary_weights_);
-  this->Backward_rows(binary_weights_.cpu_data(), top, propagate_down, bottom);
+  if (!integers_.has_unfilled()) {
+    return this->Backward_rows(binary_weights_.cpu_data(), top, propagate_down, bottom);
+  }
+  this->Backward_parameters(top, bottom);
+  if (propagate_down[0]) BackwardToBottom(*top[0], bottom[0]);
+}
+
+template <typename Dtype>
+void BinaryInnerProductLayer<Dtype>::BackwardToBottom(const Blob<Dtype>& top, Blob<Dtype>* bottom) const {
+  constexpr int64_t kBytes = 4 << 20;
+  const int M = this->M_, N = this->N_, K = this->K_;
+  const int most = static_cast<int>(
+      std::clamp<int64_t>(kBytes / (static_cast<int64_t>(sizeof(Dtype)) * std::max(K, 1)), 1, N));
+  static thread_local ScratchMemory memory;
+  auto* const weights = reinterpret_cast<Dtype*>(
+      memory.Get(sizeof(Dtype) * (static_cast<size_t>(most) * K + static_cast<size_t>(M) * most)));
+  Dtype* const gradients = weights + static_cast<int64_t>(most) * K;
+  const Dtype* top_diff = top.cpu_diff();
+  for (int first = 0; first < N; first += most) {
+    const int count = std::min(most, N - first);
+    integers_.UnpackRows(*this->blobs_[0], first, count, weights);
+    for (int64_t row = 0; row < M; ++row) {
+      std::copy_n(top_diff + row * N + first, count, gradients + row * count);
+    }
+    caffe_cpu_gemm<Dtype>(CblasNoTrans, CblasNoTrans, M, K, count, 1, gradients, weights, first > 0,
+                          bottom->mutable_cpu_diff());
+  }
 }
 
 #ifdef CPU_ONLY

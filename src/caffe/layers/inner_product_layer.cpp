@@ -73,9 +73,8 @@ void InnerProductLayer<Dtype>::Forward_rows(const Dtype* weights, const vector<B
 }
 
 template <typename Dtype>
-void InnerProductLayer<Dtype>::Backward_rows(const Dtype* weights, const vector<Blob<Dtype>*>& top,
-                                             const vector<bool>& propagate_down,
-                                             const vector<Blob<Dtype>*>& bottom) {
+void InnerProductLayer<Dtype>::Backward_parameters(const vector<Blob<Dtype>*>& top,
+                                                   const vector<Blob<Dtype>*>& bottom) {
   const Dtype* top_diff = top[0]->cpu_diff();
   if (this->param_propagate_down_[0]) {
     const Dtype* bottom_data = bottom[0]->cpu_data();
@@ -94,10 +93,16 @@ void InnerProductLayer<Dtype>::Backward_rows(const Dtype* weights, const vector<
       }
     });
   }
-  if (propagate_down[0]) {
-    caffe_cpu_gemm<Dtype>(CblasNoTrans, transpose_ ? CblasTrans : CblasNoTrans, M_, K_, N_, 1, top_diff,
-                          weights, 0, bottom[0]->mutable_cpu_diff());
-  }
+}
+
+template <typename Dtype>
+void InnerProductLayer<Dtype>::Backward_rows(const Dtype* weights, const vector<Blob<Dtype>*>& top,
+                                             const vector<bool>& propagate_down,
+                                             const vector<Blob<Dtype>*>& bottom) {
+  Backward_parameters(top, bottom);
+  if (!propagate_down[0]) return;
+  caffe_cpu_gemm<Dtype>(CblasNoTrans, transpose_ ? CblasTrans : CblasNoTrans, M_, K_, N_, 1,
+                        top[0]->cpu_diff(), weights, 0, bottom[0]->mutable_cpu_diff());
 }
 
 template <typename Dtype>

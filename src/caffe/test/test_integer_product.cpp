@@ -382,6 +382,20 @@ TEST(IntegerNetTest, BackwardIsThatOfFloats) {
   }
 }
 
+// So many weights that they are made floats a part of the outputs at a time.
+TEST(IntegerNetTest, BackwardOfALargeInnerProductIsThatOfFloats) {
+  const string text =
+      "force_backward: true " + Input({3, 20001}) + Quant() + InnerProduct("quant", "num_output: 131");
+  const auto net = TestNet(text), expected = FloatNet(text);
+  for (const auto& each : {net, expected}) {
+    each->Forward();
+    Blob<float>& top = *each->blob_by_name("product");
+    for (int i = 0; i < top.count(); ++i) top.mutable_cpu_diff()[i] = static_cast<float>(i % 7 - 3);
+    each->Backward();
+  }
+  ExpectNear(DiffOf(*net->blob_by_name("quant")), DiffOf(*expected->blob_by_name("quant")), 1e-4);
+}
+
 TEST(BinaryProductTest, LeavesAllLoopsToTheCaller) {
   lowbit::BinaryProductShape shape;
   shape.channels = shape.outputs = 64;

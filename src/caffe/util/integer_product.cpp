@@ -201,6 +201,13 @@ void IntegerProduct<Dtype>::FillBinaryWeights(const Blob<Dtype>& weights, Blob<D
 }
 
 template <typename Dtype>
+void IntegerProduct<Dtype>::UnpackRows(const Blob<Dtype>& weights, int64_t first, int64_t count,
+                                       Dtype* binary) const {
+  const int64_t n = weights.count(1);
+  UnpackSigns(count, n, signs_.data() + first * SignBytes(n), alphas_.data() + first, binary);
+}
+
+template <typename Dtype>
 vector<Blob<Dtype>*> IntegerProduct<Dtype>::UnfilledWeights(const Blob<Dtype>& weights, Blob<Dtype>* alphas,
                                                             Blob<Dtype>* binary) {
   if (!is_unfilled_) return {};
