@@ -10,7 +10,7 @@ import numpy as np
 from . import folding
 from .graph import Branch, Node, Refused
 from .translation import Translation, reads
-from .values import Blob, Constant, Flattened, Shape, Transposed, Value, Whole
+from .values import Blob, Constant, Flattened, Reshaped, Shape, Transposed, Value, Whole
 from .windows import global_pool
 
 _MOST_PARTS = 256
@@ -50,7 +50,7 @@ def _flatten(t: Translation, node: Node, inputs: _Inputs) -> Value:
     axis += len(shape) if axis < 0 else 0
     if not 0 <= axis <= len(shape):
         raise Refused(f"there is no axis {axis} of {len(shape)}")
-    return _reshaped(t, node, inputs[0], (math.prod(shape[:axis]), math.prod(shape[axis:])))
+    return reshaped(t, inputs[0], (math.prod(shape[:axis]), math.prod(shape[axis:])))
 
 
 @reads("Reshape")
@@ -59,17 +59,17 @@ def _reshape(t: Translation, node: Node, inputs: _Inputs) -> Value:
     if not isinstance(wanted, Constant):
         raise Refused("its shape is not constant")
     shape = folding.reshaped(inputs[0].shape, wanted.array.ravel().tolist(), bool(node.get("allowzero", 0)))
-    return _reshaped(t, node, inputs[0], shape)
+    return reshaped(t, inputs[0], shape)
 
 
 @reads("Squeeze")
 def _squeeze(t: Translation, node: Node, inputs: _Inputs) -> Value:
-    return _reshaped(t, node, inputs[0], folding.squeezed(node, _arrays(inputs), inputs[0].shape))
+    return reshaped(t, inputs[0], folding.squeezed(node, _arrays(inputs), inputs[0].shape))
 
 
 @reads("Unsqueeze")
 def _unsqueeze(t: Translation, node: Node, inputs: _Inputs) -> Value:
-    return _reshaped(t, node, inputs[0], folding.unsqueezed(node, _arrays(inputs), inputs[0].shape))
+    return reshaped(t, inputs[0], folding.unsqueezed(node, _arrays(inputs), inputs[0].shape))
 
 
 def _arrays(inputs: _Inputs) -> list[np.ndarray | None]:
@@ -83,18 +83,19 @@ def _arrays(inputs: _Inputs) -> list[np.ndarray | None]:
     return [value.array if isinstance(value, Constant) else None for value in inputs]
 
 
-def _reshaped(t: Translation, node: Node, x: Value, shape: Shape) -> Value:
+def reshaped(t: Translation, x: Value, shape: Shape) -> Value:
+    """A value in another shape: the blob that it was before where that has it."""
     if tuple(shape) == x.shape:
         return x
-    if isinstance(x, Flattened):
+    if isinstance(x, Flattened | Reshaped):
         base = x.base
         if tuple(shape) == base.shape:
             return base
         x = base if isinstance(base, Blob) else x
-    if len(shape) == 2 and shape[0] == x.shape[0]:
+    if len(shape) == 2 and len(x.shape) > 1 and shape[0] == x.shape[0]:
         base = x if isinstance(x, Transposed) and x.order[0] == 0 else t.blob(x)
         return Flattened(shape=tuple(shape), base=base)
-    return t.reshape(node, t.blob(x), tuple(shape))
+    return Reshaped(shape=tuple(shape), base=t.blob(x))
 
 
 @reads("Transpose")
@@ -181,9 +182,8 @@ def _slice(t: Translation, node: Node, inputs: _Inputs) -> Value:
 @reads("Gather")
 def _gather(t: Translation, node: Node, inputs: _Inputs) -> Value:
     x, indices = inputs
-    if isinstance(indices, Blob | Whole) and node.get("axis", 0) in (0, -len(x.shape)):
-        places = indices.base if isinstance(indices, Whole) else indices
-        return _rows(t, node, x, places)
+    if not isinstance(indices, Constant) and node.get("axis", 0) in (0, -len(x.shape)):
+        return _rows(t, node, x, t.blob(indices.base if isinstance(indices, Whole) else indices))
     if not isinstance(indices, Constant) or isinstance(x, Constant):
         raise Refused("its indices are not constant")
     axis = _axis(node, x.shape, node.get("axis", 0))
@@ -279,7 +279,7 @@ def _reduce(t: Translation, node: Node, inputs: _Inputs) -> Value:
     if node.op in ("ReduceMean", "ReduceMax") and count == 4 and axes == [2, 3]:
         method = "AVE" if node.op == "ReduceMean" else "MAX"
         pooled = global_pool(t, node, t.blob(x), method)
-        return pooled if keep else _reshaped(t, node, pooled, shape)
+        return pooled if keep else reshaped(t, pooled, shape)
     if node.op == "ReduceMax":
         raise Refused("Caffe takes maxima of the last two axes of N x C x H x W only")
     if axes != list(range(axes[0], count)):

@@ -12,7 +12,7 @@ from ..proto import caffe_pb2
 from .folding import clip_limits
 from .graph import Node, Refused
 from .translation import Translation, reads
-from .values import Above, Affine, Blob, Constant, Gate, Shape, Steps, Value, Whole
+from .values import Above, Affine, Blob, Coded, Constant, Gate, Shape, Steps, Value, Whole
 
 _Inputs = list[Value | None]
 
@@ -80,7 +80,7 @@ def _dropout(t: Translation, node: Node, inputs: _Inputs) -> Value:
 
 @reads("Cast")
 def _cast(t: Translation, node: Node, inputs: _Inputs) -> Value | None:
-    if node.get("to") in (6, 7) and isinstance(inputs[0], Blob):
+    if node.get("to") in (6, 7) and not isinstance(inputs[0], Above | Coded):
         return Whole(shape=inputs[0].shape, base=inputs[0])
     if node.get("to") not in (1, 10, 11, 16):
         raise Refused("it casts to integers; Caffe's blobs are floats")

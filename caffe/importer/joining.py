@@ -1,4 +1,5 @@
-"""Several nodes that one layer computes: normalizations for which ONNX has no operator that engines know."""
+"""Several nodes that one layer computes: normalizations for which ONNX has no operator that engines know, and
+steps through sequences as ``caffe export`` writes them."""
 
 from __future__ import annotations
 
@@ -11,11 +12,15 @@ from typing import Any
 import numpy as np
 
 from . import folding
-from .graph import DAMAGE, Graph, Node
+from .graph import DAMAGE, Branch, Graph, Node, names_read
+from .steps import Step
 from .values import Shape
 
 #: A layer's type and its fields.
 Layer = tuple[str, dict[str, Any]]
+
+#: What a Scan may do beside going through the first axes, forward.
+_SCAN_SETTINGS = ("input_axes", "input_directions", "output_axes", "output_directions")
 
 
 @dataclass(eq=False)
@@ -32,18 +37,37 @@ class Joined(Node):
         return sum(part.inputs.count(self.inputs[0]) for part in self.parts)
 
 
+@dataclass(eq=False)
+class Recurrence(Node):
+    """A Scan with the products before it, which a layer does itself, in the place of the Scan.
+
+    It reads the first states, the sequence, whether the sequences go on, and what all steps read if there is
+    such.
+    """
+
+    parts: list[Node]
+    layer_type: str
+    #: Of the layer.
+    parameters: list[np.ndarray]
+
+
 def joined(graph: Graph) -> list[Node]:
     """A graph's nodes in their order; what belongs together, and what is between that nothing else reads, is
     joined."""
     finder = _Finder(graph)
-    last: dict[Node, Joined] = {}
+    last: dict[Node, Joined | Recurrence] = {}
     taken: set[Node] = set()
     # From the end: what is centered may be normalized, too.
     for node in reversed(graph.nodes):
         if node in taken or node.domain:
             continue
         try:
-            found = finder.normalized(node) or finder.centered(node) or finder.normalized_nearby(node)
+            found = (
+                finder.normalized(node)
+                or finder.centered(node)
+                or finder.normalized_nearby(node)
+                or finder.recurrence(node)
+            )
         except DAMAGE:
             # What makes no sense is named when it is read.
             continue
@@ -57,7 +81,7 @@ class _Finder:
     def __init__(self, graph: Graph) -> None:
         self._nodes = graph.nodes
         self._makers = {name: node for node in graph.nodes for name in node.outputs if name}
-        self._readers = Counter(name for node in graph.nodes for name in node.inputs)
+        self._readers = Counter(names_read(graph.nodes))
         self._readers.update(graph.outputs)
         self._constants = graph.constants
 
@@ -113,13 +137,16 @@ class _Finder:
         """Joins parts, the last of which ends them; None where something else reads what is between."""
         parts = [node for node in self._nodes if node in parts]
         end = parts[-1]
-        inside = Counter(name for part in parts for name in part.inputs)
-        if any(
-            self._readers[name] != inside[name] for part in parts[:-1] for name in filter(None, part.outputs)
-        ):
+        if not self._alone(parts):
             return None
         name = re.sub(rf"/{re.escape(end.op)}(_\d+)?$", f"/{operator}", end.name)
         return Joined(operator, "", name, [x], end.outputs, {}, end.opset, parts, layer)
+
+    def _alone(self, parts: list[Node]) -> bool:
+        """Whether nothing else reads what is between parts, in their order."""
+        inside = Counter(name for part in parts for name in part.inputs)
+        between = (name for part in parts[:-1] for name in filter(None, part.outputs))
+        return all(self._readers[name] == inside[name] for name in between)
 
     # ------------------------------------------------------------------ patterns
 
@@ -203,6 +230,49 @@ class _Finder:
                 lambda shape, param=param: ("LRN", {"lrn_param": param}) if len(shape) == 4 else None,
             )
         return None
+
+    def recurrence(self, end: Node) -> Recurrence | None:
+        """Steps of an LSTM or RNN layer."""
+        body = end.get("body")
+        if end.op != "Scan" or not isinstance(body, Branch) or end.get("num_scan_inputs") != 2:
+            return None
+        if any(any(end.get(f"scan_{name}") or []) for name in _SCAN_SETTINGS):
+            return None
+        if not (found := Step(body, self._array).found()):
+            return None
+        layer_type, own = found
+        *first, x, cont = end.inputs
+        sum_ = self._made(x, "Add")
+        static = None
+        product = self._product(sum_.inputs[1]) if sum_ else None
+        parts = [end]
+        if product:
+            node, static, static_weights = product
+            parts += [sum_, node]
+            own = [static_weights, *own]
+            sum_ = self._made(sum_.inputs[0], "Add")
+        bias = self._array(sum_.inputs[1]) if sum_ else None
+        product = self._product(sum_.inputs[0]) if sum_ else None
+        inner = len(own[-1] if layer_type == "LSTM" else own[-3])
+        if bias is None or bias.shape != (inner,) or not product:
+            return None
+        node, x, weights = product
+        parts = [part for part in self._nodes if part in (*parts, sum_, node)]
+        if any(len(own_weights) != inner for own_weights in (weights, own[0])) or not self._alone(parts):
+            return None
+        inputs = [*first, x, cont, *([static] if static else [])]
+        parameters = [weights, bias, *own]
+        return Recurrence(
+            end.op, "", end.name, inputs, end.outputs, {}, end.opset, parts, layer_type, parameters
+        )
+
+    def _product(self, name: str) -> tuple[Node, str, np.ndarray] | None:
+        """A product with a constant matrix: the node, what it multiplies; and the matrix, outputs first."""
+        node = self._made(name, "MatMul")
+        weights = self._array(node.inputs[1]) if node else None
+        if weights is None or weights.ndim != 2 or weights.dtype != np.float32:
+            return None
+        return node, node.inputs[0], weights.T
 
 
 def _side(pool: Node) -> int | None:

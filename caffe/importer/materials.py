@@ -18,6 +18,7 @@ from .values import (
     Flattened,
     Gate,
     Recoded,
+    Reshaped,
     Transposed,
     Whole,
     levels_of,
@@ -83,6 +84,11 @@ def _flattened(t: Translation, value: Flattened) -> Blob:
     blob = t.add("Flatten", value.node, [base], value.shape)
     blob.levels, blob.positive = base.levels, base.positive
     return blob
+
+
+@makes(Reshaped)
+def _reshaped(t: Translation, value: Reshaped) -> Blob:
+    return t.reshape(value.node, value.base, value.shape)
 
 
 @makes(Transposed)

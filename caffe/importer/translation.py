@@ -12,7 +12,7 @@ import numpy as np
 from .._names import take_name
 from ..proto import caffe_pb2
 from . import folding
-from .graph import DAMAGE, QONNX_DOMAINS, Branch, Graph, Node, Refused
+from .graph import DAMAGE, QONNX_DOMAINS, Graph, Node, Refused, names_read
 from .joining import Joined, joined
 from .saturation import Cut, makes_a_difference
 from .values import (
@@ -96,7 +96,7 @@ class Translation:
         self.transposed: dict[str, tuple[int, ...]] = {}
         #: Sums that are cut off, which no layer does.
         self.cuts: list[Cut] = []
-        self._readers = Counter(_read_by(graph.nodes))
+        self._readers = Counter(names_read(graph.nodes))
         self._readers.update(graph.outputs)
         self._names: set[str] = set()
         self._blobs: set[str] = set()
@@ -263,6 +263,10 @@ class Translation:
         if made_by is None:
             return False
         return made_by.type in _OVERWRITABLE or (layer_type, made_by.type) == ("Dropout", "ReLU")
+
+    def is_read(self, name: str) -> bool:
+        """Whether a node or an output reads a tensor of the graph."""
+        return self._readers[name] > 0
 
     def alone(self, value: Value) -> bool:
         """Whether the one node that reads a blob may change the layer that makes it."""
@@ -447,15 +451,6 @@ _OF_ELEMENTS = ("BipolarQuant", "Cast", "Clip", "DequantizeLinear", "Div", "Quan
 
 #: Those that read or write codes.
 _CODING = ("BipolarQuant", "DequantizeLinear", "Quant", "QuantizeLinear")
-
-
-def _read_by(nodes: Sequence[Node]) -> Iterator[str]:
-    for node in nodes:
-        yield from node.inputs
-        for value in node.attributes.values():
-            if isinstance(value, Branch):
-                yield from _read_by(value.nodes)
-                yield from value.outputs
 
 
 def owner_of(name: str) -> str:

@@ -79,7 +79,7 @@ class Steps(Value):
 class Recoded(Value):
     """A value of few levels, each of which has become another."""
 
-    base: Blob | Flattened
+    base: Blob | Flattened | Reshaped
     values: np.ndarray
 
 
@@ -128,6 +128,13 @@ class Flattened(Value):
 
 
 @dataclass(eq=False, kw_only=True)
+class Reshaped(Value):
+    """A blob's values in another shape, of which those with all axes but the first as one are Flattened."""
+
+    base: Blob
+
+
+@dataclass(eq=False, kw_only=True)
 class Transposed(Value):
     """Axis i is the base's axis order[i]."""
 
@@ -137,9 +144,9 @@ class Transposed(Value):
 
 @dataclass(eq=False, kw_only=True)
 class Whole(Value):
-    """A blob's values as integers: they are to be indices, which Caffe has as floats."""
+    """Values as integers: they are to be indices, which Caffe has as floats."""
 
-    base: Blob
+    base: Value
 
 
 @dataclass(eq=False, kw_only=True)
@@ -150,8 +157,8 @@ class Gate(Value):
 
 
 def levels_of(value: Value | None) -> np.ndarray | None:
-    """All values that a blob can have, also behind a Flatten; None where they are not few."""
-    if isinstance(value, Flattened):
+    """All values that a blob can have, in any shape; None where they are not few."""
+    if isinstance(value, Flattened | Reshaped):
         value = value.base
     return value.levels if isinstance(value, Blob) else None
 
