@@ -22,7 +22,17 @@ from ..proto import caffe_pb2
 from ..pycaffe import Net
 
 # Each of these registers what reads its operators, or makes its values.
-from . import arrangement, elementwise, lowbit, materials, normalization, products, recurrent, windows  # noqa: F401
+from . import (  # noqa: F401
+    arrangement,
+    choosing,
+    elementwise,
+    lowbit,
+    materials,
+    normalization,
+    products,
+    recurrent,
+    windows,
+)
 from .check import OutputDifference, differences
 from .graph import Graph, read_graph
 from .lowbit_net import low_bit_net

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from . import folding
+from .choosing import both, of_items
 from .graph import Branch, Node, Refused
-from .translation import Translation, reads
-from .values import Blob, Constant, Flattened, Reshaped, Shape, Transposed, Value, Whole
+from .products import product_along
+from .translation import Translation, makes, reads
+from .values import Backwards, Blob, Constant, Flattened, Largest, Reshaped, Shape, Transposed, Value, Whole
 from .windows import global_pool
 
 _MOST_PARTS = 256
@@ -50,7 +52,7 @@ def _flatten(t: Translation, node: Node, inputs: _Inputs) -> Value:
     axis += len(shape) if axis < 0 else 0
     if not 0 <= axis <= len(shape):
         raise Refused(f"there is no axis {axis} of {len(shape)}")
-    return reshaped(t, inputs[0], (math.prod(shape[:axis]), math.prod(shape[axis:])))
+    return reshaped(t, inputs[0], (math.prod(shape[:axis]), math.prod(shape[axis:])), 0)
 
 
 @reads("Reshape")
@@ -58,8 +60,9 @@ def _reshape(t: Translation, node: Node, inputs: _Inputs) -> Value:
     wanted = inputs[1]
     if not isinstance(wanted, Constant):
         raise Refused("its shape is not constant")
-    shape = folding.reshaped(inputs[0].shape, wanted.array.ravel().tolist(), bool(node.get("allowzero", 0)))
-    return reshaped(t, inputs[0], shape)
+    sizes = wanted.array.ravel().tolist()
+    shape = folding.reshaped(inputs[0].shape, sizes, bool(node.get("allowzero", 0)))
+    return reshaped(t, inputs[0], shape, sizes.index(-1) if -1 in sizes else None)
 
 
 @reads("Squeeze")
@@ -83,19 +86,33 @@ def _arrays(inputs: _Inputs) -> list[np.ndarray | None]:
     return [value.array if isinstance(value, Constant) else None for value in inputs]
 
 
-def reshaped(t: Translation, x: Value, shape: Shape) -> Value:
-    """A value in another shape: the blob that it was before where that has it."""
-    if tuple(shape) == x.shape:
+def reshaped(t: Translation, x: Value, shape: Shape, open_axis: int | None = None) -> Value:
+    """A value in another shape: the blob that it was before where that has it.
+
+    Args:
+        open_axis: the axis that takes up what the others leave.
+    """
+    shape = tuple(shape)
+    if shape == x.shape:
         return x
     if isinstance(x, Flattened | Reshaped):
         base = x.base
-        if tuple(shape) == base.shape:
+        if shape == base.shape:
             return base
         x = base if isinstance(base, Blob) else x
-    if len(shape) == 2 and len(x.shape) > 1 and shape[0] == x.shape[0]:
-        base = x if isinstance(x, Transposed) and x.order[0] == 0 else t.blob(x)
-        return Flattened(shape=tuple(shape), base=base)
-    return Reshaped(shape=tuple(shape), base=t.blob(x))
+    flat = len(shape) == 2 and len(x.shape) > 1 and shape[0] == x.shape[0]
+    largest = of_items(t, x, shape) if isinstance(x, Largest) else None
+    if largest is not None:
+        return largest
+    if flat and isinstance(x, Transposed) and x.order[0] == 0:
+        return Flattened(shape=shape, base=x)
+    base = t.blob(x)
+    product = product_along(t, base, shape)
+    if product is not None:
+        return product
+    return (
+        Flattened(shape=shape, base=base) if flat else Reshaped(shape=shape, base=base, open_axis=open_axis)
+    )
 
 
 @reads("Transpose")
@@ -115,7 +132,10 @@ def _transpose(t: Translation, node: Node, inputs: _Inputs) -> Value:
 
 
 @reads("Concat")
-def _concat(t: Translation, node: Node, inputs: _Inputs) -> Blob:
+def _concat(t: Translation, node: Node, inputs: _Inputs) -> Value:
+    largest = both(inputs, node.get("axis", 1))
+    if largest is not None:
+        return largest
     blobs = [t.blob(value) for value in inputs]
     return _joined(t, node, blobs, _axis(node, blobs[0].shape, node.get("axis", 1)))
 
@@ -175,8 +195,17 @@ def _slice(t: Translation, node: Node, inputs: _Inputs) -> Value:
     x = inputs[0]
     result = x
     for axis, taken in folding.slices_of(node, _arrays(inputs), x.shape).items():
-        result = _taken(t, node, result, axis, taken)
+        if len(taken) > 1 and list(taken) == list(range(x.shape[axis]))[::-1]:
+            result = Backwards(shape=result.shape, base=result, axis=axis, node=node)
+        else:
+            result = _taken(t, node, result, axis, taken)
     return result
+
+
+@makes(Backwards)
+def _backwards(t: Translation, value: Backwards) -> Blob:
+    size = value.shape[value.axis]
+    return t.blob(_taken(t, value.node, value.base, value.axis, range(size - 1, -1, -1)))
 
 
 @reads("Gather")
@@ -288,17 +317,6 @@ def _reduce(t: Translation, node: Node, inputs: _Inputs) -> Value:
     param: dict = {"axis": axes[0], "operation": _REDUCTIONS[node.op]}
     result = t.add("Reduction", node, [bottom], x.shape[: axes[0]], reduction_param=param)
     return t.reshape(node, result, shape)
-
-
-@reads("ArgMax")
-def _argmax(t: Translation, node: Node, inputs: _Inputs) -> Value:
-    x = t.blob(inputs[0])
-    axis = _axis(node, x.shape, node.get("axis", 0))
-    kept = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
-    result = t.add("ArgMax", node, [x], kept, argmax_param={"axis": axis})
-    if node.get("keepdims", 1):
-        return result
-    return t.reshape(node, result, (*x.shape[:axis], *x.shape[axis + 1 :]))
 
 
 @reads("Resize", "Upsample")

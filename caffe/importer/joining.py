@@ -16,8 +16,8 @@ from .graph import DAMAGE, Branch, Graph, Node, names_read
 from .steps import Step
 from .values import Shape
 
-#: A layer's type and its fields.
-Layer = tuple[str, dict[str, Any]]
+#: A layer's type and fields, and the shape of its top.
+Layer = tuple[str, dict[str, Any], Shape]
 
 #: What a Scan may do beside going through the first axes, forward.
 _SCAN_SETTINGS = ("input_axes", "input_directions", "output_axes", "output_directions")
@@ -66,6 +66,7 @@ def joined(graph: Graph) -> list[Node]:
                 finder.normalized(node)
                 or finder.centered(node)
                 or finder.normalized_nearby(node)
+                or finder.drawn(node)
                 or finder.recurrence(node)
             )
         except DAMAGE:
@@ -227,9 +228,53 @@ class _Finder:
                 "LRN",
                 x,
                 parts,
-                lambda shape, param=param: ("LRN", {"lrn_param": param}) if len(shape) == 4 else None,
+                lambda shape, param=param: ("LRN", {"lrn_param": param}, shape) if len(shape) == 4 else None,
             )
         return None
+
+    def drawn(self, end: Node) -> Joined | None:
+        """Means weighted by the values themselves, sum of squares by sum, and 0 where the sum is not above 0:
+        stochastic pooling in its test phase."""
+        if end.op != "Where" or self._number(end.inputs[2]) != 0:
+            return None
+        above, share = self._made(end.inputs[0], "Greater"), self._made(end.inputs[1], "Div")
+        if above is None or share is None or self._number(above.inputs[1]) != 0:
+            return None
+        squares, sums = (self._sums(name) for name in share.inputs)
+        if squares is None or sums is None or above.inputs[0] != share.inputs[1] or squares[2:] != sums[2:]:
+            return None
+        (parts, squared, window, pads), (more, x) = squares, sums[:2]
+        square = self._square(squared)
+        if square is None or square[1] != x:
+            return None
+
+        def layer(shape: Shape) -> Layer | None:
+            return _stochastic(shape, window, pads)
+
+        return self._join("Pooling", x, [*parts, *more, square[0], above, share, end], layer)
+
+    def _sums(self, name: str) -> tuple[list[Node], str, tuple[tuple[int, ...], ...], list[int]] | None:
+        """Sums of a window: the nodes that make them, and of what; the window's sides and steps, and by how
+        much it may reach over the end of the last axes."""
+        scaled = self._made(name, "Mul")
+        found = self._and_number(scaled)
+        pool = self._made(found[0] if found else name, "AveragePool")
+        kernel = pool.get("kernel_shape") if pool else None
+        if not kernel or len(kernel) != 2 or any(pool.get("pads") or []) or pool.get("ceil_mode", 0):
+            return None
+        if (found[1] if found else 1) != kernel[0] * kernel[1] or any(
+            step != 1 for step in pool.get("dilations") or []
+        ):
+            return None
+        window = (tuple(kernel), tuple(pool.get("strides") or (1, 1)))
+        parts, padding = [pool, *([scaled] if found else [])], self._made(pool.inputs[0], "Pad")
+        if padding is None:
+            return parts, pool.inputs[0], window, [0, 0]
+        pads = self._array(padding.inputs[1]) if len(padding.inputs) > 1 else None
+        fill = self._number(padding.inputs[2]) if len(padding.inputs) == 3 else None
+        if pads is None or pads.size != 8 or pads[:6].any() or fill != 0 or padding.get("mode"):
+            return None
+        return [*parts, padding], padding.inputs[0], window, pads[6:].tolist()
 
     def recurrence(self, end: Node) -> Recurrence | None:
         """Steps of an LSTM or RNN layer."""
@@ -297,15 +342,39 @@ def _mean_variance(shape: Shape, axes: tuple[int, ...], param: dict[str, Any]) -
     for first in (1, 2):
         if len(shape) > 2 and found == list(range(first, len(shape))):
             across = {"across_channels": True} if first == 1 else {}
-            return "MVN", {"mvn_param": {**across, **param}}
+            return "MVN", {"mvn_param": {**across, **param}}, shape
     return None
+
+
+def _stochastic(shape: Shape, window: tuple[tuple[int, ...], ...], pads: list[int]) -> Layer | None:
+    """Pooling with as many windows as fit into an image that is longer by some zeros at its ends."""
+    if len(shape) != 4:
+        return None
+    sides = shape[2:]
+    kernel, stride = window
+    param: dict[str, Any] = {"pool": "STOCHASTIC"}
+    if kernel == sides and pads == [0, 0]:
+        return "Pooling", {"pooling_param": {**param, "global_pooling": True}}, (*shape[:2], 1, 1)
+    for names, values in ((("kernel_h", "kernel_w"), kernel), (("stride_h", "stride_w"), stride)):
+        param.update(zip(names, values, strict=True))
+    spare = [side - size for side, size in zip(sides, kernel, strict=True)]
+    if min(spare) < 0:
+        return None
+    over = [-(-free // step) * step - free for free, step in zip(spare, stride, strict=True)]
+    if pads == [0, 0] and any(over):
+        param["round_mode"] = "FLOOR"
+    elif pads != over:
+        return None
+    counts = ((free + more) // step + 1 for free, more, step in zip(spare, pads, stride, strict=True))
+    return "Pooling", {"pooling_param": param}, (*shape[:2], *counts)
 
 
 def _batch_norm(shape: Shape, axes: tuple[int, ...], eps: float) -> Layer | None:
     if len(shape) < 2 or _axes(shape, axes) != [axis for axis in range(len(shape)) if axis != 1]:
         return None
-    return "BatchNorm", {
+    fields = {
         "batch_norm_param": {"use_global_stats": False, "eps": eps},
         # There are none: they are the batch's.
         "parameters": [np.zeros(shape[1]), np.zeros(shape[1]), np.zeros(1)],
     }
+    return "BatchNorm", fields, shape

@@ -134,7 +134,7 @@ def _lstm(t: Translation, node: Node, inputs: _Inputs) -> Sequence[Value | None]
 @reads("RNN")
 def _rnn(t: Translation, node: Node, inputs: _Inputs) -> Sequence[Value | None]:
     x, weights, recurrent, bias, first = _parts(t, node, inputs, ["Tanh"], 1)
-    if node.outputs[0] and t.is_read(node.outputs[0]):
+    if t.is_read(node.outputs[0]):
         raise Refused(
             "it gives out its states at all steps; Caffe's RNN gives out a function of them, and the last one"
         )
@@ -196,7 +196,7 @@ def _own(
     steps, items, outputs = *x.shape[:2], parameters[-1].shape[-1]
     begins = all(
         state is None or isinstance(state, Constant) and not state.array.any() for state in first
-    ) and not any(name and t.is_read(name) for name in node.outputs[1:])
+    ) and not any(t.is_read(name) for name in node.outputs[1:])
     name = t.layer_name(node)
 
     def constant(values: np.ndarray, what: str) -> Constant:

@@ -53,6 +53,8 @@ class Blob(Value):
     positive: bool = False
     #: Where it holds integers times a unit: the unit, and of each channel the least and largest integer.
     grid: tuple[float, np.ndarray, np.ndarray] | None = None
+    #: Of the result of a product: what it was computed of, if that had been put into another shape for it.
+    source: Reshaped | None = None
 
 
 @dataclass(eq=False, kw_only=True)
@@ -132,6 +134,8 @@ class Reshaped(Value):
     """A blob's values in another shape, of which those with all axes but the first as one are Flattened."""
 
     base: Blob
+    #: The axis that takes up what the others leave, where the graph leaves it open.
+    open_axis: int | None = None
 
 
 @dataclass(eq=False, kw_only=True)
@@ -147,6 +151,42 @@ class Whole(Value):
     """Values as integers: they are to be indices, which Caffe has as floats."""
 
     base: Value
+
+
+@dataclass(eq=False, kw_only=True)
+class NotZero(Value):
+    """Whether a value is something else than 0."""
+
+    base: Value
+
+
+@dataclass(eq=False, kw_only=True)
+class Backwards(Value):
+    """A value whose axis begins at its end."""
+
+    base: Value
+    axis: int
+
+
+@dataclass(eq=False, kw_only=True)
+class Largest(Value):
+    """The largest of an axis, in their order."""
+
+    base: Value
+    axis: int
+    count: int
+    #: What finds them.
+    of: Node
+    #: "values", "places", "places from the end", or "both": places and then values.
+    what: str
+
+
+@dataclass(eq=False, kw_only=True)
+class InPlanes(Value):
+    """Places that are counted over all planes; the base has them within each, of so many."""
+
+    base: Blob
+    size: int
 
 
 @dataclass(eq=False, kw_only=True)
