@@ -96,7 +96,8 @@ def _max_pool(t: Translation, node: Node, inputs: list[Value | None]) -> Blob | 
     if len(node.outputs) < 2 or not t.is_read(node.outputs[1]):
         return largest
     sides = x.shape[2:]
-    if node.get("storage_order", 0) or not isinstance(x, Blob) or largest.layer.bottom[0] != x.name:
+    in_padded = isinstance(x, Padded) or largest.layer.bottom[0] != t.blob(x).name
+    if node.get("storage_order", 0) or in_padded:
         raise Refused("it gives the places of its maxima in an order or a padded image that Caffe's does not")
     places = t.add_top(largest.layer, largest.shape)
     return [largest, InPlanes(shape=places.shape, base=places, size=math.prod(sides))]
