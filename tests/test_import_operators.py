@@ -667,6 +667,16 @@ def test_transpose_where_only_axes_of_one_move():
     )
 
 
+def test_axes_of_one_that_come_and_go_take_no_layers():
+    nodes = [
+        node("Unsqueeze", "x one", "a"),
+        node("Transpose", "a", "b", perm=[1, 0, 2, 3, 4]),
+        node("Reshape", "b s", "c"),
+        node("Relu", "c"),
+    ]
+    check(nodes, types="ReLU", one=np.array([1]), s=np.array([2, 4, 9, 8]))
+
+
 def test_images_with_channels_last_become_channels_first():
     nodes = [
         node("Cast", "x", "f", to=1),

@@ -121,6 +121,10 @@ def _transpose(t: Translation, node: Node, inputs: _Inputs) -> Value:
     order = tuple(node.get("perm") or reversed(range(len(x.shape))))
     if sorted(order) != list(range(len(x.shape))):
         raise Refused(f"{list(order)} is no order of {len(x.shape)} axes")
+    moved = [axis for axis in order if x.shape[axis] != 1]
+    if moved == sorted(moved):
+        # The values stay in their order.
+        return reshaped(t, x, tuple(x.shape[axis] for axis in order))
     base = x
     if isinstance(x, Transposed):
         base, order = x.base, tuple(x.order[axis] for axis in order)
