@@ -183,8 +183,9 @@ def with_probabilities(net, blobs):
             powers = np.exp(scores - scores.max(axis, keepdims=True))
             values = powers / powers.sum(axis, keepdims=True)
         output = "prob" if len(endings) == 1 else f"{name}_prob"
-        # A net may have a blob of that name already.
-        blobs |= {f"{output}_2" if output in blobs else output: values.astype(np.float32)}
+        # A net may have a blob of that name already, beside the loss itself.
+        taken = output in blobs and output not in net.top_names[name]
+        blobs |= {f"{output}_2" if taken else output: values.astype(np.float32)}
     return blobs
 
 
