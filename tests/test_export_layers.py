@@ -1,5 +1,7 @@
 """Each layer as ONNX operators: ONNX Runtime computes what the engine computes."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,10 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 import one_layer  # noqa: E402
-from onnx_models import compare, is_free, run, run_net  # noqa: E402
+from onnx_models import close, compare, is_free, run, run_net  # noqa: E402
+
+from caffe.export import to_onnx  # noqa: E402
+from caffe.importer import from_onnx  # noqa: E402
 
 IMAGES = (2, 4, 7, 5)
 
@@ -346,6 +351,48 @@ def test_layer(body, shapes, tops, kind):
         expected = run_net(net, inputs)
         for name, values in run(model, inputs).items():
             one_layer.close(values, expected[name], name)
+
+
+# Layers that come back as others, which compute the same.
+OTHERS = re.compile(
+    r'type: "(Crop|Dropout|Im2col|LSTMUnit|SPP|Split)"|flatten_param|num_axes: (0|-1)|'
+    r'kernel_size: [12] stride: 3|use_binarization: false|forward_func: "(hard_tanh|relu)"|'
+    r"slice_param: { axis: 0 slice_point: 1 }"
+)
+
+
+def is_kept(body, shapes, tops):
+    """Whether a layer comes back as one of its type."""
+    type = body.split('"')[1]
+    if OTHERS.search(body) or len(shapes[0]) < {"BatchNorm": 2, "MVN": 3}.get(type, 0):
+        return False
+    if type in ("Bias", "Scale") and len(shapes) > 1:
+        # A product or sum of all elements is an Eltwise; a bias behind a product with a blob is a Bias.
+        return shapes[1] != shapes[0] and "bias_term" not in body
+    does_nothing = {"Power": "power_param" not in body, "Concat": len(shapes) == 1, "Slice": tops == 1}
+    return not does_nothing.get(type, False)
+
+
+@pytest.mark.parametrize(("body", "shapes", "tops", "kind"), CASES)
+def test_layer_comes_back(body, shapes, tops, kind):
+    caffe.set_random_seed(3)
+    rng = np.random.default_rng(5)
+    net = net_with_parameters(body, shapes, tops, rng)
+    inputs = values_of(kind, shapes, rng)
+    model = to_onnx(net)
+    if net.layers[-1].type == "Pooling" and tops > 1 and "kernel_size: 1 stride: 3" in body:
+        with pytest.raises(ValueError, match="it pads with -1"):
+            from_onnx(model)
+        return
+    read = {value.name for value in model.graph.input}
+    given = {name: values.shape for name, values in inputs.items() if name in read}
+    again = from_onnx(model, input_shapes=given).net()
+    if is_kept(body, shapes, tops):
+        assert [layer.type for layer in again.layers] == [layer.type for layer in net.layers]
+        assert "it" in again.layer_dict
+    expected, found = run_net(net, inputs), run_net(again, {name: inputs[name] for name in again.inputs})
+    for name in net.outputs:
+        close(found[name], expected[name], name)
 
 
 @pytest.mark.parametrize(("body", "shapes", "tops", "kind"), binary_layers())

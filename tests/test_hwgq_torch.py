@@ -10,7 +10,9 @@ from one_layer import OneLayer, fields
 from reference import elementwise, windows
 
 import caffe
+from caffe import idx
 from caffe.hwgq import PackedNet, pack
+from caffe.importer import from_onnx
 from caffe.proto import caffe_pb2
 
 torch = pytest.importorskip("torch")
@@ -547,6 +549,54 @@ def test_modules_of_layers_are_the_engines(text, phase, prototxt, tmp_path):
         for blob, other in zip(blobs, reloaded.params[name], strict=True):
             np.testing.assert_allclose(other.data, blob.data, rtol=1e-5, atol=1e-6)
     hwgq_torch.load_caffemodel(module, weights)
+
+
+@pytest.mark.parametrize(
+    "folder, model, weights, scale, wrong",
+    # As many as the reference implementation gets wrong: see test_models.py.
+    [
+        ("hwgq-sfc-w1a2-mnist", "sfc-w1a2.prototxt", "sfc-w1a2.caffemodel", 1, 357),
+        ("lenet-2014", "lenet.prototxt", "lenet_iter_10000.caffemodel", 1 / 256, 95),
+    ],
+)
+def test_trained_nets_keep_their_accuracy(folder, model, weights, scale, wrong, shared, mnist_dir, tmp_path):
+    """As modules, in a file that these write, packed, and by way of PyTorch's own exporter."""
+    if not (shared / "models" / folder).is_dir():
+        pytest.skip("the published weights are not here")
+    model = shared / "models" / folder / model
+    images = idx.read(mnist_dir / "t10k-images-idx3-ubyte.gz", 3)[:, None] * np.float32(scale)
+    labels = idx.read(mnist_dir / "t10k-labels-idx1-ubyte.gz", 1)
+
+    def errors(scores):
+        parts = [np.asarray(scores(part)).reshape(len(part), -1) for part in np.split(images, 10)]
+        return int((np.concatenate(parts).argmax(1) != labels).sum())
+
+    def scores_of(net):
+        def scores(part):
+            net.blobs[net.inputs[0]].reshape(*part.shape)
+            net.reshape()
+            return net.forward(**{net.inputs[0]: part})[net.outputs[0]].copy()
+
+        return scores
+
+    module = hwgq_torch.Net(model, model.parent / weights).eval()
+    with torch.no_grad():
+        assert errors(lambda part: module(torch.from_numpy(part))) == wrong
+    hwgq_torch.save_caffemodel(module, tmp_path / "net.caffemodel")
+    net = caffe.Net(str(model), caffe.TEST, weights=str(tmp_path / "net.caffemodel"))
+    assert errors(scores_of(net)) == wrong
+    pack(model, tmp_path / "net.caffemodel", tmp_path / "net.hwgq")
+    assert errors(PackedNet(tmp_path / "net.hwgq").forward) == wrong
+    pytest.importorskip("onnx")
+    torch.onnx.export(
+        module,
+        (torch.from_numpy(images[:1]),),
+        str(tmp_path / "net.onnx"),
+        dynamo=False,
+        input_names=["x"],
+        output_names=["y"],
+    )
+    assert errors(scores_of(from_onnx(tmp_path / "net.onnx").net())) == wrong
 
 
 def test_without_pytorch_the_error_says_how_to_get_it():

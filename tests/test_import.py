@@ -7,10 +7,12 @@ import sys
 import numpy as np
 import pytest
 from onnx_graphs import QONNX, compare, model, node, normal, onnx, run
+from test_import_recurrent import recurrent_net
 from tool_runner import fails
 from tool_runner import run as run_tool
 
 import caffe
+from caffe.export import to_onnx
 from caffe.hwgq import PackedNet, pack
 from caffe.importer import from_onnx
 from caffe.proto import caffe_pb2
@@ -397,9 +399,33 @@ def damaged_models():
         big=np.array([1, 1, 14, 14]),
     )
     yield model(nodes, {"x": (1, 2, 8, 8)}, "y z k", **constants).SerializeToString()
+    yield to_onnx(recurrent_net("LSTM", (2, 3), (2, 2), True)).SerializeToString()
+    nodes = [
+        node("LSTM", "x w r b", "y h", hidden_size=3),
+        node("Squeeze", "y one", "s"),
+        node("TopK", "s two", "v i", axis=2),
+        node("Cast", "i", "places", to=1),
+        node("Cast", "c", "chosen", to=9),
+        node("Compress", "s chosen", "z", axis=0),
+        node("MaxPool", "y", "p q", kernel_shape=[1, 2]),
+        node("Mod", "q plane", "t"),
+        node("Cast", "t", "u", to=1),
+    ]
+    constants = dict(
+        w=normal(1, 12, 2),
+        r=normal(1, 12, 3),
+        b=normal(1, 24),
+        one=np.array([1]),
+        two=np.array([2]),
+        plane=np.array(6),
+    )
+    inputs = {"x": (4, 2, 2), "c": (4,)}
+    yield model(nodes, inputs, "h v places z p u", **constants).SerializeToString()
 
 
-@pytest.mark.parametrize("content", list(damaged_models()), ids=["low precision", "plain"])
+@pytest.mark.parametrize(
+    "content", list(damaged_models()), ids=["low precision", "plain", "steps", "choices"]
+)
 def test_damaged_files_are_refused_or_read(content, tmp_path, alarm):
     """Cut off or with bits flipped, a file is a net or an error in one line; never a crash, never a hang."""
     path = tmp_path / "damaged.onnx"

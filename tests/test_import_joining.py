@@ -131,6 +131,35 @@ def test_rows_that_are_looked_up(bias):
     assert imported.check(made)[0].largest == 0
 
 
+@pytest.mark.parametrize("shape", [(3, 4), (3, 4, 2), (3,)])
+def test_rows_that_are_looked_up_in_another_shape(shape):
+    made = model(
+        [node("Reshape", "x shape", "i"), node("Cast", "i", "j", to=7), node("Gather", "rows j")],
+        {"x": shape},
+        shape=np.array([3, 4] if len(shape) == 2 else [-1]),
+        rows=normal(7, 5),
+    )
+    flat = {2: [], 3: ["Reshape"], 1: []}[len(shape)]
+    imported = from_onnx(made)
+    assert [layer.type for layer in imported.definition.layer] == ["Input", *flat, "Embed"]
+    assert imported.check(made)[0].largest == 0
+
+
+@pytest.mark.parametrize("layer", ["Flatten", "Reshape"])
+def test_rows_that_are_looked_up_behind_another_layer(layer):
+    setting = "reshape_param { shape { dim: -1 } }" if layer == "Reshape" else ""
+    net = net_of(
+        input_layer("x", 3, 2, 2),
+        f'layer {{ name: "flat" type: "{layer}" bottom: "x" top: "flat" {setting} }}',
+        'layer { name: "it" type: "Embed" bottom: "flat" top: "it" embed_param { input_dim: 7 num_output: 5 '
+        'weight_filler { type: "gaussian" } } }',
+    )
+    made = to_onnx(net)
+    imported = from_onnx(made)
+    assert [layer.type for layer in imported.definition.layer] == ["Input", layer, "Embed"]
+    assert imported.check(made)[0].largest == 0
+
+
 def test_items_that_are_chosen():
     net = net_of(
         input_layer("x", 3, 4),

@@ -267,6 +267,41 @@ def test_layers_are_named_as_modules(dynamo, tmp_path):
     torch.testing.assert_close(other(x), module(x))
 
 
+class Sequences(nn.Module):
+    """A classifier of sequences of words, by the last state."""
+
+    def __init__(self, layers):
+        super().__init__()
+        self.words = nn.Embedding(20, 6)
+        self.steps = nn.LSTM(6, 4, layers)
+        self.fc = nn.Linear(4, 3)
+
+    def forward(self, x):
+        y, (h, _) = self.steps(self.words(x))
+        return self.fc(y[-1] + h[-1])
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("dynamo", [False, True])
+def test_sequences(layers, dynamo, tmp_path):
+    torch.manual_seed(3)
+    module = Sequences(layers).eval()
+    words = torch.randint(0, 20, (5, 2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module, (words,), str(tmp_path / "net.onnx"), dynamo=dynamo, input_names=["x"], output_names=["y"]
+        )
+    imported = from_onnx(tmp_path / "net.onnx")
+    types = [layer.type for layer in imported.definition.layer]
+    assert types.count("LSTM") == layers and types.count("Embed") == 1
+    net = imported.net()
+    for _ in range(2):
+        found = net.forward(x=words.numpy().astype(np.float32))["y"]
+        np.testing.assert_allclose(found, module(words).detach().numpy(), rtol=1e-5, atol=1e-6)
+    assert imported.check(tmp_path / "net.onnx")[0].largest < 1e-5
+
+
 def test_what_caffe_cannot_express_is_named_node_by_node(tmp_path):
     class Strange(nn.Module):
         def forward(self, x):

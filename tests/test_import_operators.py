@@ -194,8 +194,6 @@ def test_windows_larger_than_the_image():
 def test_pooling_that_caffe_has_not():
     refused(node("MaxPool", "x", kernel_shape=[2, 2], dilations=[2, 2]), "dilated")
     refused(node("MaxPool", "x", kernel_shape=[3]), "N x C x H x W", (2, 3, 9))
-    places = node("MaxPool", "x", "y i", kernel_shape=[2, 2])
-    refused(places, "places")
     refused(
         node("MaxPool", "x", kernel_shape=[2, 2], strides=[2, 2], pads=[1, 0, 0, 0]), "windows", (1, 1, 8, 8)
     )
@@ -552,6 +550,88 @@ def test_reshape(shape):
     check(node("Reshape", "x s"), s=np.array(shape))
 
 
+@pytest.mark.parametrize(
+    "nodes, shape",
+    [
+        ([node("Reshape", "x s")], (10, 4)),
+        ([node("Flatten", "x", axis=2)], (10, 4)),
+        ([node("Reshape", "x s", "z"), node("Relu", "z", "r"), node("Reshape", "r t")], (5, 2, 4)),
+        ([node("Reshape", "x s", "z"), node("MatMul", "z w", "m"), node("Reshape", "m t")], (5, 2, 4)),
+    ],
+)
+def test_the_batch_stays_open(nodes, shape):
+    constants = dict(s=np.array([-1, 4]), t=np.array([-1, 2, 4]), w=normal(4, 4))
+    made = model(nodes, {"x": ("n", 2, 4)}, **constants)
+    net = from_onnx(made).net()
+    net.blobs["x"].reshape(5, 2, 4)
+    net.reshape()
+    assert net.blobs["y"].shape == shape
+
+
+def test_products_along_other_axes():
+    """What is joined for a product is joined by its layer, unless something else needs it."""
+    weights = dict(w=normal(8, 5), s=np.array([-1, 8]), t=np.array([-1, 4, 9, 5]), b=normal(5))
+    before, product = node("Reshape", "x s", "r"), node("MatMul", "r w", "m", name="it")
+    nodes = [before, product, node("Reshape", "m t", "q"), node("Add", "q b")]
+    imported = check(nodes, types="InnerProduct", **weights)
+    assert imported.definition.layer[1].name == "it" and imported.definition.layer[1].top == ["y"]
+    check([before, product, node("Add", "m b", "n"), node("Reshape", "n t")], types="InnerProduct", **weights)
+    check(
+        [before, product, node("Reshape", "m t"), node("Relu", "r", "z")],
+        outputs="y z",
+        types="Reshape InnerProduct ReLU Reshape",
+        **weights,
+    )
+    check(
+        [before, product, node("Reshape", "m t"), node("Relu", "m", "z")],
+        outputs="y z",
+        types="Reshape InnerProduct ReLU Reshape",
+        **weights,
+    )
+    nodes[2] = node("Reshape", "m u", "q")
+    check(nodes, types="Reshape InnerProduct Reshape Bias", u=np.array([4, 2, 9, 5]), **weights)
+
+
+@pytest.mark.parametrize("end", ["Add", "Mul"])
+def test_convolutions_along_other_axes(end):
+    """Their channels are another axis than the second."""
+    nodes = [
+        node("Reshape", "x s", "r"),
+        node("Conv", "r w", "c", name="it"),
+        node("Reshape", "c t", "q"),
+        node(end, "q b"),
+    ]
+    types = "Convolution" if end == "Add" else "Convolution Scale"
+    imported = check(
+        nodes,
+        shape=(2, 3, 4, 6, 5),
+        types=types,
+        w=normal(3, 4, 2, 2),
+        s=np.array([-1, 4, 6, 5]),
+        t=np.array([2, 3, 3, 5, 4]),
+        b=normal(3, 1, 1),
+    )
+    assert imported.definition.layer[1].convolution_param.axis == 2
+
+
+@pytest.mark.parametrize("op, layer", [("Mul", "Scale"), ("Add", "Bias")])
+@pytest.mark.parametrize("shape, axis", [((4, 1, 1), 1), ((1, 4, 9, 1), 1), ((8,), -1), ((2, 1, 1, 1), 0)])
+def test_blobs_along_some_axes(op, layer, shape, axis):
+    made = model([node(op, "z x")], {"x": (2, 4, 9, 8), "z": shape})
+    imported = from_onnx(made)
+    compare(imported, made, {"x": normal(2, 4, 9, 8), "z": normal(*shape, seed=3)})
+    last = imported.definition.layer[-1]
+    assert last.type == layer
+    assert (last.scale_param if layer == "Scale" else last.bias_param).axis in (axis, axis % 4)
+
+
+def test_a_factor_goes_into_the_reduction():
+    nodes = [node("ReduceMean", "x", "m", axes=[2, 3], keepdims=0), node("Mul", "m f")]
+    nodes[0] = node("ReduceSum", "x a", "m", keepdims=0)
+    imported = check(nodes, types="Reduction", a=np.array([2, 3]), f=np.float32(0.5))
+    assert imported.definition.layer[1].reduction_param.coeff == 0.5
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2, 4, -1])
 def test_flatten(axis):
     check(node("Flatten", "x", axis=axis))
@@ -587,6 +667,16 @@ def test_transpose_where_only_axes_of_one_move():
     )
 
 
+def test_axes_of_one_that_come_and_go_take_no_layers():
+    nodes = [
+        node("Unsqueeze", "x one", "a"),
+        node("Transpose", "a", "b", perm=[1, 0, 2, 3, 4]),
+        node("Reshape", "b s", "c"),
+        node("Relu", "c"),
+    ]
+    check(nodes, types="ReLU", one=np.array([1]), s=np.array([2, 4, 9, 8]))
+
+
 def test_images_with_channels_last_become_channels_first():
     nodes = [
         node("Cast", "x", "f", to=1),
@@ -617,6 +707,99 @@ def test_argmax(keepdims):
         [node("ArgMax", "x", "a", axis=1, keepdims=keepdims), node("Cast", "a", to=1)], {"x": (2, 5, 3)}
     )
     compare(from_onnx(made), made, {"x": normal(2, 5, 3)})
+
+
+def largest(*after, number=2, **attributes):
+    """The largest of an axis, with values v and places i."""
+    return [node("TopK", "x number", "v i", **attributes), *after], {"number": np.array([number])}
+
+
+def test_largest():
+    nodes, constants = largest(axis=1)
+    check(nodes, outputs="v", types="ArgMax", **constants)
+    nodes, constants = largest(node("Cast", "i", to=1), axis=-1, number=3)
+    check(nodes, types="ArgMax", **constants)
+    # Values and places of one axis are of two layers.
+    nodes, constants = largest(node("Cast", "i", to=1), axis=2)
+    check(nodes, outputs="v y", types="ArgMax ArgMax", **constants)
+    nodes, constants = largest(
+        node("Flatten", "v", "f"), node("Flatten", "i", "g"), node("Cast", "g", "h", to=1), axis=1
+    )
+    nodes.append(node("Add", "f h"))
+    check(nodes, types="ArgMax ArgMax Flatten Flatten Eltwise", **constants)
+
+
+def test_largest_that_caffe_has_not():
+    for more, message in (({"largest": 0}, "gives the smallest"), ({"number": 9}, "takes 9 of 8")):
+        nodes, constants = largest(**more)
+        refused(nodes, message, outputs="v", **constants)
+    flat = node("Flatten", "x", "f")
+    nodes, constants = largest(axis=1)
+    nodes[0].input[0] = "f"
+    refused([flat, *nodes], "without their places", outputs="v", **constants)
+    backwards = {"s": np.array([-1]), "e": np.array([-(2**62)]), "a": np.array([1]), "t": np.array([-1])}
+    nodes, constants = largest(node("Cast", "i", "j", to=1), node("Relu", "j"), axis=1)
+    nodes[0].input[0] = "r"
+    refused(
+        [node("Slice", "x s e a t", "r"), *nodes],
+        r"Relu_y \(Relu\): .*from the end",
+        **constants,
+        **backwards,
+    )
+
+
+def test_places_of_maxima():
+    pool = node("MaxPool", "x", "v i", kernel_shape=[3, 3], strides=[2, 2])
+    imported = check(pool, outputs="v")
+    assert len(imported.definition.layer[1].top) == 1
+    nodes = [pool, node("Mod", "i plane", "j"), node("Cast", "j", to=1)]
+    imported = check(nodes, outputs="v y", types="Pooling", plane=np.array(72))
+    assert len(imported.definition.layer[1].top) == 2
+    check([pool, *nodes[1:], node("Relu", "v", "z")], outputs="z y", types="Pooling ReLU", plane=np.array(72))
+    refused(nodes, "something else than the 72 of a plane", outputs="v y", plane=np.array(9))
+    refused([pool, node("Cast", "i", to=1)], "output 'y': .*over all planes", outputs="v y")
+    refused([pool, node("Mod", "x plane", "j")], "rest of a division", outputs="v j", plane=np.float32(2))
+    columns = node("MaxPool", "x", "v i", kernel_shape=[3, 3], storage_order=1)
+    refused([columns, *nodes[1:]], "in an order", outputs="v y", plane=np.array(72))
+    padded = [node("Relu", "x", "r"), node("Pad", "r pads", "p"), *nodes]
+    padded[2].input[0] = "p"
+    refused(
+        padded,
+        "a padded image",
+        outputs="v y",
+        pads=np.array([0, 0, 1, 0, 0, 0, 0, 0]),
+        plane=np.array(80),
+    )
+
+
+def test_items_that_are_not_zero():
+    made = model(
+        [
+            node("Cast", "s", "c", to=9),
+            node("Compress", "x c", "y", axis=0, name="it/Compress"),
+            node("Compress", "z c", "w", axis=0, name="it/Compress_2"),
+            node("Compress", "x c", "v", axis=0, name="other"),
+        ],
+        {"x": (4, 3), "z": (4, 2, 2), "s": (4,)},
+        "y w v",
+    )
+    imported = from_onnx(made)
+    assert [layer.type for layer in imported.definition.layer[3:]] == ["Split", "Split", "Filter", "Filter"][
+        2:
+    ]
+    selector = np.float32([0, 1, -2, 0])
+    net = compare(imported, made, {"x": normal(4, 3), "z": normal(4, 2, 2), "s": selector})
+    assert net.blobs["y"].shape == (2, 3) and net.blobs["w"].shape == (2, 2, 2)
+
+
+def test_items_that_caffe_chooses_not():
+    cast = node("Cast", "x", "c", to=9)
+    refused([cast, node("Compress", "x c", axis=1)], "chooses otherwise", shape=(4,))
+    refused([cast, node("Compress", "z c", axis=0)], "chooses of", shape=(4,), z=normal(3, 2))
+    refused([cast, node("Cast", "c", to=1)], "is not 0", shape=(4,))
+    refused(
+        [node("Greater", "x z", "c"), node("Compress", "x c", axis=0)], "otherwise", (4,), z=np.float32(0)
+    )
 
 
 def test_expand_and_tile():

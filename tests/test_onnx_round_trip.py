@@ -9,6 +9,7 @@ from onnx_graphs import normal
 
 import caffe
 from caffe import idx
+from caffe.hwgq import PackedNet, pack
 from caffe.importer import from_onnx
 
 to_onnx = pytest.importorskip("caffe.export").to_onnx
@@ -16,7 +17,7 @@ to_onnx = pytest.importorskip("caffe.export").to_onnx
 from onnx_models import input_layer, net_of  # noqa: E402
 
 SHARED = Path(os.environ.get("CAFFE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
-FORMS = ["float", "qdq", "qonnx"]
+FORMS = ["float", "qdq", "qonnx", "finn"]
 
 
 def filled(net):
@@ -72,10 +73,11 @@ def test_published_nets_come_back(root, name, form, tmp_path):
         ("lenet-2014", "lenet.prototxt", "lenet_iter_10000.caffemodel", 1 / 256, 95),
     ],
 )
-def test_trained_nets_keep_their_accuracy(form, folder, model, weights, scale, wrong):
+def test_trained_nets_keep_their_accuracy(form, folder, model, weights, scale, wrong, tmp_path):
     folder = SHARED / "models" / folder
     net = caffe.Net(str(folder / model), caffe.TEST, weights=str(folder / weights))
-    again = from_onnx(to_onnx(net, hwgq=form)).net()
+    imported = from_onnx(to_onnx(net, hwgq=form))
+    again = imported.net()
     name, output = net.inputs[0], net.outputs[0]
     data = SHARED / "data" / "mnist"
     images = idx.read(data / "t10k-images-idx3-ubyte.gz", 3)
@@ -88,6 +90,10 @@ def test_trained_nets_keep_their_accuracy(form, folder, model, weights, scale, w
         scores.append(it.forward_all(**{name: images})[output].reshape(len(images), -1))
     np.testing.assert_allclose(scores[1], scores[0], rtol=1e-4, atol=1e-5)
     assert (scores[1].argmax(1) != labels).sum() == wrong
+    pack(*imported.save(tmp_path / "net"), tmp_path / "net.hwgq")
+    packed = PackedNet(tmp_path / "net.hwgq")
+    found = [np.argmax(packed.forward(part).reshape(len(part), -1), 1) for part in np.split(images, 10)]
+    assert (np.concatenate(found) != labels).sum() == wrong
 
 
 @pytest.mark.parametrize("form", ["qdq", "qonnx", "finn"])

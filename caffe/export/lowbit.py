@@ -16,6 +16,9 @@ from .translation import Levels, Translation, writes
 _MOST_CODE = 127  # of a byte
 _TOLERANCE = 1e-6  # relative; a level as a float and the same as a multiple of the unit
 
+#: What the axes of a tensor are, by their number, as QONNX names them.
+_LAYOUTS = {2: "NC", 3: "NCW", 4: "NCHW"}
+
 
 # ---------------------------------------------------------------------- weights
 
@@ -230,15 +233,17 @@ def _multi_threshold(
 ) -> str:
     """FINN's thresholds: the number of those that x reaches, times the unit. A step of several units is as
     many thresholds of one value."""
-    # To reach the next float is to be above this one.
-    reached = np.nextafter(thresholds, np.float32(np.inf))
+    # To reach the next float is to be above this one. Those next to 0 would vanish where tools divide
+    # thresholds by the factors before them, and 0 would reach them.
+    reached = np.maximum(np.nextafter(thresholds, np.float32(np.inf)), np.finfo(np.float32).tiny)
     codes = t.graph(
         "MultiThreshold",
         x,
         t.graph.constant(np.repeat(reached, np.diff(integers)).reshape(1, -1), "thresholds"),
         domain=QONNX_DOMAIN,
         out_dtype="BINARY" if levels.most == 1 else f"UINT{_bits(levels)}",
-        data_layout="NCW" if len(layer.bottom_shapes[0]) == 3 else None,
+        # Without it QONNX's tools take what follows for channels last.
+        data_layout=_LAYOUTS.get(len(layer.bottom_shapes[0])),
     )
     t.graph.declare(codes, t.source.dimensions(layer.tops[0]))
     return t.scaled(codes, levels.unit)

@@ -22,7 +22,17 @@ from ..proto import caffe_pb2
 from ..pycaffe import Net
 
 # Each of these registers what reads its operators, or makes its values.
-from . import arrangement, elementwise, lowbit, materials, normalization, products, windows  # noqa: F401
+from . import (  # noqa: F401
+    arrangement,
+    choosing,
+    elementwise,
+    lowbit,
+    materials,
+    normalization,
+    products,
+    recurrent,
+    windows,
+)
 from .check import OutputDifference, differences
 from .graph import Graph, read_graph
 from .lowbit_net import low_bit_net
@@ -90,11 +100,22 @@ class ImportedNet:
     def _indices(self) -> dict[str, int]:
         """Inputs whose values say which rows or items to take, with the number that they are below."""
         net, limits = self.net(), {}
+        shaped = {
+            layer.top[0]: layer.bottom[0]
+            for layer in self.definition.layer
+            if layer.type in ("Flatten", "Reshape")
+        }
+
+        def source(blob: str) -> str:
+            while blob in shaped:
+                blob = shaped[blob]
+            return blob
+
         for layer in self.definition.layer:
             if layer.type == "Embed":
-                limits[layer.bottom[0]] = layer.embed_param.input_dim
+                limits[source(layer.bottom[0])] = layer.embed_param.input_dim
             elif layer.type == "BatchReindex":
-                limits[layer.bottom[1]] = net.blobs[layer.bottom[0]].shape[0]
+                limits[source(layer.bottom[1])] = net.blobs[layer.bottom[0]].shape[0]
         return limits
 
 

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from . import folding
+from .choosing import both, of_items
 from .graph import Branch, Node, Refused
-from .translation import Translation, reads
-from .values import Blob, Constant, Flattened, Shape, Transposed, Value, Whole
+from .products import product_along
+from .translation import Translation, makes, reads
+from .values import Backwards, Blob, Constant, Flattened, Largest, Reshaped, Shape, Transposed, Value, Whole
 from .windows import global_pool
 
 _MOST_PARTS = 256
@@ -50,7 +52,7 @@ def _flatten(t: Translation, node: Node, inputs: _Inputs) -> Value:
     axis += len(shape) if axis < 0 else 0
     if not 0 <= axis <= len(shape):
         raise Refused(f"there is no axis {axis} of {len(shape)}")
-    return _reshaped(t, node, inputs[0], (math.prod(shape[:axis]), math.prod(shape[axis:])))
+    return reshaped(t, inputs[0], (math.prod(shape[:axis]), math.prod(shape[axis:])), 0)
 
 
 @reads("Reshape")
@@ -58,18 +60,19 @@ def _reshape(t: Translation, node: Node, inputs: _Inputs) -> Value:
     wanted = inputs[1]
     if not isinstance(wanted, Constant):
         raise Refused("its shape is not constant")
-    shape = folding.reshaped(inputs[0].shape, wanted.array.ravel().tolist(), bool(node.get("allowzero", 0)))
-    return _reshaped(t, node, inputs[0], shape)
+    sizes = wanted.array.ravel().tolist()
+    shape = folding.reshaped(inputs[0].shape, sizes, bool(node.get("allowzero", 0)))
+    return reshaped(t, inputs[0], shape, sizes.index(-1) if -1 in sizes else None)
 
 
 @reads("Squeeze")
 def _squeeze(t: Translation, node: Node, inputs: _Inputs) -> Value:
-    return _reshaped(t, node, inputs[0], folding.squeezed(node, _arrays(inputs), inputs[0].shape))
+    return reshaped(t, inputs[0], folding.squeezed(node, _arrays(inputs), inputs[0].shape))
 
 
 @reads("Unsqueeze")
 def _unsqueeze(t: Translation, node: Node, inputs: _Inputs) -> Value:
-    return _reshaped(t, node, inputs[0], folding.unsqueezed(node, _arrays(inputs), inputs[0].shape))
+    return reshaped(t, inputs[0], folding.unsqueezed(node, _arrays(inputs), inputs[0].shape))
 
 
 def _arrays(inputs: _Inputs) -> list[np.ndarray | None]:
@@ -83,18 +86,33 @@ def _arrays(inputs: _Inputs) -> list[np.ndarray | None]:
     return [value.array if isinstance(value, Constant) else None for value in inputs]
 
 
-def _reshaped(t: Translation, node: Node, x: Value, shape: Shape) -> Value:
-    if tuple(shape) == x.shape:
+def reshaped(t: Translation, x: Value, shape: Shape, open_axis: int | None = None) -> Value:
+    """A value in another shape: the blob that it was before where that has it.
+
+    Args:
+        open_axis: the axis that takes up what the others leave.
+    """
+    shape = tuple(shape)
+    if shape == x.shape:
         return x
-    if isinstance(x, Flattened):
+    if isinstance(x, Flattened | Reshaped):
         base = x.base
-        if tuple(shape) == base.shape:
+        if shape == base.shape:
             return base
         x = base if isinstance(base, Blob) else x
-    if len(shape) == 2 and shape[0] == x.shape[0]:
-        base = x if isinstance(x, Transposed) and x.order[0] == 0 else t.blob(x)
-        return Flattened(shape=tuple(shape), base=base)
-    return t.reshape(node, t.blob(x), tuple(shape))
+    flat = len(shape) == 2 and len(x.shape) > 1 and shape[0] == x.shape[0]
+    largest = of_items(t, x, shape) if isinstance(x, Largest) else None
+    if largest is not None:
+        return largest
+    if flat and isinstance(x, Transposed) and x.order[0] == 0:
+        return Flattened(shape=shape, base=x)
+    base = t.blob(x)
+    product = product_along(t, base, shape)
+    if product is not None:
+        return product
+    return (
+        Flattened(shape=shape, base=base) if flat else Reshaped(shape=shape, base=base, open_axis=open_axis)
+    )
 
 
 @reads("Transpose")
@@ -103,6 +121,10 @@ def _transpose(t: Translation, node: Node, inputs: _Inputs) -> Value:
     order = tuple(node.get("perm") or reversed(range(len(x.shape))))
     if sorted(order) != list(range(len(x.shape))):
         raise Refused(f"{list(order)} is no order of {len(x.shape)} axes")
+    moved = [axis for axis in order if x.shape[axis] != 1]
+    if moved == sorted(moved):
+        # The values stay in their order.
+        return reshaped(t, x, tuple(x.shape[axis] for axis in order))
     base = x
     if isinstance(x, Transposed):
         base, order = x.base, tuple(x.order[axis] for axis in order)
@@ -114,7 +136,10 @@ def _transpose(t: Translation, node: Node, inputs: _Inputs) -> Value:
 
 
 @reads("Concat")
-def _concat(t: Translation, node: Node, inputs: _Inputs) -> Blob:
+def _concat(t: Translation, node: Node, inputs: _Inputs) -> Value:
+    largest = both(inputs, node.get("axis", 1))
+    if largest is not None:
+        return largest
     blobs = [t.blob(value) for value in inputs]
     return _joined(t, node, blobs, _axis(node, blobs[0].shape, node.get("axis", 1)))
 
@@ -174,16 +199,24 @@ def _slice(t: Translation, node: Node, inputs: _Inputs) -> Value:
     x = inputs[0]
     result = x
     for axis, taken in folding.slices_of(node, _arrays(inputs), x.shape).items():
-        result = _taken(t, node, result, axis, taken)
+        if len(taken) > 1 and list(taken) == list(range(x.shape[axis]))[::-1]:
+            result = Backwards(shape=result.shape, base=result, axis=axis, node=node)
+        else:
+            result = _taken(t, node, result, axis, taken)
     return result
+
+
+@makes(Backwards)
+def _backwards(t: Translation, value: Backwards) -> Blob:
+    size = value.shape[value.axis]
+    return t.blob(_taken(t, value.node, value.base, value.axis, range(size - 1, -1, -1)))
 
 
 @reads("Gather")
 def _gather(t: Translation, node: Node, inputs: _Inputs) -> Value:
     x, indices = inputs
-    if isinstance(indices, Blob | Whole) and node.get("axis", 0) in (0, -len(x.shape)):
-        places = indices.base if isinstance(indices, Whole) else indices
-        return _rows(t, node, x, places)
+    if not isinstance(indices, Constant) and node.get("axis", 0) in (0, -len(x.shape)):
+        return _rows(t, node, x, t.blob(indices.base if isinstance(indices, Whole) else indices))
     if not isinstance(indices, Constant) or isinstance(x, Constant):
         raise Refused("its indices are not constant")
     axis = _axis(node, x.shape, node.get("axis", 0))
@@ -279,7 +312,7 @@ def _reduce(t: Translation, node: Node, inputs: _Inputs) -> Value:
     if node.op in ("ReduceMean", "ReduceMax") and count == 4 and axes == [2, 3]:
         method = "AVE" if node.op == "ReduceMean" else "MAX"
         pooled = global_pool(t, node, t.blob(x), method)
-        return pooled if keep else _reshaped(t, node, pooled, shape)
+        return pooled if keep else reshaped(t, pooled, shape)
     if node.op == "ReduceMax":
         raise Refused("Caffe takes maxima of the last two axes of N x C x H x W only")
     if axes != list(range(axes[0], count)):
@@ -288,17 +321,6 @@ def _reduce(t: Translation, node: Node, inputs: _Inputs) -> Value:
     param: dict = {"axis": axes[0], "operation": _REDUCTIONS[node.op]}
     result = t.add("Reduction", node, [bottom], x.shape[: axes[0]], reduction_param=param)
     return t.reshape(node, result, shape)
-
-
-@reads("ArgMax")
-def _argmax(t: Translation, node: Node, inputs: _Inputs) -> Value:
-    x = t.blob(inputs[0])
-    axis = _axis(node, x.shape, node.get("axis", 0))
-    kept = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
-    result = t.add("ArgMax", node, [x], kept, argmax_param={"axis": axis})
-    if node.get("keepdims", 1):
-        return result
-    return t.reshape(node, result, (*x.shape[:axis], *x.shape[axis + 1 :]))
 
 
 @reads("Resize", "Upsample")

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from ..proto import caffe_pb2
+from .arrangement import reshaped
+from .choosing import from_the_begin
 from .folding import clip_limits
 from .graph import Node, Refused
 from .translation import Translation, reads
-from .values import Above, Affine, Blob, Constant, Gate, Shape, Steps, Value, Whole
+from .values import Above, Affine, Blob, Coded, Constant, Gate, NotZero, Shape, Steps, Value, Whole
 
 _Inputs = list[Value | None]
 
@@ -80,8 +82,10 @@ def _dropout(t: Translation, node: Node, inputs: _Inputs) -> Value:
 
 @reads("Cast")
 def _cast(t: Translation, node: Node, inputs: _Inputs) -> Value | None:
-    if node.get("to") in (6, 7) and isinstance(inputs[0], Blob):
+    if node.get("to") in (6, 7) and not isinstance(inputs[0], Above | Coded):
         return Whole(shape=inputs[0].shape, base=inputs[0])
+    if node.get("to") == 9 and not isinstance(inputs[0], Above | Coded):
+        return NotZero(shape=inputs[0].shape, base=inputs[0])
     if node.get("to") not in (1, 10, 11, 16):
         raise Refused("it casts to integers; Caffe's blobs are floats")
     if isinstance(inputs[0], Above):
@@ -206,6 +210,9 @@ def _sub(t: Translation, node: Node, inputs: _Inputs) -> Value:
     x, y = inputs
     if isinstance(y, Constant):
         return t.affine(x, np.asarray(1.0), -y.array.astype(np.float64))
+    places = from_the_begin(x, y)
+    if places is not None:
+        return places
     if isinstance(x, Constant):
         return t.affine(y, np.asarray(-1.0), x.array)
     minus = Affine(shape=y.shape, base=t.blob(y), factor=np.asarray(-1.0), offset=np.asarray(0.0), node=node)
@@ -310,15 +317,16 @@ def _eltwise(t: Translation, node: Node, operation: str, inputs: _Inputs) -> Blo
         return _combined(t, node, operation, x, y)
     if x.shape != shape:
         x = _repeated(t, node, x, shape)
-    if operation != "MAX" and len(y.shape) == len(shape):
-        kept = len(shape)
-        while kept > 0 and y.shape[kept - 1] == 1:
-            kept -= 1
-        if kept and y.shape[:kept] == shape[:kept]:
-            # One value for each of the first axes: what Scale and Bias lay along the others.
-            other = t.reshape(node, t.blob(y), y.shape[:kept])
+    axes = [axis for axis, size in enumerate(y.shape, len(shape) - len(y.shape)) if size != 1]
+    if operation != "MAX" and axes:
+        first, end = axes[0], axes[-1] + 1
+        covered = y.shape[first - len(shape) :][: end - first]
+        if covered == shape[first:end]:
+            # One value for each place along some axes: what Scale and Bias lay along the others.
+            other = t.blob(reshaped(t, y, covered))
             name, field = ("Bias", "bias_param") if operation == "SUM" else ("Scale", "scale_param")
-            return t.add(name, node, [t.blob(x), other], shape, **{field: {"axis": 0}})
+            where = {} if first == 1 else {"axis": first}
+            return t.add(name, node, [t.blob(x), other], shape, **{field: where})
     return _combined(t, node, operation, x, _repeated(t, node, y, shape))
 
 

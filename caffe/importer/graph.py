@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +55,7 @@ class Branch:
     """A graph inside a node, which sees the tensors around it."""
 
     proto: onnx.GraphProto
+    inputs: list[str]
     outputs: list[str]
     constants: dict[str, np.ndarray]
     nodes: list[Node] = field(default_factory=list)
@@ -186,7 +187,7 @@ def nodes_of(proto: onnx.GraphProto, opsets: Mapping[str, int], made: set[str]) 
         )
         for name, value in attributes.items():
             if isinstance(value, Branch):
-                inside = {*made, *value.constants}
+                inside = {*made, *value.constants, *value.inputs}
                 value.nodes = nodes_of(value.proto, opsets, inside)
                 if not inside.issuperset(value.outputs):
                     raise ValueError(f"node {node.described()}: nothing makes the outputs of its {name}")
@@ -201,6 +202,16 @@ def nodes_of(proto: onnx.GraphProto, opsets: Mapping[str, int], made: set[str]) 
     return nodes
 
 
+def names_read(nodes: Sequence[Node]) -> Iterator[str]:
+    """What nodes read, and the graphs inside them, as often as they do."""
+    for node in nodes:
+        yield from node.inputs
+        for value in node.attributes.values():
+            if isinstance(value, Branch):
+                yield from names_read(value.nodes)
+                yield from value.outputs
+
+
 def _check_names(*names: str | bytes) -> None:
     # What is no text, protobuf hands over as bytes.
     for name in names:
@@ -211,9 +222,10 @@ def _check_names(*names: str | bytes) -> None:
 def _branch(proto: onnx.GraphProto) -> Branch:
     from onnx import numpy_helper
 
-    _check_names(*(item.name for item in (*proto.initializer, *proto.output)))
+    _check_names(*(item.name for item in (*proto.initializer, *proto.input, *proto.output)))
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in proto.initializer}
-    return Branch(proto, [value.name for value in proto.output], constants)
+    inputs, outputs = ([value.name for value in values] for values in (proto.input, proto.output))
+    return Branch(proto, inputs, outputs, constants)
 
 
 def _value(attribute: onnx.AttributeProto) -> Any:

@@ -105,10 +105,11 @@ def _quantizer(t: Translation, steps: Steps) -> Blob:
     """A Quant layer, or a Threshold for one step."""
     base, node = steps.base, steps.node
     thresholds, values = steps.thresholds, steps.values.astype(np.float64)
+    # Some write the least normal number for what is above 0.
     is_zero = abs(float(thresholds[0])) < np.finfo(np.float32).tiny
     if len(thresholds) == 1 and is_zero and thresholds[0] < 0 and values[0] < values[1]:
         return _scaled_sign(t, steps)
-    if thresholds[0] == 0 and values[0] <= 0 and _is_hwgq(thresholds, values):
+    if is_zero and thresholds[0] >= 0 and values[0] <= 0 and _is_hwgq(thresholds, values):
         centers = [neat(value) for value in values[1:]]
         param: dict[str, Any] = {"centers": centers, "clip_thr": centers[-1]}
         if values[0]:

@@ -18,6 +18,7 @@ from .values import (
     Flattened,
     Gate,
     Recoded,
+    Reshaped,
     Transposed,
     Whole,
     levels_of,
@@ -85,6 +86,11 @@ def _flattened(t: Translation, value: Flattened) -> Blob:
     return blob
 
 
+@makes(Reshaped)
+def _reshaped(t: Translation, value: Reshaped) -> Blob:
+    return t.reshape(value.node, value.base, value.shape, value.open_axis)
+
+
 @makes(Transposed)
 def _transposed(t: Translation, value: Transposed) -> Blob:
     order = [axis for axis in value.order if value.base.shape[axis] != 1]
@@ -112,8 +118,9 @@ def _affine(t: Translation, value: Affine) -> Blob:
     if folded is not None:
         return folded
     node, base, shape = value.node, value.base, value.shape
-    if factor.size == 1 and not offset.any() and _into_logarithm(t, base, float(factor)):
-        return base
+    if factor.size == 1 and not offset.any():
+        if _into_logarithm(t, base, float(factor)) or _into_reduction(t, base, float(factor)):
+            return base
     if factor.size == 1 and offset.size == 1:
         param = {"scale": float(factor), "shift": float(offset)}
         return t.add("Power", node, [base], shape, power_param=param)
@@ -144,6 +151,14 @@ def _into_logarithm(t: Translation, base: Blob, factor: float) -> bool:
     if not _LEAST_EXPONENT < abs(factor) < 1 / _LEAST_EXPONENT:
         return False
     base.layer.log_param.base = neat(math.exp(1 / factor))
+    return True
+
+
+def _into_reduction(t: Translation, base: Blob, factor: float) -> bool:
+    """Makes a factor behind a Reduction its own."""
+    if not t.alone(base) or base.layer.type != "Reduction":
+        return False
+    base.layer.reduction_param.coeff *= factor
     return True
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from ..proto import caffe_pb2
 from . import folding
 from .graph import Node, Refused
 from .translation import Translation, reads
-from .values import Affine, Blob, Constant, Flattened, Padded, Transposed, Value
+from .values import Affine, Blob, Constant, Flattened, Padded, Reshaped, Shape, Transposed, Value
 
 _SAME = 1e-6  # relative; what rounding leaves of what cancels out
 _MOST_CODE = 127  # of a byte
@@ -187,6 +188,7 @@ def convolved(
         fields["binary_convolution_param"] = {"use_alpha": bool((magnitudes != 1).any())}
     parameters = [weights] if bias is None else [weights, bias.ravel()]
     blob = t.add(layer_type, node, [base], (shape[0], outputs, *sides), parameters=parameters, **fields)
+    blob.source = x if isinstance(x, Reshaped) else None
     if layer_type in _BINARY.values():
         blob.grid = _grid(base.levels, weights, magnitudes, bias)
     return blob
@@ -325,6 +327,7 @@ def _inner_product(
     parameters = [weights] if bias is None else [weights, bias]
     bottom = t.blob(x)
     blob = t.add(layer_type, node, [bottom], shape, parameters=parameters, **fields)
+    blob.source = x if isinstance(x, Reshaped) else None
     if magnitudes is not None:
         blob.grid = _grid(bottom.levels, weights, magnitudes, bias)
     return blob
@@ -369,6 +372,46 @@ def _unflattened(x: Flattened, weights: np.ndarray) -> tuple[Blob, np.ndarray]:
     return base.base, arranged.reshape(weights.shape)
 
 
+def product_along(t: Translation, blob: Blob, shape: Shape) -> Blob | None:
+    """The result of a product in the shape that its layer gives it where that itself joins the axes before
+    ``axis``, which had been joined for it; None for other blobs and shapes."""
+    source = blob.source
+    if source is None or source.readers != 1 or not t.alone(blob):
+        return None
+    if any(cut.layer is blob.layer for cut in t.cuts):
+        return None
+    layer, before = blob.layer, source.base.shape
+    is_matrix = layer.type.endswith("InnerProduct")
+    axis = len(shape) - 1 if is_matrix else len(before) - (len(source.shape) - 1)
+    # Where there is nothing to move along, ONNX has an axis of length 1.
+    for behind in (0,) if is_matrix else (0, 1):
+        axis += behind
+        sides = (1,) * behind
+        inside = (math.prod(before[axis:]),) if is_matrix else (*before[axis:], *sides)
+        if (
+            0 <= axis < len(before)
+            and before[:axis] == shape[:axis]
+            and inside == source.shape[1:]
+            and (*shape[axis:], *sides) == blob.shape[1:]
+        ):
+            break
+    else:
+        return None
+    param = layer.inner_product_param if is_matrix else layer.convolution_param
+    param.axis = axis
+    if axis == 1:
+        param.ClearField("axis")
+    if sides:
+        t.parameters[layer.name][0] = t.parameters[layer.name][0][..., 0]
+    layer.bottom[0] = source.base.name
+    joining = t.blob(source).layer
+    t.layers.remove(joining)
+    if joining.name == t.layer_name(blob.node):
+        t.parameters[joining.name] = t.parameters.pop(layer.name)
+        layer.name, layer.top[0] = joining.name, joining.top[0]
+    return Blob(shape=shape, name=layer.top[0], layer=layer)
+
+
 def into_product(t: Translation, value: Affine, factor: np.ndarray, offset: np.ndarray) -> Blob | None:
     """Puts biases, and factors of binary weights, into the layer that they follow; None where they cannot go
     there."""
@@ -376,7 +419,7 @@ def into_product(t: Translation, value: Affine, factor: np.ndarray, offset: np.n
     if not t.alone(base) or base.layer.type not in _PRODUCTS:
         return None
     is_matrix = base.layer.type.endswith(("InnerProduct", "Embed"))
-    axis = len(base.shape) - 1 if is_matrix else 1
+    axis = len(base.shape) - 1 if is_matrix else base.layer.convolution_param.axis
     outputs = base.shape[axis]
     for values in (factor, offset):
         if any(size != 1 and i != axis for i, size in enumerate(values.shape)):

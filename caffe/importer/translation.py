@@ -12,7 +12,7 @@ import numpy as np
 from .._names import take_name
 from ..proto import caffe_pb2
 from . import folding
-from .graph import DAMAGE, QONNX_DOMAINS, Branch, Graph, Node, Refused
+from .graph import DAMAGE, QONNX_DOMAINS, Graph, Node, Refused, names_read
 from .joining import Joined, joined
 from .saturation import Cut, makes_a_difference
 from .values import (
@@ -96,7 +96,7 @@ class Translation:
         self.transposed: dict[str, tuple[int, ...]] = {}
         #: Sums that are cut off, which no layer does.
         self.cuts: list[Cut] = []
-        self._readers = Counter(_read_by(graph.nodes))
+        self._readers = Counter(names_read(graph.nodes))
         self._readers.update(graph.outputs)
         self._names: set[str] = set()
         self._blobs: set[str] = set()
@@ -179,9 +179,9 @@ class Translation:
         if layer is None:
             self.run_nodes(node.parts)
             return []
-        layer_type, fields = layer
+        layer_type, fields, shape = layer
         x.readers -= node.reads - 1
-        blob = self.add(layer_type, node, [self.blob(x)], x.shape, **fields)
+        blob = self.add(layer_type, node, [self.blob(x)], shape, **fields)
         blob.node, blob.readers = node, self._readers[node.outputs[0]]
         return [blob]
 
@@ -256,6 +256,11 @@ class Translation:
         ]
         return blobs[0] if len(blobs) == 1 else blobs
 
+    def add_top(self, layer: caffe_pb2.LayerParameter, shape: Shape) -> Blob:
+        """Adds another top to a layer."""
+        layer.top.append(self._blob_name(f"{layer.name}_{len(layer.top) + 1}"))
+        return Blob(shape=tuple(shape), name=layer.top[-1], layer=layer)
+
     def _may_overwrite(self, layer_type: str, bottoms: Sequence[Blob]) -> bool:
         if layer_type not in _IN_PLACE or len(bottoms) != 1 or bottoms[0].readers != 1:
             return False
@@ -263,6 +268,10 @@ class Translation:
         if made_by is None:
             return False
         return made_by.type in _OVERWRITABLE or (layer_type, made_by.type) == ("Dropout", "ReLU")
+
+    def is_read(self, name: str) -> bool:
+        """Whether a node or an output reads a tensor of the graph; "" is none."""
+        return bool(name) and self._readers[name] > 0
 
     def alone(self, value: Value) -> bool:
         """Whether the one node that reads a blob may change the layer that makes it."""
@@ -353,11 +362,14 @@ class Translation:
             self._made[value] = blob
         return self._made[value]
 
-    def reshape(self, node: Node | None, base: Blob, shape: Shape) -> Blob:
-        """A blob in another shape; the batch is left open where it stays the first axis."""
+    def reshape(self, node: Node | None, base: Blob, shape: Shape, open_axis: int | None = None) -> Blob:
+        """A blob in another shape; the batch is left open where it stays the first axis, or is part of the
+        axis that takes up what is left."""
         if tuple(shape) == base.shape:
             return base
-        dims = [0 if i == 0 and base.shape[:1] == (size,) else size for i, size in enumerate(shape)]
+        dims = [-1 if i == open_axis else size for i, size in enumerate(shape)]
+        if base.shape[:1] == shape[:1]:
+            dims[0] = 0
         blob = self.add("Reshape", node, [base], shape, reshape_param={"shape": {"dim": dims}})
         blob.levels, blob.positive = base.levels, base.positive
         return blob
@@ -447,15 +459,6 @@ _OF_ELEMENTS = ("BipolarQuant", "Cast", "Clip", "DequantizeLinear", "Div", "Quan
 
 #: Those that read or write codes.
 _CODING = ("BipolarQuant", "DequantizeLinear", "Quant", "QuantizeLinear")
-
-
-def _read_by(nodes: Sequence[Node]) -> Iterator[str]:
-    for node in nodes:
-        yield from node.inputs
-        for value in node.attributes.values():
-            if isinstance(value, Branch):
-                yield from _read_by(value.nodes)
-                yield from value.outputs
 
 
 def owner_of(name: str) -> str:

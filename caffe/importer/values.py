@@ -53,6 +53,8 @@ class Blob(Value):
     positive: bool = False
     #: Where it holds integers times a unit: the unit, and of each channel the least and largest integer.
     grid: tuple[float, np.ndarray, np.ndarray] | None = None
+    #: Of the result of a product: what it was computed of, if that had been put into another shape for it.
+    source: Reshaped | None = None
 
 
 @dataclass(eq=False, kw_only=True)
@@ -79,7 +81,7 @@ class Steps(Value):
 class Recoded(Value):
     """A value of few levels, each of which has become another."""
 
-    base: Blob | Flattened
+    base: Blob | Flattened | Reshaped
     values: np.ndarray
 
 
@@ -128,6 +130,15 @@ class Flattened(Value):
 
 
 @dataclass(eq=False, kw_only=True)
+class Reshaped(Value):
+    """A blob's values in another shape, of which those with all axes but the first as one are Flattened."""
+
+    base: Blob
+    #: The axis that takes up what the others leave, where the graph leaves it open.
+    open_axis: int | None = None
+
+
+@dataclass(eq=False, kw_only=True)
 class Transposed(Value):
     """Axis i is the base's axis order[i]."""
 
@@ -137,9 +148,45 @@ class Transposed(Value):
 
 @dataclass(eq=False, kw_only=True)
 class Whole(Value):
-    """A blob's values as integers: they are to be indices, which Caffe has as floats."""
+    """Values as integers: they are to be indices, which Caffe has as floats."""
+
+    base: Value
+
+
+@dataclass(eq=False, kw_only=True)
+class NotZero(Value):
+    """Whether a value is something else than 0."""
+
+    base: Value
+
+
+@dataclass(eq=False, kw_only=True)
+class Backwards(Value):
+    """A value whose axis begins at its end."""
+
+    base: Value
+    axis: int
+
+
+@dataclass(eq=False, kw_only=True)
+class Largest(Value):
+    """The largest of an axis, in their order."""
+
+    base: Value
+    axis: int
+    count: int
+    #: What finds them.
+    of: Node
+    #: "values", "places", "places from the end", or "both": places and then values.
+    what: str
+
+
+@dataclass(eq=False, kw_only=True)
+class InPlanes(Value):
+    """Places that are counted over all planes; the base has them within each, of so many."""
 
     base: Blob
+    size: int
 
 
 @dataclass(eq=False, kw_only=True)
@@ -150,8 +197,8 @@ class Gate(Value):
 
 
 def levels_of(value: Value | None) -> np.ndarray | None:
-    """All values that a blob can have, also behind a Flatten; None where they are not few."""
-    if isinstance(value, Flattened):
+    """All values that a blob can have, in any shape; None where they are not few."""
+    if isinstance(value, Flattened | Reshaped):
         value = value.base
     return value.levels if isinstance(value, Blob) else None
 

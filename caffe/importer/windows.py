@@ -12,7 +12,7 @@ from .folding import MOST_ELEMENTS
 from .graph import Node, Refused
 from .products import Window, convolved, each_axis, window_of, with_even_padding
 from .translation import Translation, makes, reads
-from .values import Affine, Blob, Constant, Padded, Value
+from .values import Affine, Blob, Constant, InPlanes, Padded, Value
 
 
 @reads("Pad")
@@ -90,10 +90,17 @@ def _padded(t: Translation, value: Padded) -> Blob:
 
 
 @reads("MaxPool")
-def _max_pool(t: Translation, node: Node, inputs: list[Value | None]) -> Blob:
-    if len(node.outputs) > 1 and node.outputs[1]:
-        raise Refused("it gives the places of its maxima, too")
-    return _pool(t, node, inputs[0], "MAX")
+def _max_pool(t: Translation, node: Node, inputs: list[Value | None]) -> Blob | list[Value]:
+    x = inputs[0]
+    largest = _pool(t, node, x, "MAX")
+    if len(node.outputs) < 2 or not t.is_read(node.outputs[1]):
+        return largest
+    sides = x.shape[2:]
+    in_padded = isinstance(x, Padded) or largest.layer.bottom[0] != t.blob(x).name
+    if node.get("storage_order", 0) or in_padded:
+        raise Refused("it gives the places of its maxima in an order or a padded image that Caffe's does not")
+    places = t.add_top(largest.layer, largest.shape)
+    return [largest, InPlanes(shape=places.shape, base=places, size=math.prod(sides))]
 
 
 @reads("AveragePool")
