@@ -19,9 +19,10 @@ namespace {
 
 string ShapeText(const vector<int>& shape) { return Blob<int>(shape).shape_string(); }
 
-bool All(const Blob<int>& blob, int value) {
+// Of the first `axes`, of which there may be none though the blob has an element.
+bool All(const Blob<int>& blob, int axes, int value) {
   const int* data = blob.cpu_data();
-  return std::all_of(data, data + blob.count(), [value](int element) { return element == value; });
+  return std::all_of(data, data + axes, [value](int element) { return element == value; });
 }
 
 // Several sums at a time, so that the additions need not wait for each other and can be vectorized.
@@ -58,7 +59,8 @@ void BaseConvolutionLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bottom,
   channel_axis_ = bottom[0]->CanonicalAxisIndex(param.axis());
   num_spatial_axes_ = bottom[0]->num_axes() - channel_axis_ - 1;
   read_conv_geometry(param, num_spatial_axes_, &kernel_shape_, &stride_, &pad_, &dilation_);
-  is_1x1_ = All(kernel_shape_, 1) && All(stride_, 1) && All(pad_, 0);
+  is_1x1_ = All(kernel_shape_, num_spatial_axes_, 1) && All(stride_, num_spatial_axes_, 1) &&
+            All(pad_, num_spatial_axes_, 0);
 
   channels_ = bottom[0]->shape(channel_axis_);
   CHECK(param.num_output() >= 1 && param.num_output() <= INT_MAX)
@@ -117,9 +119,10 @@ void BaseConvolutionLayer<Dtype>::MakeEngine() {
     engine_ = MakeOneDnnConvolution({conv_in_channels_, conv_out_channels_, group_, sizes(kernel_shape_),
                                      sizes(stride_), sizes(pad_), sizes(dilation_)},
                                     this->phase_ == TEST);
-    may_use_winograd_ = !reverse_dimensions() && group_ == 1 && num_spatial_axes_ == 2 &&
-                        (All(kernel_shape_, 3) || All(kernel_shape_, 5)) && All(stride_, 1) &&
-                        All(dilation_, 1);
+    may_use_winograd_ =
+        !reverse_dimensions() && group_ == 1 && num_spatial_axes_ == 2 &&
+        (All(kernel_shape_, num_spatial_axes_, 3) || All(kernel_shape_, num_spatial_axes_, 5)) &&
+        All(stride_, num_spatial_axes_, 1) && All(dilation_, num_spatial_axes_, 1);
   }
 }
 

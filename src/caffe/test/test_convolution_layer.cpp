@@ -95,6 +95,29 @@ TYPED_TEST(ConvolutionLayerTest, ForwardIsTheDefinition) {
   }
 }
 
+// As an inner product, whatever the kernel's size says: VDSR's published net has such layers.
+TYPED_TEST(ConvolutionLayerTest, OverNoAxisItIsAnInnerProduct) {
+  typedef typename TypeParam::Dtype Dtype;
+  LayerFixture<Dtype> conv(
+      "type: 'Convolution' convolution_param { num_output: 4 kernel_size: 3 pad: 1 stride: 2 "
+      "weight_filler { type: 'gaussian' } bias_filler { type: 'gaussian' } }",
+      {2, 5});
+  conv.SetUp();
+  EXPECT_EQ(conv.blob(0).shape(), (vector<int>{4, 5}));
+  conv.Forward();
+  ASSERT_EQ(conv.top.shape(), (vector<int>{2, 4}));
+  for (int n = 0; n < 2; ++n) {
+    for (int o = 0; o < 4; ++o) {
+      double sum = conv.blob(1).cpu_data()[o];
+      for (int c = 0; c < 5; ++c) {
+        sum += double{conv.bottom.cpu_data()[n * 5 + c]} * conv.blob(0).cpu_data()[o * 5 + c];
+      }
+      EXPECT_NEAR(conv.top.cpu_data()[n * 4 + o], sum, 1e-5);
+    }
+  }
+  CheckerFor<Dtype>().CheckGradientExhaustive(conv.layer.get(), conv.bottoms, conv.tops);
+}
+
 TYPED_TEST(ConvolutionLayerTest, Gradient) {
   typedef typename TypeParam::Dtype Dtype;
   const bool single = sizeof(Dtype) == 4;
