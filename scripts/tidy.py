@@ -13,6 +13,7 @@ they are named. Exit status 1 if anything is found.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import re
@@ -33,6 +34,14 @@ def git(*arguments: str) -> list[str]:
     return subprocess.run(
         ["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout.splitlines()
+
+
+@functools.cache
+def headers_of(compiler: str) -> str:
+    """The folder of the headers that come with it."""
+    return subprocess.run(
+        [compiler, "-print-file-name=include"], check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
 def commands(build: Path) -> dict[str, dict]:
@@ -60,6 +69,9 @@ def commands(build: Path) -> dict[str, dict]:
             elif words[i] not in ("-include", "-Winvalid-pch") and words[i - 1] != "-include":
                 kept.append(words[i])
         name = path.relative_to(ROOT).as_posix()
+        # omp.h is the compiler's own, with an attribute that clang does not know. The other headers there are
+        # clang's before.
+        kept += ["-idirafter", headers_of(kept[0]), "-D__malloc__(free)=__malloc__"]
         found[name] = {"directory": entry["directory"], "file": str(path), "arguments": kept}
     return found
 
