@@ -51,7 +51,7 @@ runs_each_time() {
 
 # Leaks are not looked for in Python, which keeps much till its end, nor in the libraries of others that it loads.
 asan_python() {
-  build asan _caffe caffe_pb2 caffe_onednn
+  build asan _caffe caffe_pb2
   # The package of the source tree, with the module of this build.
   local package=build/asan/package/caffe entry
   rm -rf build/asan/package
