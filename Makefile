@@ -10,6 +10,8 @@
 #   make lock       pins the Python packages of CI anew; LOCK_ARGS=--upgrade takes the newest
 #   make sbom       writes what all this is made of to dist/sbom.cdx.json; WHEEL=FILE for a wheel
 #   make lint       checks the style; make format puts it right
+#   make tidy       has clang-tidy look at the C++ sources, for an hour of a core; TIDY_ARGS=--changed at those changed
+#                   since the last commit
 # CAFFE_CUDA=ON builds for GPUs, too, and stays so until CAFFE_CUDA=OFF. CAFFE_CMAKE_ARGS are more options for CMake.
 BUILD ?= build
 PREFIX ?= /usr/local
@@ -19,7 +21,7 @@ CLANG_FORMAT ?= $(firstword $(wildcard .venv/bin/clang-format) clang-format)
 CXX_FILES = git ls-files '*.cpp' '*.hpp' '*.h' '*.cu' '*.cuh'
 RUN_CMAKE = cmake --build $(BUILD) --parallel $(JOBS) --target
 
-.PHONY: all lib tools pycaffe test headers runtest pytest install wheel lock sbom lint format clean configure
+.PHONY: all lib tools pycaffe test headers runtest pytest install wheel lock sbom lint format tidy clean configure
 
 all: configure
 	@$(RUN_CMAKE) lib tools pycaffe
@@ -66,6 +68,10 @@ format:
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
 	$(CXX_FILES) | xargs $(CLANG_FORMAT) -i
+
+tidy: configure
+	@$(RUN_CMAKE) caffe_proto
+	$(PYTHON) scripts/tidy.py --build $(BUILD) --jobs $(JOBS) $(TIDY_ARGS)
 
 # The generator is chosen once; everything else may change from run to run.
 configure:

@@ -164,8 +164,19 @@ def draw_net(
     phase: int | None = None,
     display_lrm: bool = False,
 ) -> bytes:
-    """A picture of a net in the format ``ext``: png, svg, pdf, or raw for the graph description."""
-    return get_pydot_graph(caffe_net, rankdir, phase=phase, display_lrm=display_lrm).create(format=ext)
+    """A picture of a net in the format ``ext``: png, svg, pdf, or raw for the graph description.
+
+    Raises:
+        FileNotFoundError: Graphviz is missing.
+    """
+    graph = get_pydot_graph(caffe_net, rankdir, phase=phase, display_lrm=display_lrm)
+    try:
+        return graph.create(format=ext)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            "drawing nets needs Graphviz, whose program 'dot' is not in PATH: install it"
+            " (Debian and Ubuntu: apt-get install graphviz)"
+        ) from error
 
 
 def draw_net_to_file(

@@ -11,11 +11,8 @@ done
 [ -d "$googletest" ] || { echo "test_neon.sh: $googletest is missing (see the first lines)" >&2; exit 1; }
 
 build=${BUILD_DIR:-build/neon}
-tests=src/caffe/test
-sources=("$googletest"/src/{gtest-all,gtest_main}.cc "$tests"/{counted_allocations,emulated_kernels}.cpp
-  "$tests"/test_{band_pair,binary_kernels,c_interface,digits,float_kernels,float_tile_convolution}.cpp
-  "$tests"/test_{int8_convolution,memory_plan,packed_corpus,packed_net,plan_reader,step_kernels}.cpp
-  "$tests"/test_thread_pool.cpp)
+sources=("$googletest"/src/{gtest-all,gtest_main}.cc)
+while read -r name; do sources+=("src/caffe/test/$name.cpp"); done <src/caffe/test/hwgq_tests.txt
 for source in src/caffe/lowbit/*.cpp; do
   case $source in
     *avx* | *amx*) ;;

@@ -101,6 +101,12 @@ def test_the_script(tmp_path):
     assert failed.returncode == 1 and "draw_net.py: " in failed.stderr and "none.prototxt" in failed.stderr
 
 
+def test_without_graphviz(monkeypatch, tmp_path, lenet):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="apt-get install graphviz"):
+        draw.draw_net_to_file(lenet, tmp_path / "net.dot")
+
+
 def test_without_pydot(monkeypatch, lenet):
     monkeypatch.setitem(sys.modules, "pydot", None)
     with pytest.raises(ImportError, match="pip install pydot"):

@@ -25,9 +25,10 @@ READERS += [pytest.param("onnx", marks=pytest.mark.skipif(not find_spec("onnx"),
 @pytest.mark.parametrize("reader", READERS)
 def test_changed_files_are_read_or_refused(reader, tmp_path):
     count, seed = (FILES, random.randrange(1 << 30)) if FILES else (QUICK.get(reader, 400), 7)
+    asan = f"{os.environ.get('ASAN_OPTIONS', '')}:max_allocation_size_mb=512"
     done = subprocess.run(
         [sys.executable, SCRIPT, reader, str(count), str(seed), tmp_path],
-        env=environment() | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        env=environment() | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "ASAN_OPTIONS": asan},
         capture_output=True,
         text=True,
         check=False,

@@ -2,6 +2,7 @@
 
 import importlib.util
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -136,6 +137,8 @@ def test_export_and_import(folder):
 )
 def test_pictures(folder, arguments):
     pytest.importorskip({"draw": "pydot", "plot": "matplotlib"}[arguments[0]])
+    if arguments[0] == "draw" and shutil.which("dot") is None:
+        pytest.skip("Graphviz (dot) is not installed")
     done = python("-m", "caffe.cli", *arguments, cwd=folder)
     assert done.returncode == 0, done.stderr
 

@@ -198,6 +198,10 @@ def test_a_checkout_without_a_build_says_what_to_do(tmp_path):
     shutil.copy(pathlib.Path(caffe_pb2.__file__).with_name("__init__.py"), package)
     # Without -S the package installed in the environment would be found before this one.
     done = subprocess.run(
-        [sys.executable, "-S", "-c", "import caffe.proto"], cwd=tmp_path, capture_output=True, text=True
+        [sys.executable, "-S", "-c", "import caffe.proto"],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+        capture_output=True,
+        text=True,
     )
     assert "ImportError: caffe/proto/caffe_pb2.py is made by the build: run 'make pycaffe'" in done.stderr

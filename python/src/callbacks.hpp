@@ -24,10 +24,11 @@ inline void KeepWith(const py::object& self, py::object kept) {
  * KeptAttribute).
  */
 template <typename Callback>
-Callback* KeepCallback(const py::object& self, std::unique_ptr<Callback> callback, py::object functions) {
+Callback* KeepCallback(const py::object& self, std::unique_ptr<Callback> callback,
+                       const py::object& functions) {
   Callback* address = callback.release();
   py::capsule owner(address, [](void* held) { delete static_cast<Callback*>(held); });
-  KeepWith(self, py::make_tuple(std::move(functions), owner));
+  KeepWith(self, py::make_tuple(functions, owner));
   return address;
 }
 

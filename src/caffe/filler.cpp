@@ -28,8 +28,9 @@ void CheckDense(const Blob<Dtype>& blob, const FillerParameter& param) {
 template <typename Dtype>
 Dtype VarianceNorm(const Blob<Dtype>& blob, const FillerParameter& param) {
   CHECK_GE(blob.num_axes(), 1) << "filler '" << param.type() << "' needs a blob with axes";
-  const Dtype fan_in = static_cast<Dtype>(blob.count() / blob.shape(0));
-  const Dtype fan_out = static_cast<Dtype>(blob.num_axes() > 1 ? blob.count() / blob.shape(1) : blob.count());
+  const int per_output = blob.count() / blob.shape(0);
+  const int per_input = blob.num_axes() > 1 ? blob.count() / blob.shape(1) : blob.count();
+  const Dtype fan_in = static_cast<Dtype>(per_output), fan_out = static_cast<Dtype>(per_input);
   switch (param.variance_norm()) {
     case FillerParameter_VarianceNorm_FAN_OUT:
       return fan_out;
@@ -109,7 +110,8 @@ void BilinearFiller<Dtype>::Fill(Blob<Dtype>* blob) {
   CHECK_EQ(blob->width(), blob->height()) << "filler 'bilinear' fills square kernels";
   const int size = blob->width();
   const Dtype center = static_cast<Dtype>(size - 1) / 2;
-  const Dtype factor = static_cast<Dtype>((size + 1) / 2);
+  const int half = (size + 1) / 2;
+  const Dtype factor = static_cast<Dtype>(half);
   vector<Dtype> hat(size);
   for (int i = 0; i < size; ++i) hat[i] = 1 - std::fabs(static_cast<Dtype>(i) - center) / factor;
   Dtype* data = blob->mutable_cpu_data();

@@ -312,7 +312,7 @@ void Net<Dtype>::AppendParam(const NetParameter&, const int layer_id, const int 
 
 template <typename Dtype>
 void Net<Dtype>::FilterNet(const NetParameter& param, NetParameter* param_filtered) {
-  const NetState state = param.state();
+  const NetState& state = param.state();
   const auto excluded = [&state](const LayerParameter& layer) {
     if (layer.include_size() > 0 && layer.exclude_size() > 0) {
       throw Error("has both include and exclude rules; give rules of one kind", layer.name(), layer.type());

@@ -188,7 +188,7 @@ void Solver<Dtype>::InitTestNets() {
 
 template <typename Dtype>
 void Solver<Dtype>::SetActionFunction(ActionCallback func) {
-  action_request_function_ = func;
+  action_request_function_ = std::move(func);
 }
 
 template <typename Dtype>

@@ -72,7 +72,7 @@ vector<int> ImageDataLayer<Dtype>::ShapeOf(const string& bytes) const {
 template <typename Dtype>
 Image ImageDataLayer<Dtype>::Decoded(const string& bytes) const {
   const ImageDataParameter& param = this->layer_param_.image_data_param();
-  const Image image = DecodeImage(bytes, channels(), "");
+  Image image = DecodeImage(bytes, channels(), "");
   if (param.new_height() == 0) return image;
   return ResizeImage(image, static_cast<int>(param.new_height()), static_cast<int>(param.new_width()));
 }

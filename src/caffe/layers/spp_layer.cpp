@@ -18,9 +18,11 @@ void SPPLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>&, const vector<Blob<
   reshaped_first_time_ = false;
 }
 
+// The last parameter as classes of others override it. NOLINTBEGIN(performance-unnecessary-value-param)
 template <typename Dtype>
 LayerParameter SPPLayer<Dtype>::GetPoolingParam(const int pyramid_level, const int bottom_h,
                                                 const int bottom_w, const SPPParameter spp_param) {
+  // NOLINTEND(performance-unnecessary-value-param)
   LayerParameter layer = InnerLayer(this->layer_param_, "Pooling", "level " + std::to_string(pyramid_level));
   PoolingParameter& pooling = *layer.mutable_pooling_param();
   // Both enumerations have the same names and numbers.

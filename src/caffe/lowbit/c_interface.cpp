@@ -14,6 +14,7 @@ thread_local std::string last_error;
 
 std::vector<hwgq_blob> Blobs(const std::vector<PackedNet::Blob>& blobs) {
   std::vector<hwgq_blob> result;
+  result.reserve(blobs.size());
   for (const PackedNet::Blob& blob : blobs) {
     result.push_back({blob.name.c_str(), blob.dimensions.data(), blob.dimensions.size(), blob.elements});
   }

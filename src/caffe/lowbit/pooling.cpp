@@ -39,7 +39,7 @@ template <typename Values>
 // becomes of them stays in registers until the last pixel.
 template <int kCount, typename Values, typename T, typename Take>
 [[gnu::always_inline]] inline void TakeChannels(const Window<T>& window, int channel, Take take, T* y) {
-  constexpr int kStep = sizeof(Values) / sizeof(T);
+  constexpr int kStep = sizeof(Values) / sizeof(T);  // NOLINT(bugprone-sizeof-expression): Values may be a T
   Values taken[kCount];
   for (int i = 0; i < kCount; ++i) Load(y + channel + i * kStep, &taken[i]);
   for (int row = 0; row < window.rows; ++row) {

@@ -17,16 +17,15 @@ const std::vector<const StepKernel*>& StepKernels() {
 }
 
 const StepKernel& ChooseStepKernel() {
-  const char* const wanted = std::getenv("HWGQ_STEP_KERNEL");
-  const bool named = wanted && *wanted;
+  const char* const variable = std::getenv("HWGQ_STEP_KERNEL");
+  const std::string wanted = variable ? variable : "";
   std::string names;
   for (const StepKernel* kernel : StepKernels()) {
     if (!kernel->available()) continue;
-    if (!named || kernel->name == std::string(wanted)) return *kernel;
+    if (wanted.empty() || kernel->name == wanted) return *kernel;
     names += (names.empty() ? "" : ", ") + std::string(kernel->name);
   }
-  throw std::runtime_error("HWGQ_STEP_KERNEL: there is no " + std::string(wanted) + " here; there are " +
-                           names);
+  throw std::runtime_error("HWGQ_STEP_KERNEL: there is no " + wanted + " here; there are " + names);
 }
 
 }  // namespace lowbit

@@ -18,6 +18,7 @@ bool IsHdf5File(const string& filename) {
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <cstring>
 #include <filesystem>
 #include <functional>
 #include <mutex>
@@ -437,7 +438,8 @@ string hdf5_load_string(hid_t loc_id, const string& dataset_name) {
   }
   string text(H5Tget_size(type.get()), '\0');
   Read(loc_id, dataset_name, dataset.get(), type.get(), &text[0]);
-  return text.c_str();
+  text.resize(std::strlen(text.c_str()));
+  return text;
 }
 
 void hdf5_save_string(hid_t loc_id, const string& dataset_name, const string& s) {
