@@ -57,7 +57,7 @@ def main():
 
     parser = data_sources.make_parser(__doc__)
     nets = ["AlexNet-HWGQ", "ResNet-18-HWGQ"]
-    parser.add_argument("--nets", nargs="*", default=nets, choices=training.NETS)
+    parser.add_argument("--nets", nargs="*", default=nets, choices=nets)
     parser.add_argument("--iterations", type=int, default=3, help="timed, of each training in a round")
     arguments = parser.parse_args()
     if not arguments.list:
