@@ -60,7 +60,7 @@ class MultiDeviceTest : public ::testing::Test {
     SkipWithoutGpu();
 #endif
   }
-  virtual ~MultiDeviceTest() { Caffe::set_mode(Caffe::CPU); }
+  ~MultiDeviceTest() override { Caffe::set_mode(Caffe::CPU); }
 };
 
 typedef ::testing::Types<float, double> TestDtypes;

@@ -99,6 +99,7 @@ template <typename Dtype>
 class OwnBatchNormLayer : public BatchNormLayer<Dtype> {
  public:
   using BatchNormLayer<Dtype>::BatchNormLayer;
+  const char* type() const override { return "OwnBatchNorm"; }
   int passes = 0;
 
  protected:
