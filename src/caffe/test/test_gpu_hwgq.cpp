@@ -193,7 +193,10 @@ void ExpectSameGradients(
   const auto net = SeededNet(text), expected = SeededNet(text);
   for (const auto& each : {net, expected}) change(each.get());
   RunBoth(net.get(), Caffe::GPU);
-  RunBoth(expected.get(), Caffe::CPU);
+  {
+    const EnvironmentForTest floats("CAFFE_BACKWARD", "FLOAT");
+    RunBoth(expected.get(), Caffe::CPU);
+  }
   ExpectNearInNorm(DiffOf(*net->blob_by_name("quant")), DiffOf(*expected->blob_by_name("quant")), tolerance,
                    "gradient by the bottom");
   for (size_t i = 0; i < net->params().size(); ++i) {
