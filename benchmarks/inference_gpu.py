@@ -166,7 +166,7 @@ def run(arguments: argparse.Namespace, folder: Path, show: Callable[[str], None]
             report["nets"][name].append({"batch": batch, "engines": results, "ratio": ratio(results)})
             show(f"\n## {name}, batch {batch}\n\n{batch_table(batch, results)}")
             if peaks and results.get(PACKED_ON_GPU, {}).get("stages"):
-                show(f"\n{floor_table(results['packed'], batch, peaks[0])}")
+                show(f"\n{floor_table(results[PACKED_ON_GPU], batch, peaks[0])}")
     return report
 
 

@@ -33,9 +33,8 @@ from typing import Any
 from peers import cpu, training, training_worker
 from peers.training import NETS, Worker, measure
 
-CAFFE = "caffe"
+CAFFE, MIXED = "caffe", "caffe, bfloat16"
 #: What a process of this project gets in its environment.
-MIXED = "caffe, bfloat16"
 OWN = {
     CAFFE: {},
     MIXED: {"CAFFE_BACKWARD": "BF16"},

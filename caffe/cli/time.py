@@ -26,7 +26,8 @@ def run(arguments: Sequence[str]) -> int:
     net = Net(options.model, flags.phase(options, caffe_pb2.TRAIN), level=level, stages=stages)
     last = len(net.layers) - 1
 
-    memory = _memory(net)
+    # Found for the CPU, before passes take any.
+    memory = "" if flags.gpus(options) else _memory(net)
 
     # The first passes take memory and fill caches.
     _caffe.log("Performing Forward")
@@ -57,7 +58,8 @@ def run(arguments: Sequence[str]) -> int:
     _caffe.log(f"Average Backward pass: {flags.number(sum(backward) / options.iterations)} ms.")
     _caffe.log(f"Average Forward-Backward: {flags.number(total / options.iterations)} ms.")
     _caffe.log(f"Total Time: {flags.number(total)} ms.")
-    _caffe.log(memory)
+    if memory:
+        _caffe.log(memory)
     _caffe.log("*** Benchmark ends ***")
     return 0
 

@@ -51,8 +51,8 @@ void NormalizeChannels(const ChannelExtent& extent, int first, int last, const D
   }
 }
 
-/// See NormalizedGradients; dx may be dy, of which make(first, last) is called to make some channels before
-/// they are read.
+/// See NormalizedGradients; dx may be dy, of which make(begin, count) is called to make a part before it is
+/// read.
 template <typename Dtype, typename Make>
 void NormalizedGradient(const ChannelExtent& extent, const Dtype* y, const Dtype* deviation, const Dtype* dy,
                         Dtype* dx, const Make& make) {

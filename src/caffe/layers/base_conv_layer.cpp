@@ -400,11 +400,13 @@ void BaseConvolutionLayer<Dtype>::Backward_images(const Blob<Dtype>& weights_blo
     const bool wants_weights = this->param_propagate_down_[0], wants_bottom = propagate_down[i];
     if (WinogradGradients(weights_blob, *top[i], wants_weights, wants_bottom, precision, bottom[i])) continue;
     bool to_weights = wants_weights, to_bottom = wants_bottom;
-    // In floats where there is no fast way in less.
-    for (const Precision tried : {precision, Precision::kFloat}) {
+    const auto try_engine = [&](Precision tried) {
       to_weights = to_weights && !EngineWeightGradient(*bottom[i], *top[i], tried);
       to_bottom = to_bottom && !EngineBottomGradient(weights_blob, *top[i], tried, bottom[i]);
-    }
+    };
+    try_engine(precision);
+    // In floats where there is no fast way in less.
+    if (precision != Precision::kFloat) try_engine(Precision::kFloat);
     if (!to_weights && !to_bottom) continue;
     const Dtype* bottom_data = to_weights ? bottom[i]->cpu_data() : nullptr;
     Dtype* bottom_diff = to_bottom ? bottom[i]->mutable_cpu_diff() : nullptr;

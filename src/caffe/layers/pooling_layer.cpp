@@ -95,7 +95,8 @@ CAFFE_TARGET_CLONES void MaxOfChannel(const PoolGeometry& geometry, const Dtype*
 
 #define INSIDE inline __attribute__((always_inline))
 
-// Values and places that are computed side by side; Even has elements 0, 2, 4 ... of a and b, Odd 1, 3, 5 ...
+// Values and places that are computed side by side; Split gives elements 0, 2, 4 ... of a and b, and 1, 3, 5
+// ...
 struct ManyLanes {
   static constexpr int kLanes = 8;
   typedef float Values __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
