@@ -21,6 +21,8 @@ from .network import Network, Operation, simplified
 
 CALIBRATION_IMAGES = 8
 IMAGES = 16
+#: Of the channels of the photographs that the zoo's nets are trained on.
+MEANS = (104, 117, 123)
 
 
 def read_net(path: Path) -> caffe_pb2.NetParameter:
@@ -61,8 +63,10 @@ def with_relu(net: caffe_pb2.NetParameter) -> caffe_pb2.NetParameter:
 
 
 def random_images(shape: Sequence[int], seed: int) -> np.ndarray:
-    """Normally distributed images, the same at every call."""
-    return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+    """Pixels as data layers give them to a net, the same at every call: bytes less a channel's mean."""
+    pixels = np.random.default_rng(seed).integers(0, 256, shape).astype(np.float32)
+    means = np.resize(np.float32(MEANS), shape[1])
+    return pixels - means.reshape(-1, *(1 for _ in shape[2:]))
 
 
 def write_random_weights(deploy: caffe_pb2.NetParameter, folder: Path) -> Path:

@@ -3,14 +3,16 @@
 #include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <memory>
 #include <vector>
 
 #include "caffe/lowbit/convolution_layout.hpp"
 #include "caffe/lowbit/int8_kernel.hpp"
+#include "caffe/lowbit/integer_form.hpp"
+#include "caffe/lowbit/integer_rows.hpp"
 #include "caffe/lowbit/result_parts.hpp"
 #include "caffe/lowbit/scratch.hpp"
 #include "caffe/lowbit/stage.hpp"
-#include "caffe/util/target_clones.hpp"
 
 namespace caffe {
 namespace lowbit {
@@ -23,42 +25,28 @@ constexpr int kTilePixels = 24;
 // Sums that leave the input fewer steps than this from 0 to the largest magnitude are left to floats.
 constexpr int kLeastSteps = 4095;
 
-int32_t BitsOf(float value) {
-  int32_t bits;
-  std::memcpy(&bits, &value, sizeof(bits));
-  return bits;
+float FromBits(int32_t bits) {
+  float value;
+  std::memcpy(&value, &bits, sizeof(value));
+  return value;
 }
 
-// The bits of the largest magnitude; those of infinities and of NaNs are above all others.
-CAFFE_TARGET_CLONES int32_t LargestBits(const float* values, int64_t count) {
-  int32_t largest = 0;
-  for (int64_t i = 0; i < count; ++i) {
-    int32_t bits;
-    std::memcpy(&bits, values + i, sizeof(bits));
-    bits &= 0x7fffffff;
-    largest = largest > bits ? largest : bits;
-  }
-  return largest;
-}
-
-// Rounds values times `factor`, which are within 16 bits.
-CAFFE_TARGET_CLONES void ToIntegers(const float* values, int64_t count, float factor, int16_t* integers) {
-  for (int64_t i = 0; i < count; ++i) {
-    // Numbers between 2^23 and 2^24 have no fraction, and the integer in their lowest bits.
-    const float shifted = values[i] * factor + 12582912.f;
-    int32_t bits;
-    std::memcpy(&bits, &shifted, sizeof(bits));
-    integers[i] = static_cast<int16_t>(bits);
-  }
+// The least power of two that, `most` times, is not less than a magnitude above 0.
+float LeastUnit(float magnitude, int most) {
+  // A smaller one, or what is made of it, might be no normal float.
+  return std::ldexp(1.f, -std::min(std::ilogb(most / double{magnitude}), 120));
 }
 
 /**
  * @brief A convolution of real numbers whose weights are 8-bit integers times a scale an output.
  *
- * Each image becomes 16-bit integers times a power of two, its unit: the least with which sums surely fit
- * into 32 bits. Integers up to that bound, such as an image's pixels, stay as they are; other values are
- * rounded by at most the largest magnitude divided by the bound, which is 2^15 - 1 for windows of up to 516
- * weights. Sums of integers are exact. An image with a value that is not finite is summed in floats.
+ * Each image becomes integers times a power of two, its unit. Where all of its values are integers of at most
+ * 255 units above the least of their channel (which is 0 or less), as an image's pixels are with and without
+ * a mean of integers, that is what is kept of them, as bytes, and sums begin with what the rest gives. Other
+ * images become integers of 16 bits, and the unit is the least with which sums surely fit into 32 bits:
+ * values are rounded by at most the largest magnitude divided by a bound, which is 2^15 - 1 for windows of up
+ * to 516 weights. Sums of integers are exact, so that images of bytes give the same either way. An image with
+ * a value that is not finite is summed in floats.
  */
 class Int8Convolution : public RowStage {
  public:
@@ -69,17 +57,19 @@ class Int8Convolution : public RowStage {
         kernel_(kernel),
         most_(most),
         group_channels_(input_.channels / info_.groups),
-        layout_(input_, info_, group_channels_, sizeof(int16_t)),
         group_outputs_(info_.outputs / info_.groups),
         group_blocks_((group_outputs_ + kOutputs - 1) / kOutputs),
         file_weights_(stage.arrays[0].as<int8_t>()),
         file_scales_(stage.arrays[1].as<float>()),
+        words_(input_, info_, sizeof(int16_t), kernel.words, file_weights_),
+        scales_(Lanes()),
         steps_(plan, stage) {
-    const Window window = layout_.window();
-    offsets_.assign(window.offsets, window.offsets + window.pieces);
-    for (int piece = 0; piece < window.pieces; ++piece) units_.push_back((window.units[piece] + 1) / 2);
-    for (const int units : units_) total_units_ += units;
-    PackWeights();
+    for (int output = 0; output < info_.outputs; ++output) scales_[Lane(output)] = file_scales_[output];
+    // The weights of one pixel are read once, and what counts is how many they are.
+    const bool one_pixel = info_.result.height == 1 && info_.result.width == 1;
+    if (!kernel.bytes.run || input_.channels > kMostByteChannels || one_pixel) return;
+    bytes_ = std::make_unique<IntegerForm>(input_, info_, 1, kernel.bytes, file_weights_);
+    SumChannels();
   }
 
   size_t RoomBytes(int images) const override { return images * ImageBytes(); }
@@ -89,15 +79,19 @@ class Int8Convolution : public RowStage {
   int ResultHeight() const override { return info_.result.height; }
 
   void Prepare(const Tensors& tensors, uint8_t* room, int threads) const override {
-    EachRow(tensors.images, input_.height, threads, [&](int image, int row) {
-      LargestOfRows(room, image)[row] = LargestBits(Row(tensors, image, row), RowElements());
-    });
+    EachRow(tensors.images, input_.height, threads,
+            [&](int image, int row) { Measure(Row(tensors, image, row), Of(room, image).rows + row); });
+    for (int image = 0; image < tensors.images; ++image) Choose(Of(room, image));
+    Convert(tensors, room, threads);
+    bool again = false;
     for (int image = 0; image < tensors.images; ++image) {
-      int32_t* const of_rows = LargestOfRows(room, image);
-      *UnitOf(room, image) = Unit(*std::max_element(of_rows, of_rows + input_.height));
+      const Image of = Of(room, image);
+      of.info->waits = of.info->bytes && !AreIntegers(of);
+      if (of.info->waits) ChooseWords(of.info);
+      if (of.info->bytes) WriteStarts(of);
+      again = again || of.info->waits;
     }
-    EachRow(tensors.images, layout_.padded_height, threads,
-            [&](int image, int row) { ConvertRow(tensors, image, row, room); });
+    if (again) Convert(tensors, room, threads);
   }
 
   void RunRows(const Tensors& tensors, uint8_t* room, int64_t begin_row, int64_t end_row,
@@ -105,27 +99,57 @@ class Int8Convolution : public RowStage {
     const int64_t first_pixel = begin_row * info_.result.width;
     RunParts((end_row - begin_row) * info_.result.width, group_blocks_ * info_.groups, threads,
              [&](int64_t first, int count, int begin, int end) {
-               for (int p = 0; p < count; p += kTilePixels) {
-                 RunTile(tensors, room, first_pixel + first + p, std::min(kTilePixels, count - p), begin,
-                         end);
+               for (int p = 0; p < count;) {
+                 p += RunTile(tensors, room, first_pixel + first + p, std::min(kTilePixels, count - p), begin,
+                              end);
                }
              });
   }
 
  private:
-  // Of an image: its integers; then the largest magnitude of each row, as bits; then the unit.
-  size_t IntegerBytes() const { return Aligned(layout_.image_bytes() + sizeof(int16_t)); }
+  struct RowInfo {
+    /// Of the largest magnitude.
+    int32_t bits;
+    bool integers;
+    /// Of each channel, 0 counted in.
+    float least[kMostByteChannels], most[kMostByteChannels];
+  };
+  struct ImageInfo {
+    float largest;
+    /// A NaN where the image is not finite.
+    float unit;
+    bool bytes;
+    /// To be converted.
+    bool waits;
+    /// Of each channel, in units.
+    int32_t least[kMostByteChannels];
+  };
+  /// What the room holds of an image.
+  struct Image {
+    uint8_t* integers;
+    RowInfo* rows;
+    ImageInfo* info;
+    /// What sums of bytes begin with.
+    int32_t* starts;
+  };
+
+  // Outputs of all blocks, whole ones, and the place of one that there is.
+  size_t Lanes() const { return size_t{kOutputs} * group_blocks_ * info_.groups; }
+  size_t Lane(int output) const {
+    return static_cast<size_t>(output / group_outputs_) * group_blocks_ * kOutputs + output % group_outputs_;
+  }
+
+  size_t IntegerBytes() const { return Aligned(words_.ImageBytes()); }
+  size_t RowsBytes() const { return Aligned(sizeof(RowInfo) * input_.height); }
   size_t ImageBytes() const {
-    return IntegerBytes() + Aligned(sizeof(int32_t) * input_.height + sizeof(float));
+    return IntegerBytes() + RowsBytes() + Aligned(sizeof(ImageInfo)) + Aligned(sizeof(int32_t) * Lanes());
   }
-  int16_t* Integers(uint8_t* room, int image) const {
-    return reinterpret_cast<int16_t*>(room + image * ImageBytes());
-  }
-  int32_t* LargestOfRows(uint8_t* room, int image) const {
-    return reinterpret_cast<int32_t*>(room + image * ImageBytes() + IntegerBytes());
-  }
-  float* UnitOf(uint8_t* room, int image) const {
-    return reinterpret_cast<float*>(LargestOfRows(room, image) + input_.height);
+  Image Of(uint8_t* room, int image) const {
+    uint8_t* const integers = room + image * ImageBytes();
+    uint8_t* const rows = integers + IntegerBytes();
+    uint8_t* const info = rows + RowsBytes();
+    return {integers, reinterpret_cast<RowInfo*>(rows), reinterpret_cast<ImageInfo*>(info),
+            reinterpret_cast<int32_t*>(info + Aligned(sizeof(ImageInfo)))};
   }
 
   int64_t RowElements() const { return int64_t{input_.width} * input_.channels; }
@@ -133,87 +157,159 @@ class Int8Convolution : public RowStage {
     return tensors.real(tensor_) + (int64_t{image} * input_.height + row) * RowElements();
   }
 
-  // Of an image whose largest magnitude has these bits; a NaN where it is not finite.
-  float Unit(int32_t largest_bits) const {
-    if (largest_bits >= BitsOf(std::numeric_limits<float>::infinity()))
-      return std::numeric_limits<float>::quiet_NaN();
-    if (largest_bits == 0) return 1;
-    float largest;
-    std::memcpy(&largest, &largest_bits, sizeof(largest));
-    // A smaller unit, or what is made of it, might be no normal float.
-    return std::ldexp(1.f, -std::min(std::ilogb(most_ / double{largest}), 120));
+  void Measure(const float* values, RowInfo* row) const {
+    row->bits = LargestBits(values, RowElements());
+    if (!bytes_) return;
+    std::fill_n(row->least, input_.channels, 0.f);
+    std::fill_n(row->most, input_.channels, 0.f);
+    WidenRanges(values, input_.width, input_.channels, row->least, row->most);
   }
 
-  void ConvertRow(const Tensors& tensors, int image, int padded_row, uint8_t* room) const {
-    const int row = padded_row - info_.geometry.pad_h;
-    const int64_t border = int64_t{info_.geometry.pad_w} * input_.channels;
-    int16_t* const out = Integers(room, image) + padded_row * (RowElements() + 2 * border);
-    const float unit = *UnitOf(room, image);
-    if (row < 0 || row >= input_.height || !std::isfinite(unit)) {
-      std::fill_n(out, RowElements() + 2 * border, int16_t{0});
+  void Choose(const Image& of) const {
+    int32_t bits = 0;
+    for (int row = 0; row < input_.height; ++row) bits = std::max(bits, of.rows[row].bits);
+    of.info->largest = FromBits(bits);
+    of.info->waits = true;
+    if (bytes_ && bits != 0 && std::isfinite(of.info->largest)) {
+      ChooseBytes(of);
+    } else {
+      ChooseWords(of.info);
+    }
+  }
+
+  void ChooseWords(ImageInfo* image) const {
+    image->bytes = false;
+    if (!std::isfinite(image->largest)) {
+      image->unit = std::numeric_limits<float>::quiet_NaN();
+    } else {
+      image->unit = image->largest > 0 ? LeastUnit(image->largest, most_) : 1;
+    }
+  }
+
+  // Whether the values are integers is seen when they are converted.
+  void ChooseBytes(const Image& of) const {
+    float least[kMostByteChannels], range = 0;
+    for (int c = 0; c < input_.channels; ++c) {
+      float most = 0;
+      least[c] = 0;
+      for (const RowInfo* row = of.rows; row < of.rows + input_.height; ++row) {
+        least[c] = std::min(least[c], row->least[c]);
+        most = std::max(most, row->most[c]);
+      }
+      range = std::max(range, most - least[c]);
+    }
+    of.info->bytes = true;
+    of.info->unit = LeastUnit(range, UINT8_MAX);
+    for (int c = 0; c < input_.channels; ++c) {
+      of.info->least[c] = static_cast<int32_t>(std::nearbyint(least[c] / of.info->unit));
+    }
+  }
+
+  bool AreIntegers(const Image& of) const {
+    return std::all_of(of.rows, of.rows + input_.height, [](const RowInfo& row) { return row.integers; });
+  }
+
+  void Convert(const Tensors& tensors, uint8_t* room, int threads) const {
+    EachRow(tensors.images, words_.layout.padded_height, threads, [&](int image, int padded_row) {
+      const Image of = Of(room, image);
+      if (!of.info->waits) return;
+      const int row = padded_row - info_.geometry.pad_h;
+      const bool inside = row >= 0 && row < input_.height;
+      const float* const values = inside ? Row(tensors, image, row) : nullptr;
+      if (of.info->bytes) {
+        ConvertToBytes(values, of, padded_row, inside ? of.rows + row : nullptr);
+      } else {
+        ConvertToWords(values, of, padded_row);
+      }
+    });
+  }
+
+  // Null for rows of the padding.
+  void ConvertToWords(const float* values, const Image& of, int padded_row) const {
+    const int64_t border = int64_t{info_.geometry.pad_w} * input_.channels, all = RowElements() + 2 * border;
+    int16_t* const out = reinterpret_cast<int16_t*>(of.integers) + padded_row * all;
+    if (!values || !std::isfinite(of.info->unit)) {
+      std::fill_n(out, all, int16_t{0});
       return;
     }
     std::fill_n(out, border, int16_t{0});
-    ToIntegers(Row(tensors, image, row), RowElements(), 1 / unit, out + border);
+    ToWords(values, RowElements(), 1 / of.info->unit, out + border);
     std::fill_n(out + border + RowElements(), border, int16_t{0});
   }
 
-  // Strips of a block's outputs that are there.
-  int Strips(int block) const {
-    const int outputs = std::min(kOutputs, group_outputs_ - block % group_blocks_ * kOutputs);
-    return (outputs + kernel_.strip - 1) / kernel_.strip;
-  }
-  // Of a strip's weights.
-  int64_t StripBytes() const { return int64_t{total_units_} * 2 * kernel_.strip; }
-  // Of a group's, whose blocks are whole, but for the strips that the last of them lacks.
-  int64_t GroupBytes() const {
-    return StripBytes() * ((group_blocks_ - 1) * (kOutputs / kernel_.strip) + Strips(group_blocks_ - 1));
-  }
-  int8_t* Weights(int group, int strip) const {
-    return reinterpret_cast<int8_t*>(weights_.data()) + group * GroupBytes() + strip * StripBytes();
+  void ConvertToBytes(const float* values, const Image& of, int padded_row, RowInfo* row) const {
+    const int channels = input_.channels, border = info_.geometry.pad_w;
+    const ImageInfo& info = *of.info;
+    const auto pad = [&](uint8_t* out, int pixels) {
+      for (int i = 0; i < pixels; ++i) {
+        for (int c = 0; c < channels; ++c) *out++ = static_cast<uint8_t>(-info.least[c]);
+      }
+    };
+    uint8_t* const out = of.integers + padded_row * (RowElements() + int64_t{2} * border * channels);
+    if (!values) return pad(out, input_.width + 2 * border);
+    uint8_t* const first = out + int64_t{border} * channels;
+    pad(out, border);
+    row->integers = ToBytes(values, input_.width, channels, 1 / info.unit, info.least, first);
+    pad(first + RowElements(), border);
   }
 
-  void PackWeights() {
-    weights_ = AlignedBytes(GroupBytes() * info_.groups);
-    std::fill_n(weights_.data(), weights_.size(), uint8_t{0});
-    scales_.assign(static_cast<size_t>(info_.groups) * group_blocks_ * kOutputs, 0.f);
+  // Of each output's weights, by channel.
+  void SumChannels() {
+    channel_sums_.assign(static_cast<size_t>(info_.outputs) * group_channels_, 0);
     for (int output = 0; output < info_.outputs; ++output) {
-      const int group = output / group_outputs_, in_group = output % group_outputs_;
-      scales_[group * group_blocks_ * kOutputs + in_group] = file_scales_[output];
-      const int8_t* row = file_weights_ + output * info_.weights;
-      int8_t* column = Weights(group, in_group / kernel_.strip) + in_group % kernel_.strip * 2;
-      for (int piece = 0; piece < layout_.window().pieces; ++piece) {
-        const int values = layout_.window().units[piece];
-        for (int k = 0; k < values; ++k) column[int64_t{k / 2} * 2 * kernel_.strip + k % 2] = row[k];
-        row += values;
-        column += int64_t{units_[piece]} * 2 * kernel_.strip;
+      for (int64_t k = 0; k < info_.weights; ++k) {
+        channel_sums_[output * group_channels_ + k % group_channels_] +=
+            file_weights_[output * info_.weights + k];
       }
     }
   }
 
-  void RunTile(const Tensors& tensors, uint8_t* room, int64_t first, int count, int begin, int end) const {
+  void WriteStarts(const Image& of) const {
+    std::fill_n(of.starts, Lanes(), 0);
+    for (int output = 0; output < info_.outputs; ++output) {
+      const int32_t* const least = of.info->least + output / group_outputs_ * group_channels_;
+      for (int c = 0; c < group_channels_; ++c) {
+        of.starts[Lane(output)] += least[c] * channel_sums_[output * group_channels_ + c];
+      }
+    }
+  }
+
+  // Returns how many pixels it has taken: those whose images are of one form.
+  int RunTile(const Tensors& tensors, uint8_t* room, int64_t first, int count, int begin, int end) const {
     alignas(64) float sums[kTilePixels * kOutputs];
-    const int16_t* windows[kTilePixels];
+    const uint8_t* windows[kTilePixels];
+    const int32_t* starts[kTilePixels];
     float units[kTilePixels];
     PixelPlace place(info_.result, first);
+    const bool bytes = Of(room, place.image).info->bytes;
+    const IntegerForm& form = bytes ? *bytes_ : words_;
+    bool finite = true;
     for (int p = 0; p < count; ++p, place.Next()) {
-      windows[p] = Integers(room, place.image) +
-                   layout_.WindowOffset(place.y, place.x) / static_cast<int>(sizeof(int16_t));
-      units[p] = *UnitOf(room, place.image);
+      const Image of = Of(room, place.image);
+      if (of.info->bytes != bytes) {
+        count = p;
+        break;
+      }
+      windows[p] = of.integers + form.layout.WindowOffset(place.y, place.x);
+      starts[p] = bytes ? of.starts : kNoStarts;
+      units[p] = of.info->unit;
+      finite = finite && std::isfinite(units[p]);
     }
-    const bool finite = std::all_of(units, units + count, [](float unit) { return std::isfinite(unit); });
-    const Window window = {offsets_.data(), units_.data(), static_cast<int>(offsets_.size()), total_units_};
     for (int block = begin; block < end; ++block) {
       const int group = block / group_blocks_, output = block % group_blocks_ * kOutputs;
-      const int16_t* of_group[kTilePixels];
-      for (int p = 0; p < count; ++p) of_group[p] = windows[p] + group * group_channels_;
-      kernel_.sums(of_group, count, window, Weights(group, output / kernel_.strip), Strips(block), units,
-                   scales_.data() + int64_t{block} * kOutputs, sums);
+      const uint8_t* of_group[kTilePixels];
+      const int32_t* of_block[kTilePixels];
+      for (int p = 0; p < count; ++p) {
+        of_group[p] = windows[p] + int64_t{group} * form.layout.group_bytes;
+        of_block[p] = bytes ? starts[p] + int64_t{block} * kOutputs : starts[p];
+      }
+      form.Sum(of_group, count, block, of_block, units, scales_.data() + int64_t{block} * kOutputs, sums);
       const Part part = {first, count, group * group_outputs_ + output,
                          std::min(kOutputs, group_outputs_ - output)};
       if (!finite) SumInFloats(tensors, part, units, sums);
       steps_.Run(tensors, part, {sums, kOutputs});
     }
+    return count;
   }
 
   // The sums of those pixels whose image is not finite.
@@ -249,23 +345,23 @@ class Int8Convolution : public RowStage {
     return sum;
   }
 
+  static constexpr int32_t kNoStarts[kOutputs] = {};
+
   const TensorInfo input_;
   const int tensor_;
   const ConvolutionInfo info_;
   const Int8Kernel& kernel_;
-  /// The largest magnitude that the input's integers may have.
+  /// The largest magnitude that the input's words may have.
   const int most_;
-  const int group_channels_;
-  const ConvolutionLayout layout_;
-  const int group_outputs_, group_blocks_;
+  const int group_channels_, group_outputs_, group_blocks_;
   /// As they lie in the file.
   const int8_t* const file_weights_;
   const float* const file_scales_;
-  /// The window in units of two values.
-  std::vector<int32_t> offsets_, units_;
-  int total_units_ = 0;
-  AlignedBytes weights_;
-  /// Block by block.
+  const IntegerForm words_;
+  /// Null where no image is taken as bytes.
+  std::unique_ptr<const IntegerForm> bytes_;
+  std::vector<int32_t> channel_sums_;
+  /// Of each lane.
   std::vector<float> scales_;
   const Steps steps_;
 };

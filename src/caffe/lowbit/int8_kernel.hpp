@@ -11,30 +11,44 @@ namespace lowbit {
 struct FloatKernel;
 
 /**
- * @brief One way of a processor to convolve 16-bit integers with weights of 8 bits.
+ * @brief One way of a processor to convolve integers with weights of 8 bits.
  *
- * Computes, for some pixels and a block of up to kOutputs outputs, unit * S * scale in floats, from left to
- * right, where S is the sum of w x over a pixel's window: an integer, which has to fit into 32 bits wherever
- * the sum is cut off. The plain kernel is the definition; all others equal it bit for bit.
+ * Computes, for some pixels and a block of up to kOutputs outputs, unit * (start + S) * scale in floats, from
+ * left to right, where S is the sum of w x over a pixel's window: an integer, which has to fit into 32 bits
+ * wherever the sum is cut off, with and without its start. The plain kernel is the definition; all others
+ * equal it bit for bit.
  */
 struct Int8Kernel {
   static constexpr int kOutputs = BinaryKernel::kOutputs;
 
+  /// The sums of integers of one type. A unit of a window is kUnitBytes of them.
+  struct Sums {
+    static constexpr int kUnitBytes = 4;
+
+    /// Outputs of a strip; it divides kOutputs. A block's weights are strip by strip; in each by unit of the
+    /// window; in each by output; then those of the unit's values.
+    int strip;
+    /**
+     * @param pixels where each pixel's window begins. What fills a piece's last unit has to meet weights of
+     * 0.
+     * @param window its units are those of `weights`.
+     * @param strips how many strips are wanted.
+     * @param starts of each pixel, one for each output of the strips.
+     * @param units one a pixel.
+     * @param scales one for each output of the strips.
+     * @param sums count x kOutputs; outputs of other strips are left as they are.
+     */
+    void (*run)(const uint8_t* const* pixels, int count, const Window& window, const int8_t* weights,
+                int strips, const int32_t* const* starts, const float* units, const float* scales,
+                float* sums);
+  };
+
   const char* name;
   bool (*available)();
-  /// Outputs of a strip; it divides kOutputs. A block's weights are strip by strip; in each by unit of the
-  /// window, which is two values; in each by output; then those of the two values.
-  int strip;
-  /**
-   * @param pixels where each pixel's window begins. Pieces of an odd number of values are read one value
-   *        farther, which has to meet a weight of 0.
-   * @param strips how many strips are wanted.
-   * @param units one a pixel.
-   * @param scales one for each output of the strips.
-   * @param sums count x kOutputs; outputs of other strips are left as they are.
-   */
-  void (*sums)(const int16_t* const* pixels, int count, const Window& window, const int8_t* weights,
-               int strips, const float* units, const float* scales, float* sums);
+  /// Of int16_t.
+  Sums words;
+  /// Of uint8_t; `run` is null where words are summed as fast.
+  Sums bytes;
 };
 
 /// The fastest that this processor has, or the one that the environment variable HWGQ_INT8_KERNEL names; null

@@ -1,3 +1,5 @@
+#include <cstring>
+
 #include "caffe/lowbit/int8_kernel.hpp"
 
 namespace caffe {
@@ -9,17 +11,23 @@ constexpr int kStrip = 8;
 
 bool AlwaysAvailable() { return true; }
 
-void Sums(const int16_t* const* pixels, int count, const Window& window, const int8_t* weights, int strips,
-          const float* units, const float* scales, float* sums) {
+template <typename Value>
+void SumPlain(const uint8_t* const* pixels, int count, const Window& window, const int8_t* weights,
+              int strips, const int32_t* const* starts, const float* units, const float* scales,
+              float* sums) {
+  constexpr int kValues = Int8Kernel::Sums::kUnitBytes / sizeof(Value);
   for (int p = 0; p < count; ++p) {
     for (int output = 0; output < strips * kStrip; ++output) {
-      const int8_t* w = weights + int64_t{output / kStrip} * window.total_units * 2 * kStrip;
-      int32_t sum = 0;
+      const int8_t* w =
+          weights + (int64_t{output / kStrip} * window.total_units * kStrip + output % kStrip) * kValues;
+      int32_t sum = starts[p][output];
       for (int piece = 0; piece < window.pieces; ++piece) {
-        const int16_t* x = pixels[p] + window.offsets[piece] / static_cast<int>(sizeof(int16_t));
-        for (int unit = 0; unit < window.units[piece]; ++unit, w += 2 * kStrip) {
-          const int8_t* const two = w + 2 * (output % kStrip);
-          sum += two[0] * x[2 * unit] + two[1] * x[2 * unit + 1];
+        const uint8_t* at = pixels[p] + window.offsets[piece];
+        for (int unit = 0; unit < window.units[piece];
+             ++unit, at += Int8Kernel::Sums::kUnitBytes, w += kStrip * kValues) {
+          Value values[kValues];
+          std::memcpy(values, at, sizeof(values));
+          for (int i = 0; i < kValues; ++i) sum += w[i] * values[i];
         }
       }
       sums[p * Int8Kernel::kOutputs + output] = units[p] * static_cast<float>(sum) * scales[output];
@@ -29,7 +37,8 @@ void Sums(const int16_t* const* pixels, int count, const Window& window, const i
 
 }  // namespace
 
-const Int8Kernel kInt8Plain = {"int8_plain", AlwaysAvailable, kStrip, Sums};
+const Int8Kernel kInt8Plain = {
+    "int8_plain", AlwaysAvailable, {kStrip, SumPlain<int16_t>}, {kStrip, SumPlain<uint8_t>}};
 
 }  // namespace lowbit
 }  // namespace caffe

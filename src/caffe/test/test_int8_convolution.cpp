@@ -61,9 +61,12 @@ std::unique_ptr<Stage> MakeFloats(const Plan& plan, const StageInfo& stage) {
   return made;
 }
 
-// Sums of a kernel for outputs of a block; `pieces` are lengths of a window's pieces in units.
-std::vector<float> Sums(const Int8Kernel& kernel, int pixels, const std::vector<int32_t>& pieces, int outputs,
-                        unsigned seed) {
+// Sums of a kernel for outputs of a block, of integers of one type; `pieces` are lengths of a window's pieces
+// in units.
+template <typename Value>
+std::vector<float> Sums(const Int8Kernel::Sums& kernel, int pixels, const std::vector<int32_t>& pieces,
+                        int outputs, unsigned seed) {
+  constexpr int kUnitBytes = Int8Kernel::Sums::kUnitBytes, kValues = kUnitBytes / sizeof(Value);
   std::mt19937 random(seed);
   const auto draw = [&](int least, int most) {
     return std::uniform_int_distribution<int>(least, most)(random);
@@ -71,33 +74,42 @@ std::vector<float> Sums(const Int8Kernel& kernel, int pixels, const std::vector<
   int total_units = 0;
   std::vector<int32_t> offsets;
   for (const int units : pieces) {
-    offsets.push_back(static_cast<int32_t>(sizeof(int16_t)) * (2 * total_units + draw(0, 9)));
+    offsets.push_back(kUnitBytes * total_units + static_cast<int>(sizeof(Value)) * draw(0, 9));
     total_units += units;
   }
-  std::vector<int16_t> values(2 * total_units + 10 + 3 * pixels);
-  for (int16_t& value : values) value = static_cast<int16_t>(draw(-1000, 1000));
-  std::vector<const int16_t*> windows;
+  std::vector<Value> values(kValues * total_units + 10 + 3 * pixels);
+  for (Value& value : values)
+    value = static_cast<Value>(sizeof(Value) == 1 ? draw(0, 255) : draw(-1000, 1000));
+  std::vector<const uint8_t*> windows;
+  for (int p = 0; p < pixels; ++p) {
+    windows.push_back(reinterpret_cast<const uint8_t*>(values.data() + draw(0, 3 * pixels)));
+  }
+  std::vector<int32_t> all_starts(static_cast<size_t>(pixels) * kOutputs);
+  for (int32_t& start : all_starts) start = draw(-100000, 100000);
+  std::vector<const int32_t*> starts;
+  for (int p = 0; p < pixels; ++p) starts.push_back(&all_starts[p * kOutputs]);
   std::vector<float> units(pixels), scales(kOutputs);
-  for (int p = 0; p < pixels; ++p) windows.push_back(values.data() + draw(0, 3 * pixels));
   for (float& unit : units) unit = std::ldexp(1.f, draw(-10, 10));
   for (float& scale : scales) scale = static_cast<float>(draw(1, 1000)) / 7;
-  std::vector<int8_t> rows(static_cast<size_t>(kOutputs) * 2 * total_units);
+  const int row_weights = kValues * total_units;
+  std::vector<int8_t> rows(static_cast<size_t>(kOutputs) * row_weights);
   for (int8_t& weight : rows) weight = static_cast<int8_t>(draw(-128, 127));
   std::vector<int8_t> packed(rows.size());
   for (int output = 0; output < kOutputs; ++output) {
-    for (int k = 0; k < 2 * total_units; ++k) {
-      const int unit = output / kernel.strip * total_units + k / 2;
-      packed[(unit * kernel.strip + output % kernel.strip) * 2 + k % 2] = rows[output * 2 * total_units + k];
+    for (int k = 0; k < row_weights; ++k) {
+      const int unit = output / kernel.strip * total_units + k / kValues;
+      packed[(unit * kernel.strip + output % kernel.strip) * kValues + k % kValues] =
+          rows[output * row_weights + k];
     }
   }
   std::vector<float> sums(static_cast<size_t>(pixels) * kOutputs, -1);
-  kernel.sums(windows.data(), pixels,
-              {offsets.data(), pieces.data(), static_cast<int>(pieces.size()), total_units}, packed.data(),
-              (outputs + kernel.strip - 1) / kernel.strip, units.data(), scales.data(), sums.data());
-  const int written = (outputs + kernel.strip - 1) / kernel.strip * kernel.strip;
+  const int strips = (outputs + kernel.strip - 1) / kernel.strip;
+  kernel.run(windows.data(), pixels,
+             {offsets.data(), pieces.data(), static_cast<int>(pieces.size()), total_units}, packed.data(),
+             strips, starts.data(), units.data(), scales.data(), sums.data());
   for (int i = 0; i < pixels * kOutputs; ++i) {
-    if (i % kOutputs >= written) {
-      EXPECT_EQ(sums[i], -1) << kernel.name << " writes more than its strips";
+    if (i % kOutputs >= strips * kernel.strip) {
+      EXPECT_EQ(sums[i], -1) << "more is written than the strips";
     }
     if (i % kOutputs >= outputs) sums[i] = 0;
   }
@@ -105,10 +117,14 @@ std::vector<float> Sums(const Int8Kernel& kernel, int pixels, const std::vector<
 }
 
 void CheckKernels(int pixels, const std::vector<int32_t>& pieces, int outputs, unsigned seed) {
-  const std::vector<float> expected = Sums(kInt8Plain, pixels, pieces, outputs, seed);
+  const std::vector<float> words = Sums<int16_t>(kInt8Plain.words, pixels, pieces, outputs, seed);
+  const std::vector<float> bytes = Sums<uint8_t>(kInt8Plain.bytes, pixels, pieces, outputs, seed);
   for (const Int8Kernel* kernel : KernelsToTest()) {
-    ASSERT_EQ(Sums(*kernel, pixels, pieces, outputs, seed), expected)
-        << kernel->name << ", " << pixels << " pixels, " << outputs << " outputs";
+    SCOPED_TRACE(std::string(kernel->name) + ", " + std::to_string(pixels) + " pixels, " +
+                 std::to_string(outputs) + " outputs");
+    ASSERT_EQ(Sums<int16_t>(kernel->words, pixels, pieces, outputs, seed), words);
+    if (!kernel->bytes.run) continue;
+    ASSERT_EQ(Sums<uint8_t>(kernel->bytes, pixels, pieces, outputs, seed), bytes) << "of bytes";
   }
 }
 
@@ -191,6 +207,103 @@ TEST(Int8ConvolutionTest, IsExactForIntegers) {
         // The sum and its product with the scale are rounded to floats.
         ASSERT_NEAR(results[i], expected[i], 1.3e-7 * std::abs(expected[i]))
             << kernel->name << ", element " << i;
+      }
+    }
+  }
+}
+
+// An image of bytes, less means that are integers or not, times `unit`.
+Images DrawBytes(RandomConvolution* convolution, int images, const std::vector<int>& means, float unit) {
+  const TensorInfo& input = convolution->plan().tensors[0];
+  Images values(images * input.elements());
+  for (size_t i = 0; i < values.size(); ++i) {
+    const size_t channel = i / input.pixels() % input.channels;
+    values[i] = unit * static_cast<float>(convolution->Draw(0, 255) - means[channel]);
+  }
+  return values;
+}
+
+// A kernel without its sums of bytes.
+Int8Kernel WordsAlone(const Int8Kernel& kernel) {
+  return {kernel.name, kernel.available, kernel.words, {0, nullptr}};
+}
+
+TEST(Int8ConvolutionTest, BytesAndWordsGiveTheSame) {
+  for (unsigned seed = 400; seed < 460; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    RandomConvolution convolution(seed, kInt8);
+    std::vector<int> means(convolution.plan().tensors[0].channels);
+    // None, those of photographs, and of values below 0 alone.
+    for (int& mean : means) mean = seed % 3 == 0 ? 0 : seed % 3 == 1 ? convolution.Draw(0, 255) : 255;
+    const Images images = DrawBytes(&convolution, 3, means, std::ldexp(1.f, static_cast<int>(seed % 7) - 8));
+    const Int8Kernel words = WordsAlone(kInt8Plain);
+    const Images expected = convolution.Run(Maker(words), images);
+    for (const Int8Kernel* kernel : KernelsToTest()) {
+      EXPECT_EQ(convolution.Run(Maker(*kernel), images), expected) << kernel->name;
+    }
+    EXPECT_EQ(convolution.Run(Maker(kInt8Plain), images, 3), expected) << "three threads";
+  }
+}
+
+// Sums of bytes are as fast as they are said to be only where they are used.
+TEST(Int8ConvolutionTest, TakesBytesWhereAllValuesAre) {
+  static int calls_of_bytes;
+  Int8Kernel counting = kInt8Plain;
+  counting.bytes.run = [](const uint8_t* const* pixels, int count, const Window& window,
+                          const int8_t* weights, int strips, const int32_t* const* starts, const float* units,
+                          const float* scales, float* sums) {
+    ++calls_of_bytes;
+    kInt8Plain.bytes.run(pixels, count, window, weights, strips, starts, units, scales, sums);
+  };
+  const auto takes_bytes = [&](const RandomConvolution& convolution, const Images& images) {
+    calls_of_bytes = 0;
+    EXPECT_EQ(convolution.Run(Maker(counting), images),
+              convolution.Run(Maker(WordsAlone(kInt8Plain)), images));
+    return calls_of_bytes > 0;
+  };
+  for (unsigned seed = 500; seed < 520; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    RandomConvolution convolution(seed, kInt8);
+    const int64_t elements = convolution.in_elements();
+    const bool one_pixel =
+        convolution.out_elements() == convolution.plan().tensors[convolution.output()].channels;
+    const std::vector<int> means(convolution.plan().tensors[0].channels, 117);
+    const Images bytes = DrawBytes(&convolution, 1, means, 0.5f);
+    EXPECT_EQ(takes_bytes(convolution, bytes), !one_pixel);
+    const int place = convolution.Draw(0, static_cast<int>(elements) - 1);
+    for (const float other : {0.25f, 256 * 0.5f, -300 * 0.5f, 1e-30f, 1e30f}) {
+      Images images = bytes;
+      images[place] = other;
+      if (other == 0.25f || other == 1e-30f) {
+        EXPECT_FALSE(takes_bytes(convolution, images)) << other;
+      } else if (bytes.size() > 60) {
+        EXPECT_FALSE(takes_bytes(convolution, images)) << other;
+      }
+    }
+    EXPECT_FALSE(takes_bytes(convolution, Images(elements, 0.f))) << "nothing but zeros";
+  }
+}
+
+TEST(Int8ConvolutionTest, ImagesOfBothKindsComeTogether) {
+  for (unsigned seed = 600; seed < 620; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    RandomConvolution convolution(seed, kInt8);
+    const std::vector<int> means(convolution.plan().tensors[0].channels, 104);
+    Images images = DrawBytes(&convolution, 5, means, 1);
+    const int64_t elements = convolution.in_elements();
+    images[elements] += 0.37f;
+    images[3 * elements + elements / 2] = 1e4f;
+    images[4 * elements] = kNan;
+    for (const Int8Kernel* kernel : KernelsToTest()) {
+      const Images together = convolution.Run(Maker(*kernel), images);
+      const Images alone = convolution.RunEach(Maker(*kernel), images);
+      ASSERT_EQ(together.size(), alone.size());
+      for (size_t i = 0; i < alone.size(); ++i) {
+        if (!std::isnan(alone[i])) {
+          ASSERT_EQ(together[i], alone[i]) << kernel->name << ", " << i;
+        } else {
+          ASSERT_TRUE(std::isnan(together[i])) << kernel->name << ", " << i;
+        }
       }
     }
   }
