@@ -17,6 +17,12 @@ void caffe_cpu_gemm(const CBLAS_TRANSPOSE TransA, const CBLAS_TRANSPOSE TransB, 
                     const int K, const Dtype alpha, const Dtype* A, const Dtype* B, const Dtype beta,
                     Dtype* C);
 
+/// The same of matrices whose rows begin lda, ldb and ldc after the one before; float and double.
+template <typename Dtype>
+void caffe_cpu_gemm(const CBLAS_TRANSPOSE TransA, const CBLAS_TRANSPOSE TransB, const int M, const int N,
+                    const int K, const Dtype alpha, const Dtype* A, const int lda, const Dtype* B,
+                    const int ldb, const Dtype beta, Dtype* C, const int ldc);
+
 /// y = alpha op(A) x + beta y with A M x N, row-major and dense.
 template <typename Dtype>
 void caffe_cpu_gemv(const CBLAS_TRANSPOSE TransA, const int M, const int N, const Dtype alpha, const Dtype* A,

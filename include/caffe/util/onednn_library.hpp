@@ -15,14 +15,15 @@ namespace caffe {
  */
 struct OneDnnLibrary {
   ConvolutionEngine* (*make_convolution)(const ConvolutionGeometry* geometry, bool keeps_weights);
-  /// C [M x N] = alpha op(A) op(B) + beta C, all row by row, op being 'N' or 'T'; false where it failed.
+  /// C [M x N] = alpha op(A) op(B) + beta C, all row by row, a row lda, ldb or ldc after the one
+  /// before, op being 'N' or 'T'; false where it failed.
   bool (*sgemm)(char trans_a, char trans_b, int m, int n, int k, float alpha, const float* a, int lda,
                 const float* b, int ldb, float beta, float* c, int ldc);
   /// C [M x N] = op(A) B, or += where is_added, by the calling thread alone: products of BF16, each the upper
   /// half of a float, summed in floats, all row by row; false where it failed. Slow where
   /// bf16_instructions() is kNone.
-  bool (*bf16_gemm)(bool trans_a, int m, int n, int k, const uint16_t* a, const uint16_t* b, bool is_added,
-                    float* c);
+  bool (*bf16_gemm)(bool trans_a, int m, int n, int k, const uint16_t* a, int lda, const uint16_t* b, int ldb,
+                    bool is_added, float* c, int ldc);
   BF16Instructions (*bf16_instructions)();
 };
 

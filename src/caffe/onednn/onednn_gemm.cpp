@@ -26,14 +26,25 @@ struct BF16Product {
   std::unordered_map<int, memory> arguments;
 };
 
-BF16Product MakeBF16Product(bool trans_a, int m, int n, int k, bool is_added) {
-  using Tag = memory::format_tag;
-  const memory::desc a({m, k}, memory::data_type::bf16, trans_a ? Tag::ba : Tag::ab);
-  const memory::desc b({k, n}, memory::data_type::bf16, Tag::ab);
-  const memory::desc c({m, n}, memory::data_type::f32, Tag::ab);
+/// What is known of a product before its operands.
+struct BF16Shape {
+  bool trans_a;
+  int m, n, k, lda, ldb, ldc;
+  bool is_added;
+
+  auto Tied() const { return std::tie(trans_a, m, n, k, lda, ldb, ldc, is_added); }
+  bool operator<(const BF16Shape& other) const { return Tied() < other.Tied(); }
+};
+
+BF16Product MakeBF16Product(const BF16Shape& shape) {
+  using Strides = memory::dims;
+  const memory::desc a({shape.m, shape.k}, memory::data_type::bf16,
+                       shape.trans_a ? Strides{1, shape.lda} : Strides{shape.lda, 1});
+  const memory::desc b({shape.k, shape.n}, memory::data_type::bf16, Strides{shape.ldb, 1});
+  const memory::desc c({shape.m, shape.n}, memory::data_type::f32, Strides{shape.ldc, 1});
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  if (is_added) {
+  if (shape.is_added) {
     dnnl::post_ops add;
     add.append_sum(1);
     attributes.set_post_ops(add);
@@ -54,15 +65,14 @@ BF16Product MakeBF16Product(bool trans_a, int m, int n, int k, bool is_added) {
   return product;
 }
 
-BF16Product* GetBF16Product(bool trans_a, int m, int n, int k, bool is_added) {
+BF16Product* GetBF16Product(const BF16Shape& shape) {
   // Nets with images of ever new sizes must not fill the memory.
   constexpr size_t kMaxProducts = 64;
-  static thread_local std::map<std::tuple<bool, int, int, int, bool>, BF16Product> products;
-  const std::tuple key(trans_a, m, n, k, is_added);
-  auto found = products.find(key);
+  static thread_local std::map<BF16Shape, BF16Product> products;
+  auto found = products.find(shape);
   if (found == products.end()) {
     if (products.size() >= kMaxProducts) products.clear();
-    found = products.emplace(key, MakeBF16Product(trans_a, m, n, k, is_added)).first;
+    found = products.emplace(shape, MakeBF16Product(shape)).first;
   }
   return &found->second;
 }
@@ -78,10 +88,10 @@ extern "C" bool caffe_onednn_sgemm(char trans_a, char trans_b, int m, int n, int
   return dnnl_sgemm(trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc) == dnnl_success;
 }
 
-extern "C" bool caffe_onednn_bf16_gemm(bool trans_a, int m, int n, int k, const uint16_t* a,
-                                       const uint16_t* b, bool is_added, float* c) {
+extern "C" bool caffe_onednn_bf16_gemm(bool trans_a, int m, int n, int k, const uint16_t* a, int lda,
+                                       const uint16_t* b, int ldb, bool is_added, float* c, int ldc) {
   try {
-    caffe::BF16Product* const product = caffe::GetBF16Product(trans_a, m, n, k, is_added);
+    caffe::BF16Product* const product = caffe::GetBF16Product({trans_a, m, n, k, lda, ldb, ldc, is_added});
     static thread_local caffe::ScratchMemory scratchpad;
     static thread_local dnnl::stream stream(caffe::Cpu());
     product->a.set_data_handle(const_cast<uint16_t*>(a));

@@ -199,6 +199,45 @@ TYPED_TEST(MathFunctionsTest, MatrixProducts) {
   }
 }
 
+// A matrix within a wider one, whose other columns are neither read nor written. Of all sizes that libraries
+// have kernels of their own for.
+TYPED_TEST(MathFunctionsTest, ProductsOfPartsOfMatrices) {
+  const auto widened = [](const std::vector<TypeParam>& dense, int width, int wider) {
+    std::vector<TypeParam> wide;
+    for (size_t i = 0; i < dense.size(); ++i) {
+      wide.push_back(dense[i]);
+      if ((i + 1) % width == 0) wide.insert(wide.end(), wider - width, std::nanf(""));
+    }
+    return wide;
+  };
+  const int sizes[][3] = {{2, 3, 4}, {17, 13, 29}, {50, 20, 152}, {101, 100, 100}};
+  for (const auto& [M, N, K] : sizes) {
+    const std::vector<TypeParam> a = Signed<TypeParam>(M * K, 3), b = Signed<TypeParam>(K * N, 8),
+                                 c = Signed<TypeParam>(M * N, 1);
+    for (const bool transpose_a : {false, true}) {
+      for (const bool transpose_b : {false, true}) {
+        const int a_width = transpose_a ? M : K, b_width = transpose_b ? K : N;
+        const std::vector<TypeParam> wide_a = widened(a, a_width, a_width + 3),
+                                     wide_b = widened(b, b_width, b_width + 1);
+        std::vector<TypeParam> wide_c = widened(c, N, N + 2);
+        caffe_cpu_gemm<TypeParam>(transpose_a ? CblasTrans : CblasNoTrans,
+                                  transpose_b ? CblasTrans : CblasNoTrans, M, N, K, 1.5, wide_a.data(),
+                                  a_width + 3, wide_b.data(), b_width + 1, -0.5, wide_c.data(), N + 2);
+        const std::vector<double> expected = PlainGemm(transpose_a, transpose_b, M, N, K, 1.5, a, b, -0.5, c);
+        std::vector<TypeParam> inside;
+        for (int i = 0; i < M * (N + 2); ++i) {
+          if (i % (N + 2) < N) {
+            inside.push_back(wide_c[i]);
+          } else {
+            EXPECT_TRUE(std::isnan(wide_c[i])) << i;
+          }
+        }
+        ExpectNear(inside, expected, 1e-4);
+      }
+    }
+  }
+}
+
 TYPED_TEST(MathFunctionsTest, EmptyMatrixProducts) {
   // A sum of nothing is 0: beta still counts.
   std::vector<TypeParam> c = {1, 2, 3, 4, 5, 6};

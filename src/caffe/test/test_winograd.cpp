@@ -151,7 +151,7 @@ TEST_F(WinogradTest, IsTheSumOfProductsForRandomShapes) {
 TEST_F(WinogradTest, RoundsToBF16) {
   const uint16_t one = 0x3f80;
   float product;
-  if (!GetOneDnn() || !GetOneDnn()->bf16_gemm(false, 1, 1, 1, &one, &one, false, &product)) {
+  if (!GetOneDnn() || !GetOneDnn()->bf16_gemm(false, 1, 1, 1, &one, 1, &one, 1, false, &product, 1)) {
     GTEST_SKIP() << "oneDNN multiplies no BF16 on this processor, or this build is without it";
   }
   EXPECT_EQ(product, 1.f);

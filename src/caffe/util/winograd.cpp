@@ -35,12 +35,17 @@ struct PointMatrices {
   Point* row(int64_t row, int channel) const { return data + row * channels + channel; }
 };
 
-void Product(bool trans_a, int m, int n, int k, const float* a, const float* b, bool is_added, float* c) {
-  caffe_cpu_gemm<float>(trans_a ? CblasTrans : CblasNoTrans, CblasNoTrans, m, n, k, 1, a, b, is_added, c);
+/// m x n (+=) the product of a, or its transposed, and b over k of those channels or tiles that there are.
+void Product(bool trans_a, int m, int n, int k, const PointMatrices<float>& a, const PointMatrices<float>& b,
+             bool is_added, const PointMatrices<float>& c, int point) {
+  caffe_cpu_gemm<float>(trans_a ? CblasTrans : CblasNoTrans, CblasNoTrans, m, n, k, 1, a.at(point),
+                        a.channels, b.at(point), b.channels, is_added, c.at(point), c.channels);
 }
 
-void Product(bool trans_a, int m, int n, int k, const BF16* a, const BF16* b, bool is_added, float* c) {
-  CHECK(GetOneDnn()->bf16_gemm(trans_a, m, n, k, a, b, is_added, c))
+void Product(bool trans_a, int m, int n, int k, const PointMatrices<BF16>& a, const PointMatrices<BF16>& b,
+             bool is_added, const PointMatrices<float>& c, int point) {
+  CHECK(GetOneDnn()->bf16_gemm(trans_a, m, n, k, a.at(point), a.channels, b.at(point), b.channels, is_added,
+                               c.at(point), c.channels))
       << "oneDNN failed to multiply matrices of " << m << " x " << k << " and " << k << " x " << n
       << " BF16; CAFFE_BACKWARD=FLOAT does without it";
 }
@@ -102,7 +107,7 @@ class Backward {
       for (int channel = 0; channel < shape_.in_channels; channel += in_channels_) {
         if (input_diff_ && is_first) TransformKernels(channel);
         if (weight_diff_) GatherInputs(first, rows, channel);
-        Multiply(rows * tile_columns_, is_first);
+        Multiply(rows * tile_columns_, channel, is_first);
         if (input_diff_) ScatterInputs(first, rows, channel);
         if (weight_diff_ && is_last) AddWeightGradient(channel);
       }
@@ -161,14 +166,13 @@ class Backward {
     });
   }
 
-  // Kernels that fill up the last channels are zeros, as what is beside them may be anything.
   void TransformKernels(int first_channel) {
-    ParallelFor(out_channels_, 1, [=](int64_t begin, int64_t end) {
+    ParallelFor(shape_.out_channels, 1, [=](int64_t begin, int64_t end) {
       for (int64_t output = begin; output < end; ++output) {
         for (int channel = 0; channel < in_channels_; channel += kLanes) {
-          const int lanes = output < shape_.out_channels ? InputLanes(first_channel + channel) : 0;
-          TransformWinogradWeights(shape_.kernel, Kernels(weights_, output, first_channel + channel), lanes,
-                                   kernels_.stride(), kernels_.row(output, channel));
+          TransformWinogradWeights(shape_.kernel, Kernels(weights_, output, first_channel + channel),
+                                   InputLanes(first_channel + channel), kernels_.stride(),
+                                   kernels_.row(output, channel));
         }
       }
     });
@@ -197,18 +201,18 @@ class Backward {
     });
   }
 
-  void Multiply(int64_t tiles, bool is_first) {
-    const int rows = static_cast<int>(tiles);
+  // Of channels that there are. What fills up their lanes goes through the transforms and is left out of what
+  // they write, whatever it is.
+  void Multiply(int64_t tiles, int first_channel, bool is_first) {
+    const int rows = static_cast<int>(tiles), outputs = shape_.out_channels,
+              inputs = std::min(in_channels_, shape_.in_channels - first_channel);
     ParallelFor(kPoints, 1, [=](int64_t begin, int64_t end) {
       for (int point = static_cast<int>(begin); point < end; ++point) {
         if (weight_diff_) {
-          Product(true, out_channels_, in_channels_, rows, outputs_.at(point), inputs_.at(point), !is_first,
-                  weight_sums_.at(point));
+          Product(true, outputs, inputs, rows, outputs_, inputs_, !is_first, weight_sums_, point);
         }
-        if (input_diff_) {
-          Product(false, rows, in_channels_, out_channels_, outputs_.at(point), kernels_.at(point), false,
-                  input_diffs_.at(point));
-        }
+        if (input_diff_)
+          Product(false, rows, inputs, outputs, outputs_, kernels_, false, input_diffs_, point);
       }
     });
   }
