@@ -200,6 +200,7 @@ class Net {
   void PlanReuse();
   // Offers layers the one before (Layer::JoinMaker) where they may have it, or ends that.
   void JoinLayers(bool are_joined);
+  bool MayJoinLayers() const;
   bool MayReuseData(int blob_id) const;
   bool IsSplit(int layer_id) const;
   /// Before and after a layer runs: gives memory to what it writes, and takes it from what nobody reads any

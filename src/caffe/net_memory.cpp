@@ -111,6 +111,13 @@ void Net<Dtype>::PlanReuse() {
   are_kept_gone_.assign(layers_.size(), false);
 }
 
+// Not where somebody looks at the tops between two layers.
+template <typename Dtype>
+bool Net<Dtype>::MayJoinLayers() const {
+  return reuses_memory_ && phase_ == TRAIN && Caffe::mode() == Caffe::CPU && !debug_info_ &&
+         before_forward_.empty() && after_forward_.empty();
+}
+
 template <typename Dtype>
 void Net<Dtype>::JoinLayers(bool are_joined) {
   if (are_joined == are_joined_) return;
@@ -261,6 +268,8 @@ size_t Net<Dtype>::PassBytes() {
   const std::lock_guard<std::recursive_mutex> lock(mutex_);
   CHECK(!reuses_memory_) << "the net reuses memory already: ask before set_reuses_memory(true)";
   set_reuses_memory(true);
+  // As in the pass: they may keep less.
+  JoinLayers(MayJoinLayers());
   // What has memory of its own, and may share it.
   std::map<const SyncedMemory*, size_t> own;
   const auto use = [&own](const shared_ptr<SyncedMemory>& memory) { own[memory.get()] = memory->size(); };
@@ -303,6 +312,7 @@ size_t Net<Dtype>::PassBytes() {
   template void Net<Dtype>::set_reuses_memory(bool);                         \
   template void Net<Dtype>::PlanReuse();                                     \
   template size_t Net<Dtype>::PassBytes();                                   \
+  template bool Net<Dtype>::MayJoinLayers() const;                           \
   template void Net<Dtype>::JoinLayers(bool);                                \
   template bool Net<Dtype>::MayReuseData(int) const;                         \
   template bool Net<Dtype>::MayRestoreData(int) const;                       \

@@ -34,10 +34,7 @@ Dtype Net<Dtype>::ForwardFromTo(int start, int end) {
   CHECK_LT(end, static_cast<int>(layers_.size())) << "there is no layer " << end;
   CHECK(!reuses_memory_ || start == 0) << "a net that reuses memory has lost what layer " << start
                                        << " reads: begin at the first layer, or set_reuses_memory(false)";
-  // Not where somebody looks at the tops between two layers.
-  JoinLayers(reuses_memory_ && phase_ == TRAIN && Caffe::mode() == Caffe::CPU && !debug_info_ &&
-             before_forward_.empty() && after_forward_.empty() &&
-             end + 1 == static_cast<int>(layers_.size()));
+  JoinLayers(MayJoinLayers() && end + 1 == static_cast<int>(layers_.size()));
   Dtype loss = 0;
   for (int i = start; i <= end; ++i) {
     for (Callback* callback : before_forward_) callback->run(i);

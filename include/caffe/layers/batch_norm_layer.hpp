@@ -35,7 +35,7 @@ class BatchNormLayer : public Layer<Dtype> {
   bool BackwardMayBeInPlace() const override { return Caffe::mode() == Caffe::CPU; }
   vector<Blob<Dtype>*> KeptBlobs() override {
     if (use_global_stats_) return {};
-    return {&x_norm_};
+    return {keeps_bf16_ ? &x_norm_bf16_ : &x_norm_};
   }
   const Blob<Dtype>* KeptTop(int) const override {
     return use_global_stats_ || Caffe::mode() != Caffe::CPU ? nullptr : &x_norm_;
@@ -87,6 +87,9 @@ class BatchNormLayer : public Layer<Dtype> {
   void ForwardChannels(const ChannelExtent& extent, const Dtype* x, const Normalize& normalize);
 
   bool is_joined_ = false;
+  /// Under CAFFE_BACKWARD=BF16 joined passes have the normalized values as BF16, a float's room for two.
+  bool keeps_bf16_ = false;
+  Blob<Dtype> x_norm_bf16_;
 };
 
 }  // namespace caffe

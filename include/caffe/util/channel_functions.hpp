@@ -9,30 +9,33 @@
 #include <cmath>
 #include <cstdint>
 
+#include "caffe/util/bf16.hpp"
 #include "caffe/util/device_alternate.hpp"
 
 namespace caffe {
 
-/// x
-template <typename Dtype>
+/// x, which may be kept as something smaller
+template <typename Dtype, typename Kept = Dtype>
 struct ChannelValues {
-  const Dtype* x;
+  const Kept* x;
 
   struct OfChannel {
-    const Dtype* x;
-    CAFFE_HOST_DEVICE Dtype operator()(int64_t i) const { return x[i]; }
+    const Kept* x;
+    CAFFE_HOST_DEVICE Dtype operator()(int64_t i) const { return Widened(x[i]); }
   };
   CAFFE_HOST_DEVICE OfChannel operator()(int) const { return {x}; }
 };
 
-/// a b
-template <typename Dtype>
+/// a b, where b may be kept as something smaller
+template <typename Dtype, typename Kept = Dtype>
 struct ChannelProducts {
-  const Dtype *a, *b;
+  const Dtype* a;
+  const Kept* b;
 
   struct OfChannel {
-    const Dtype *a, *b;
-    CAFFE_HOST_DEVICE Dtype operator()(int64_t i) const { return a[i] * b[i]; }
+    const Dtype* a;
+    const Kept* b;
+    CAFFE_HOST_DEVICE Dtype operator()(int64_t i) const { return a[i] * Widened(b[i]); }
   };
   CAFFE_HOST_DEVICE OfChannel operator()(int) const { return {a, b}; }
 };

@@ -51,14 +51,14 @@ void NormalizeChannels(const ChannelExtent& extent, int first, int last, const D
   }
 }
 
-/// See NormalizedGradients; dx may be dy, of which make(begin, count) is called to make a part before it is
-/// read.
-template <typename Dtype, typename Make>
-void NormalizedGradient(const ChannelExtent& extent, const Dtype* y, const Dtype* deviation, const Dtype* dy,
+/// See NormalizedGradients; y may be kept as something smaller; dx may be dy, of which make(begin, count) is
+/// called to make a part before it is read.
+template <typename Dtype, typename Kept, typename Make>
+void NormalizedGradient(const ChannelExtent& extent, const Kept* y, const Dtype* deviation, const Dtype* dy,
                         Dtype* dx, const Make& make) {
   const Dtype per_channel = static_cast<Dtype>(extent.outer) * extent.inner;
   std::vector<Dtype> sum_dy(extent.channels), sum_dy_y(extent.channels);
-  const NormalizedGradients<Dtype, ChannelValues<Dtype>> gradients = {
+  const NormalizedGradients<Dtype, ChannelValues<Dtype, Kept>> gradients = {
       dy, {y}, sum_dy.data(), sum_dy_y.data(), per_channel, deviation};
   const ChannelExtent item = {1, extent.channels, extent.inner};
   ForChannels(extent, [&](int first, int last) {
@@ -67,7 +67,7 @@ void NormalizedGradient(const ChannelExtent& extent, const Dtype* y, const Dtype
       make(start + static_cast<int64_t>(first) * extent.inner,
            static_cast<int64_t>(last - first) * extent.inner);
       AddChannelSums(item, first, last, ChannelValues<Dtype>{dy + start}, sum_dy.data());
-      AddChannelSums(item, first, last, ChannelProducts<Dtype>{dy + start, y + start}, sum_dy_y.data());
+      AddChannelSums(item, first, last, ChannelProducts<Dtype, Kept>{dy + start, y + start}, sum_dy_y.data());
     }
     MapChannels(extent, first, last, gradients, dx);
   });

@@ -1,12 +1,30 @@
 #include "caffe/layers/batch_norm_layer.hpp"
 
+#include <algorithm>
 #include <memory>
+#include <type_traits>
+#include <vector>
 
+#include "caffe/util/backward_precision.hpp"
+#include "caffe/util/bf16.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/normalize_channels.hpp"
 #include "caffe/util/ones.hpp"
+#include "caffe/util/target_clones.hpp"
 
 namespace caffe {
+
+namespace {
+
+// Floats that stay in the first cache between two uses.
+constexpr int kValuesInCache = 4096;
+
+template <typename Dtype>
+CAFFE_TARGET_CLONES void RoundToBF16(int64_t count, const Dtype* values, BF16* rounded) {
+  for (int64_t i = 0; i < count; ++i) rounded[i] = ToBF16(static_cast<float>(values[i]));
+}
+
+}  // namespace
 
 template <typename Dtype>
 ChannelExtent BatchNormLayer<Dtype>::Extent(const Blob<Dtype>& blob) const {
@@ -48,6 +66,7 @@ void BatchNormLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const ve
   mean_.Reshape({channels_});
   variance_.Reshape({channels_});
   x_norm_.ReshapeLike(*bottom[0]);
+  if (keeps_bf16_) x_norm_bf16_.Reshape({(bottom[0]->count() + 1) / 2});
   const ChannelExtent extent = Extent(*bottom[0]);
   ReshapeOnes({static_cast<int>(extent.outer)}, &batch_sum_multiplier_);
   ReshapeOnes({static_cast<int>(extent.inner)}, &spatial_sum_multiplier_);
@@ -106,6 +125,8 @@ void BatchNormLayer<Dtype>::ForwardChannels(const ChannelExtent& extent, const D
 template <typename Dtype>
 bool BatchNormLayer<Dtype>::SetJoined(bool is_joined) {
   is_joined_ = is_joined && !use_global_stats_;
+  keeps_bf16_ = is_joined_ && std::is_same<Dtype, float>::value && CpuBackwardPrecision() == Precision::kBF16;
+  if (keeps_bf16_) x_norm_bf16_.Reshape({(x_norm_.count() + 1) / 2});
   return is_joined_ == is_joined;
 }
 
@@ -115,8 +136,26 @@ void BatchNormLayer<Dtype>::ForwardJoined(
     const std::function<void(int64_t begin, int64_t count, const Dtype* values)>& part) {
   const ChannelExtent extent = Extent(bottom), image = {1, extent.channels, extent.inner};
   const Dtype* x = bottom.cpu_data();
-  Dtype* x_norm = x_norm_.mutable_cpu_data();
   const Dtype *mean = mean_.cpu_data(), *deviation = variance_.cpu_data();
+  if (keeps_bf16_) {
+    auto* const kept = reinterpret_cast<BF16*>(x_norm_bf16_.mutable_cpu_data());
+    const int most_channels = std::clamp(kValuesInCache / std::max(extent.inner, 1), 1, extent.channels);
+    ForwardChannels(extent, x, [&](int first, int last) {
+      std::vector<Dtype> values(static_cast<size_t>(most_channels) * extent.inner);
+      for (int64_t n = 0; n < extent.outer; ++n) {
+        for (int c = first; c < last; c += most_channels) {
+          const ChannelExtent some = {1, std::min(most_channels, last - c), extent.inner};
+          const int64_t begin = (n * extent.channels + c) * extent.inner,
+                        count = static_cast<int64_t>(some.channels) * some.inner;
+          NormalizeChannels(some, 0, some.channels, x + begin, mean + c, deviation + c, values.data());
+          RoundToBF16(count, values.data(), kept + begin);
+          part(begin, count, values.data());
+        }
+      }
+    });
+    return;
+  }
+  Dtype* x_norm = x_norm_.mutable_cpu_data();
   ForwardChannels(extent, x, [&](int first, int last) {
     for (int64_t n = 0; n < extent.outer; ++n) {
       const int64_t start = n * extent.channels * extent.inner;
@@ -131,7 +170,13 @@ template <typename Dtype>
 void BatchNormLayer<Dtype>::BackwardJoined(const std::function<void(int64_t begin, int64_t count)>& gradient,
                                            Dtype* dx) {
   const ChannelExtent extent = Extent(x_norm_);
-  NormalizedGradient(extent, x_norm_.cpu_data(), variance_.cpu_data(), dx, dx, gradient);
+  const Dtype* deviation = variance_.cpu_data();
+  if (keeps_bf16_) {
+    const auto* const kept = reinterpret_cast<const BF16*>(x_norm_bf16_.cpu_data());
+    NormalizedGradient(extent, kept, deviation, dx, dx, gradient);
+  } else {
+    NormalizedGradient(extent, x_norm_.cpu_data(), deviation, dx, dx, gradient);
+  }
 }
 
 template <typename Dtype>

@@ -1,6 +1,7 @@
 // Memory that goes from blob to blob of a net, held against a net whose blobs have memory of their own.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <set>
@@ -12,6 +13,7 @@
 #include "caffe/layers/scale_layer.hpp"
 #include "caffe/net.hpp"
 #include "caffe/test/test_caffe_main.hpp"
+#include "caffe/util/backward_precision.hpp"
 #include "environment_for_test.hpp"
 #include "layer_test_util.hpp"
 #include "net_test_util.hpp"
@@ -414,6 +416,39 @@ TYPED_TEST(NetMemoryTest, QuantizersJoinTheBatchNormBeforeThem) {
     }
     this->reusing_->set_reuses_memory(false);
     EXPECT_FALSE(IsJoined(this->reusing_->layer_by_name("bn_a").get()));
+  }
+}
+
+TYPED_TEST(NetMemoryTest, JoinedLayersKeepTheirValuesAsBF16) {
+  if (BF16OfProcessor() == BF16Instructions::kNone) GTEST_SKIP() << "the processor does not multiply BF16";
+  const bool is_float = sizeof(TypeParam) == sizeof(float);
+  for (const int threads : {1, 3}) {
+    const ThreadsForTest some(threads);
+    this->Make(JoinedLayers());
+    const TypeParam loss = this->Pass(this->plain_.get(), 7);
+    this->Pass(this->reusing_.get(), 7);
+    {
+      const EnvironmentForTest bf16("CAFFE_BACKWARD", "BF16");
+      this->reusing_->set_reuses_memory(false);
+      const size_t planned = this->reusing_->PassBytes();
+      this->reusing_->set_reuses_memory(true);
+      EXPECT_EQ(this->Pass(this->reusing_.get(), 7), loss);
+      const int count = this->reusing_->blob_by_name("a")->count();
+      EXPECT_EQ(this->reusing_->layer_by_name("bn_a")->KeptBlobs()[0]->count(), is_float ? count / 2 : count);
+      const auto taken = static_cast<double>(this->BytesOf(*this->reusing_));
+      EXPECT_NEAR(static_cast<double>(planned), taken, taken / 20);
+    }
+    double difference = 0, size = 0;
+    for (size_t i = 0; i < this->plain_->params().size(); ++i) {
+      const vector<TypeParam> exact = DiffOf(*this->plain_->params()[i]),
+                              rounded = DiffOf(*this->reusing_->params()[i]);
+      for (size_t j = 0; j < exact.size(); ++j) {
+        difference += std::pow(static_cast<double>(rounded[j]) - exact[j], 2);
+        size += std::pow(static_cast<double>(exact[j]), 2);
+      }
+    }
+    EXPECT_LT(std::sqrt(difference / size), 1e-2);
+    EXPECT_EQ(difference > 0, is_float);
   }
 }
 

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "caffe/util/bf16.hpp"
+
 namespace caffe {
 
 /**
@@ -13,11 +15,9 @@ namespace caffe {
  * the values of a point's tiles (or outputs) are rows of a matrix with a column for each channel,
  * point_stride after those of the point before. Tiles overlap by a kernel's size less one.
  *
- * Points are floats, or BF16: the upper halves of floats, rounded to the nearest. Rows of an image
- * are [rows][row_width][kWinogradLanes], where tile t begins at column WinogradOutputs(kernel) t.
+ * Points are floats, or BF16, rounded to the nearest. Rows of an image are [rows][row_width][kWinogradLanes],
+ * where tile t begins at column WinogradOutputs(kernel) t.
  */
-using BF16 = uint16_t;
-
 constexpr int kWinogradLanes = 16;
 constexpr int kWinogradInputs = 6;  ///< of a tile along an axis
 constexpr int kWinogradPoints = kWinogradInputs * kWinogradInputs;
