@@ -1,6 +1,7 @@
 #ifndef CAFFE_LAYER_H_
 #define CAFFE_LAYER_H_
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -77,6 +78,16 @@ class Layer {
   /// in place and for it alone, so that values need not go through memory twice; null ends that. The one that
   /// takes the offer tells the other.
   virtual void JoinMaker(Layer*) {}
+
+  /// A part of a parameter's gradient, elements [begin, begin + count), whole; it may be overwritten.
+  using GradientTaker = std::function<void(int64_t begin, int64_t count, Dtype* gradient)>;
+  /**
+   * @brief Offers to take a parameter's gradient from the next passes on a CPU, so that it needs no memory:
+   * each part once, when Backward needs the parameter itself no more. Null ends that.
+   *
+   * @return whether the layer will do so, in place of adding to the parameter's diff.
+   */
+  virtual bool SetGradientTaker(int, const GradientTaker&) { return false; }
 
   /// Tells the place in its data that a layer has come to; false where it has none. Net adds the name.
   virtual bool GetDataState(DataState*) const { return false; }

@@ -57,6 +57,18 @@ class Net {
 
   /// Sets the gradients of all parameters to zero; Backward adds to them.
   void ClearParamDiffs();
+  /// Part of the gradient by a learnable parameter: see Layer::GradientTaker.
+  using GradientTaker = std::function<void(int param_id, int64_t begin, int64_t count, Dtype* gradient)>;
+  /**
+   * @brief Lets `taker` have those gradients that layers give, in BackwardFromTo, in place of their diffs,
+   * which are then neither cleared nor changed; null ends that.
+   *
+   * It may change the parameters. So none is given where somebody may look at them, or a pass end, in
+   * between: unless the net reuses memory, on a CPU, and with callbacks, debug_info or layers in Python.
+   */
+  void GiveGradients(const GradientTaker& taker);
+  /// Whether the gradient by a learnable parameter is given.
+  bool gives_gradient(int param_id) const { return gives_gradient_[param_id]; }
 
   void Backward();
   /// Runs layers start ... end backward, start >= end, both included.
@@ -255,6 +267,7 @@ class Net {
   vector<Blob<Dtype>*> learnable_params_;
   /// For each of params_, its index in learnable_params_.
   vector<int> learnable_param_ids_;
+  vector<bool> gives_gradient_;
   vector<float> params_lr_;
   vector<bool> has_params_lr_;
   vector<float> params_weight_decay_;

@@ -38,6 +38,7 @@ class SGDSolver : public Solver<Dtype> {
   Dtype GetLearningRate();
 
  protected:
+  typename Net<Dtype>::GradientTaker EarlyUpdate() override;
   void PreSolve();
   virtual void Normalize(int param_id);
   virtual void Regularize(int param_id);
@@ -66,8 +67,15 @@ class SGDSolver : public Solver<Dtype> {
  private:
   /// Whether this is a solver of this header, and not one that may do parts of a step in its own way.
   bool IsBuiltIn() const;
-  /// What Normalize, Regularize, ComputeUpdateValue and Blob::Update do, at once.
+  /// What Normalize, Regularize, ComputeUpdateValue and Blob::Update do, at once; with a parameter, or by the
+  /// gradient of elements [begin, begin + count) of one.
   void TakeWholeStep(int param_id, Dtype rate);
+  void TakeWholeStep(int param_id, Dtype rate, int64_t begin, int64_t count, Dtype* gradient);
+  /// Calls action(step, state blobs...) with the step of a parameter.
+  template <typename Action>
+  void WithStep(int param_id, Dtype rate, Action action);
+  /// @throws Error where a parameter is not of the shape any more that the solver was made for.
+  void CheckShapes() const;
   /// Calls action(rule, state blobs...) with the rule's own type.
   template <typename Action>
   void WithStates(int param_id, const UpdateRule<Dtype>& rule, Action action);

@@ -66,7 +66,9 @@ class Solver {
    * Solve throws.
    *
    * @throws Error, with stop_on_nan, where the loss is no finite number. The state is saved before, as
-   * PREFIX_nan_iter_N.
+   * PREFIX_nan_iter_N. Where memory is reused (Net::set_reuses_memory), gradients of inner products' weights
+   * may go into these as soon as they are computed and not be kept; if then Backward fails, neither is a
+   * snapshot taken nor can another Step begin before a state is restored.
    */
   void Step(int iters);
 
@@ -122,6 +124,9 @@ class Solver {
   virtual void ApplyUpdate() = 0;
 
  protected:
+  /// What updates some parameters in Backward already (Net::GiveGradients), for ApplyUpdate to leave out;
+  /// null where an update needs all gradients at once, or somebody may look at them.
+  virtual typename Net<Dtype>::GradientTaker EarlyUpdate() { return nullptr; }
   /// PREFIX_iter_N followed by the extension.
   string SnapshotFilename(const string& extension);
   /// Save the weights and return the name of the file.
@@ -193,6 +198,8 @@ class Solver {
   /// Saves the state as PREFIX_nan_iter_N, and deletes that of the same iteration that looks good. Returns a
   /// clause that says where it is, or why it is nowhere.
   string SaveBroken();
+  /// Has net_ give gradients to EarlyUpdate for as long as what is returned lives.
+  [[nodiscard]] shared_ptr<void> GiveGradients();
   /// Saves what can be saved of an iteration that has failed.
   void SaveAfterFailure();
   [[noreturn]] void StopDiverged(const string& what);
@@ -212,6 +219,8 @@ class Solver {
   /// Whether the action function is being asked, whose exceptions are no failures of training.
   bool asking_ = false;
   bool diverged_ = false;
+  /// Whether some parameters have an update that others lack.
+  bool is_torn_ = false;
 
   /// The iteration that the newest snapshot PREFIX_iter_N is of, and when to try one again that failed.
   int saved_iter_ = -1;

@@ -280,6 +280,7 @@ void Net<Dtype>::AppendParam(const NetParameter&, const int layer_id, const int 
     if (!param_name.empty()) param_names_index_[param_name] = net_param_id;
     learnable_param_ids_.push_back(static_cast<int>(learnable_params_.size()));
     learnable_params_.push_back(blob);
+    gives_gradient_.push_back(false);
     has_params_lr_.push_back(spec.has_lr_mult());
     has_params_decay_.push_back(spec.has_decay_mult());
     params_lr_.push_back(spec.lr_mult());

@@ -181,10 +181,38 @@ void Net<Dtype>::ShowUpdate() {
 }
 
 template <typename Dtype>
+void Net<Dtype>::GiveGradients(const GradientTaker& taker) {
+  const std::lock_guard<std::recursive_mutex> lock(mutex_);
+  // The gradient by a parameter of several layers is the sum of theirs.
+  vector<int> users(learnable_params_.size(), 0);
+  for (const int id : learnable_param_ids_) ++users[id];
+  gives_gradient_.assign(learnable_params_.size(), false);
+  const bool has_python = std::any_of(layers_.begin(), layers_.end(),
+                                      [](const auto& layer) { return string(layer->type()) == "Python"; });
+  const bool may_give = taker && reuses_memory_ && Caffe::mode() == Caffe::CPU && !debug_info_ &&
+                        !has_python && before_forward_.empty() && after_forward_.empty() &&
+                        before_backward_.empty() && after_backward_.empty();
+  for (size_t i = 0; i < params_.size(); ++i) {
+    const int id = learnable_param_ids_[i];
+    const auto [layer_id, blob] = param_layer_indices_[i];
+    Layer<Dtype>* const layer = layers_[layer_id].get();
+    if (!may_give) {
+      layer->SetGradientTaker(blob, nullptr);
+    } else if (users[id] == 1 && layer_need_backward_[layer_id] && layer->param_propagate_down(blob)) {
+      gives_gradient_[id] = layer->SetGradientTaker(
+          blob,
+          [taker, id](int64_t begin, int64_t count, Dtype* gradient) { taker(id, begin, count, gradient); });
+    }
+  }
+}
+
+template <typename Dtype>
 void Net<Dtype>::ClearParamDiffs() {
   const std::lock_guard<std::recursive_mutex> lock(mutex_);
   FollowOtherThreads();
-  for (Blob<Dtype>* param : learnable_params_) {
+  for (size_t id = 0; id < learnable_params_.size(); ++id) {
+    if (gives_gradient_[id]) continue;
+    Blob<Dtype>* const param = learnable_params_[id];
 #ifndef CPU_ONLY
     if (Caffe::mode() == Caffe::GPU) {
       caffe_gpu_set(param->count(), Dtype(0), param->mutable_gpu_diff());
@@ -265,6 +293,7 @@ void Net<Dtype>::UpdateDebugInfo(const int param_id) {
   template void Net<Dtype>::Reshape();                                                           \
   template void Net<Dtype>::Update();                                                            \
   template void Net<Dtype>::ShowUpdate();                                                        \
+  template void Net<Dtype>::GiveGradients(const GradientTaker&);                                 \
   template void Net<Dtype>::ClearParamDiffs();                                                   \
   template void Net<Dtype>::ForwardDebugInfo(const int);                                         \
   template void Net<Dtype>::BackwardDebugInfo(const int);                                        \

@@ -213,6 +213,8 @@ void Solver<Dtype>::Step(int iters) {
   smoothed_loss_ = 0;
   iterations_last_ = iter_;
   asking_ = diverged_ = false;
+  CHECK(!is_torn_)
+      << "the last iteration failed when some of its updates were made: restore a snapshot first";
   if (numerics_) numerics_->Restart();
   iteration_timer_.Start();
   while (iter_ < stop_iter) {
@@ -220,6 +222,7 @@ void Solver<Dtype>::Step(int iters) {
       start_ = Start{SolverState(), *caffe_rng(), losses_};
       AddLayerStates(true, &start_->data);
     }
+    const shared_ptr<void> given = GiveGradients();
     try {
       if (!ComputeGradients()) {
         GoBackToStart();
@@ -235,6 +238,7 @@ void Solver<Dtype>::Step(int iters) {
     }
     RemoveOldSnapshots();
     ApplyUpdate();
+    is_torn_ = false;
     ++iter_;
     start_.reset();
     try {
@@ -253,6 +257,17 @@ void Solver<Dtype>::Step(int iters) {
       break;
     }
   }
+}
+
+template <typename Dtype>
+shared_ptr<void> Solver<Dtype>::GiveGradients() {
+  const typename Net<Dtype>::GradientTaker update = EarlyUpdate();
+  if (!update) return nullptr;
+  net_->GiveGradients([this, update](int param_id, int64_t begin, int64_t count, Dtype* gradient) {
+    is_torn_ = true;
+    update(param_id, begin, count, gradient);
+  });
+  return {nullptr, [net = net_](void*) { net->GiveGradients(nullptr); }};
 }
 
 template <typename Dtype>

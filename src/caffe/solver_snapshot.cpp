@@ -160,6 +160,11 @@ void Solver<Dtype>::SaveAfterFailure() {
     LOG(ERROR) << "A value is no finite number at iteration " << iter_ << ": " << SaveBroken();
     return;
   }
+  if (is_torn_) {
+    LOG(ERROR) << "Backward failed when some of the updates of iteration " << iter_
+               << " were made: the state cannot be saved, go on from the last snapshot";
+    return;
+  }
   if (param_.snapshot() == 0 || saved_iter_ == iter_) return;
   LOG(INFO) << "Training fails in iteration " << iter_ << ": saving the state at its start";
   try {
@@ -238,6 +243,7 @@ template <typename Dtype>
 void Solver<Dtype>::SetState(const SolverState& state) {
   iter_ = state.iter();
   current_step_ = state.current_step();
+  is_torn_ = false;
   RestoreDataStates(state);
 }
 

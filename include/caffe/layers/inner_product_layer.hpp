@@ -29,6 +29,8 @@ class InnerProductLayer : public Layer<Dtype> {
 
   const char* type() const override { return "InnerProduct"; }
   bool ReadsTopData(int) const override { return false; }
+  /// Of the weights, but for those of subclasses, which may do something else with them.
+  bool SetGradientTaker(int blob, const typename Layer<Dtype>::GradientTaker& taker) override;
   int ExactNumBottomBlobs() const override { return 1; }
   int ExactNumTopBlobs() const override { return 1; }
 
@@ -43,7 +45,8 @@ class InnerProductLayer : public Layer<Dtype> {
   /// Forward_cpu with these weights, which have the shape of blobs_[0], and the layer's bias.
   void Forward_rows(const Dtype* weights, const vector<Blob<Dtype>*>& bottom,
                     const vector<Blob<Dtype>*>& top);
-  /// The gradients by the weights and the bias, added to the diffs of blobs_.
+  /// The gradients by the weights and the bias, added to the diffs of blobs_, or given to who takes them. The
+  /// weights are other ones after that.
   void Backward_parameters(const vector<Blob<Dtype>*>& top, const vector<Blob<Dtype>*>& bottom);
   /// Backward_cpu with these weights; the gradient by them is added to the diff of blobs_[0].
   void Backward_rows(const Dtype* weights, const vector<Blob<Dtype>*>& top,
@@ -63,6 +66,12 @@ class InnerProductLayer : public Layer<Dtype> {
   bool transpose_ = false;
   /// For subclasses: M_ ones.
   Blob<Dtype> bias_multiplier_;
+
+ private:
+  void GiveWeightGradient(const Dtype* top_diff, const Dtype* bottom_data) const;
+
+  /// Null where the gradient is added to the diff.
+  typename Layer<Dtype>::GradientTaker gradient_taker_;
 };
 
 }  // namespace caffe

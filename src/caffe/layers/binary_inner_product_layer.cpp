@@ -44,8 +44,8 @@ void BinaryInnerProductLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& to
   if (!integers_.has_unfilled()) {
     return this->Backward_rows(binary_weights_.cpu_data(), top, propagate_down, bottom);
   }
-  this->Backward_parameters(top, bottom);
   if (propagate_down[0]) BackwardToBottom(*top[0], bottom[0]);
+  this->Backward_parameters(top, bottom);
 }
 
 template <typename Dtype>

@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <memory>
+#include <typeinfo>
 
 #include "caffe/filler.hpp"
+#include "caffe/layers/binary_inner_product_layer.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/ones.hpp"
 #include "caffe/util/parallel_for.hpp"
+#include "caffe/util/scratch_memory.hpp"
 
 namespace caffe {
 
@@ -76,7 +79,9 @@ template <typename Dtype>
 void InnerProductLayer<Dtype>::Backward_parameters(const vector<Blob<Dtype>*>& top,
                                                    const vector<Blob<Dtype>*>& bottom) {
   const Dtype* top_diff = top[0]->cpu_diff();
-  if (this->param_propagate_down_[0]) {
+  if (gradient_taker_) {
+    GiveWeightGradient(top_diff, bottom[0]->cpu_data());
+  } else if (this->param_propagate_down_[0]) {
     const Dtype* bottom_data = bottom[0]->cpu_data();
     Dtype* weight_diff = this->blobs_[0]->mutable_cpu_diff();
     if (transpose_) {
@@ -96,13 +101,39 @@ void InnerProductLayer<Dtype>::Backward_parameters(const vector<Blob<Dtype>*>& t
 }
 
 template <typename Dtype>
+bool InnerProductLayer<Dtype>::SetGradientTaker(int blob, const typename Layer<Dtype>::GradientTaker& taker) {
+  const std::type_info& type = typeid(*this);
+  const bool is_known = type == typeid(InnerProductLayer) || type == typeid(BinaryInnerProductLayer<Dtype>);
+  if (blob != 0 || transpose_ || !is_known) return false;
+  gradient_taker_ = taker;
+  return true;
+}
+
+// Part by part, each of which is still in the cache when it is taken.
+template <typename Dtype>
+void InnerProductLayer<Dtype>::GiveWeightGradient(const Dtype* top_diff, const Dtype* bottom_data) const {
+  constexpr int64_t kBytes = 4 << 20;
+  const int most = static_cast<int>(
+      std::clamp<int64_t>(kBytes / (static_cast<int64_t>(sizeof(Dtype)) * std::max(K_, 1)), 1, N_));
+  static thread_local ScratchMemory memory;
+  auto* const gradient = reinterpret_cast<Dtype*>(memory.Get(sizeof(Dtype) * static_cast<size_t>(most) * K_));
+  for (int first = 0; first < N_; first += most) {
+    const int count = std::min(most, N_ - first);
+    caffe_cpu_gemm<Dtype>(CblasTrans, CblasNoTrans, count, K_, M_, 1, top_diff + first, N_, bottom_data, K_,
+                          0, gradient, K_);
+    gradient_taker_(static_cast<int64_t>(first) * K_, static_cast<int64_t>(count) * K_, gradient);
+  }
+}
+
+template <typename Dtype>
 void InnerProductLayer<Dtype>::Backward_rows(const Dtype* weights, const vector<Blob<Dtype>*>& top,
                                              const vector<bool>& propagate_down,
                                              const vector<Blob<Dtype>*>& bottom) {
+  if (propagate_down[0]) {
+    caffe_cpu_gemm<Dtype>(CblasNoTrans, transpose_ ? CblasTrans : CblasNoTrans, M_, K_, N_, 1,
+                          top[0]->cpu_diff(), weights, 0, bottom[0]->mutable_cpu_diff());
+  }
   Backward_parameters(top, bottom);
-  if (!propagate_down[0]) return;
-  caffe_cpu_gemm<Dtype>(CblasNoTrans, transpose_ ? CblasTrans : CblasNoTrans, M_, K_, N_, 1,
-                        top[0]->cpu_diff(), weights, 0, bottom[0]->mutable_cpu_diff());
 }
 
 template <typename Dtype>

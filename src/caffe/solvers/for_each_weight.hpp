@@ -25,8 +25,19 @@ template <typename Dtype, typename Step>
 void GpuStepLoop(int n, const Step& step, Dtype* weights, Dtype* diffs, Dtype* first, Dtype* second);
 #endif
 
-/// Takes a step (see caffe/util/update_rules.hpp) with all elements of a parameter; the states are the data
-/// of blobs of its shape.
+/// Takes a step (see caffe/util/update_rules.hpp) with elements [begin, begin + count) of a parameter, the
+/// diffs of which are given, on the CPU; the states are the data of blobs of its shape.
+template <typename Dtype, typename Step, typename... StateBlob>
+void ForSomeWeights(const Step& step, int64_t begin, int64_t count, Dtype* diffs, Blob<Dtype>* param,
+                    StateBlob*... states) {
+  const auto apply = [&](Dtype* weights, auto*... state) {
+    ParallelFor(count, kElementGrain,
+                [=](int64_t first, int64_t last) { StepLoop(first, last, step, weights, diffs, state...); });
+  };
+  apply(param->mutable_cpu_data() + begin, (states->mutable_cpu_data() + begin)...);
+}
+
+/// Takes a step with all elements of a parameter.
 template <typename Dtype, typename Step, typename... StateBlob>
 void ForEachWeight(const Step& step, Blob<Dtype>* param, StateBlob*... states) {
   if (Caffe::mode() == Caffe::GPU) {
@@ -37,11 +48,7 @@ void ForEachWeight(const Step& step, Blob<Dtype>* param, StateBlob*... states) {
                        states->mutable_gpu_data()...);
 #endif
   }
-  const auto apply = [&](Dtype* weights, Dtype* diffs, auto*... state) {
-    ParallelFor(param->count(), kElementGrain,
-                [=](int64_t begin, int64_t end) { StepLoop(begin, end, step, weights, diffs, state...); });
-  };
-  apply(param->mutable_cpu_data(), param->mutable_cpu_diff(), states->mutable_cpu_data()...);
+  ForSomeWeights(step, 0, param->count(), param->mutable_cpu_diff(), param, states...);
 }
 
 }  // namespace caffe

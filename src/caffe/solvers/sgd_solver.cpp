@@ -96,15 +96,12 @@ void SGDSolver<Dtype>::ApplyUpdate() {
     LOG_IF(INFO, Caffe::root_solver()) << "Iteration " << this->iter_ << ", lr = " << rate;
   }
   const int num_params = static_cast<int>(this->net_->learnable_params().size());
-  for (int param_id = 0; param_id < num_params; ++param_id) {
-    const Blob<Dtype>& param = *this->net_->learnable_params()[param_id];
-    LOG_IF(FATAL, param.count() != history_[param_id]->count())
-        << "learnable parameter " << param_id << " now has the shape " << param.shape_string()
-        << ", but this solver was made for " << history_[param_id]->shape_string() << "; make a new solver";
-  }
+  CheckShapes();
   ClipGradients();
   if (IsBuiltIn()) {
-    for (int param_id = 0; param_id < num_params; ++param_id) TakeWholeStep(param_id, rate);
+    for (int param_id = 0; param_id < num_params; ++param_id) {
+      if (!this->net_->gives_gradient(param_id)) TakeWholeStep(param_id, rate);
+    }
     this->net_->ShowUpdate();
     return;
   }
@@ -114,6 +111,32 @@ void SGDSolver<Dtype>::ApplyUpdate() {
     ComputeUpdateValue(param_id, rate);
   }
   this->net_->Update();
+}
+
+template <typename Dtype>
+void SGDSolver<Dtype>::CheckShapes() const {
+  for (size_t param_id = 0; param_id < this->net_->learnable_params().size(); ++param_id) {
+    const Blob<Dtype>& param = *this->net_->learnable_params()[param_id];
+    LOG_IF(FATAL, param.count() != history_[param_id]->count())
+        << "learnable parameter " << param_id << " now has the shape " << param.shape_string()
+        << ", but this solver was made for " << history_[param_id]->shape_string() << "; make a new solver";
+  }
+}
+
+// Not where weights must stay what they are until the loss, all gradients, or all that others have computed,
+// have been looked at.
+template <typename Dtype>
+typename Net<Dtype>::GradientTaker SGDSolver<Dtype>::EarlyUpdate() {
+  const SolverParameter& param = this->param_;
+  if (!IsBuiltIn() || param.iter_size() != 1 || param.clip_gradients() >= 0 || param.stop_on_nan() ||
+      param.check_numerics() || param.debug_info() || param.snapshot_diff() || !this->callbacks_.empty()) {
+    return nullptr;
+  }
+  CheckShapes();
+  const Dtype rate = GetLearningRate();
+  return [this, rate](int param_id, int64_t begin, int64_t count, Dtype* gradient) {
+    TakeWholeStep(param_id, rate, begin, count, gradient);
+  };
 }
 
 template <typename Dtype>
@@ -140,14 +163,29 @@ void SGDSolver<Dtype>::WithStates(int param_id, const UpdateRule<Dtype>& rule, A
 }
 
 template <typename Dtype>
-void SGDSolver<Dtype>::TakeWholeStep(int param_id, Dtype rate) {
+template <typename Action>
+void SGDSolver<Dtype>::WithStep(int param_id, Dtype rate, Action action) {
   const Dtype scale = Dtype(1) / this->param_.iter_size();
   const L1Penalty<Dtype> l1 = {Decay(param_id, "L1")};
   const L2Penalty<Dtype> l2 = {Decay(param_id, "L2")};
   WithStates(param_id, Rule(param_id, rate), [&](const auto& rule, auto*... states) {
     using RuleType = std::decay_t<decltype(rule)>;
-    ForEachWeight(WholeStep<Dtype, RuleType>{scale, l1, l2, rule}, this->net_->learnable_params()[param_id],
-                  states...);
+    action(WholeStep<Dtype, RuleType>{scale, l1, l2, rule}, states...);
+  });
+}
+
+template <typename Dtype>
+void SGDSolver<Dtype>::TakeWholeStep(int param_id, Dtype rate) {
+  WithStep(param_id, rate, [&](const auto& step, auto*... states) {
+    ForEachWeight(step, this->net_->learnable_params()[param_id], states...);
+  });
+}
+
+template <typename Dtype>
+void SGDSolver<Dtype>::TakeWholeStep(int param_id, Dtype rate, int64_t begin, int64_t count,
+                                     Dtype* gradient) {
+  WithStep(param_id, rate, [&](const auto& step, auto*... states) {
+    ForSomeWeights(step, begin, count, gradient, this->net_->learnable_params()[param_id], states...);
   });
 }
 
