@@ -25,7 +25,7 @@ build() {
 export ASAN_OPTIONS=allocator_may_return_null=1:${ASAN_OPTIONS:-}
 export UBSAN_OPTIONS=print_stacktrace=1:${UBSAN_OPTIONS:-}
 # Tests fork while threads run, and children go on.
-export TSAN_OPTIONS=die_after_fork=0:${TSAN_OPTIONS:-}
+export TSAN_OPTIONS=die_after_fork=0:suppressions=$PWD/scripts/tsan_suppressions.txt:${TSAN_OPTIONS:-}
 
 # ThreadSanitizer of GCC 12 finds no room where addresses are as random as newer kernels make them: programs run
 # without that where it may be asked for. Sets `as_expected`, words to come before a program, or fails.
@@ -53,8 +53,8 @@ runs_each_time() {
 asan_python() {
   build asan _caffe caffe_pb2
   # The package of the source tree, with the module of this build.
-  local package=build/asan/package/caffe entry
-  rm -rf build/asan/package
+  local package=$PWD/build/asan/package/caffe entry
+  rm -rf "$package"
   mkdir -p "$package"
   for entry in caffe/*; do
     case $entry in
@@ -63,13 +63,45 @@ asan_python() {
     esac
   done
   ln -s "$PWD"/build/asan/lib/_caffe*.so "$package/"
+  # Every Python of .venv that has the variable finds the package there: before the finder of the editable
+  # installation, the working folder and what tests write into PYTHONPATH.
+  local site
+  site=$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+  trap "rm -f '$site'/caffe_sanitized.{pth,py}" EXIT
+  echo "import caffe_sanitized" >"$site/caffe_sanitized.pth"
+  cat >"$site/caffe_sanitized.py" <<'END'
+import importlib.util
+import os
+import sys
+
+
+class SanitizedPackage:
+    folder = os.environ.get("CAFFE_SANITIZED_PACKAGE")
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "caffe":
+            return None
+        start = os.path.join(self.folder, "__init__.py")
+        return importlib.util.spec_from_file_location(name, start, submodule_search_locations=[self.folder])
+
+
+if SanitizedPackage.folder:
+    sys.meta_path.insert(0, SanitizedPackage())
+END
   local library preload=
   # The second comes along since AddressSanitizer looks for what it replaces before the module is loaded.
   for library in libasan.so libstdc++.so; do preload+=" $("${CXX:-c++}" -print-file-name=$library)"; done
-  # pytest itself, as `python -m` would look for the package in the working folder first. Memory of Python's objects
-  # is the allocator's, so that what is read beyond a `bytes` is seen, too.
-  env LD_PRELOAD="${preload# }" ASAN_OPTIONS="detect_leaks=0:$ASAN_OPTIONS" PYTHONPATH="$PWD/build/asan/package" \
-    PYTHONMALLOC=malloc CAFFE_SANITIZED=1 .venv/bin/pytest "$@"
+  # Memory of Python's objects is the allocator's, so that what is read beyond a `bytes` is seen, too.
+  local environment=(env LD_PRELOAD="${preload# }" ASAN_OPTIONS="detect_leaks=0:$ASAN_OPTIONS"
+    CAFFE_SANITIZED_PACKAGE="$package" PYTHONMALLOC=malloc)
+  local module
+  module=$("${environment[@]}" "$python" -c 'import caffe._caffe; print(caffe._caffe.__file__)')
+  case $module in
+    "$package"/*) ;;
+    *) echo "test_sanitized.sh: $module is loaded, not the module under build/asan" >&2; exit 1 ;;
+  esac
+  # pytest itself, as `python -m` would look for the package in the working folder first.
+  "${environment[@]}" .venv/bin/pytest "$@"
 }
 
 what=${1:-}

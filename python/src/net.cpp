@@ -182,7 +182,7 @@ void BindNet(py::module_& module) {
           "Whether memory goes from blob to blob within a pass (False). Passes must then begin at the "
           "first layer,\nand after them only inputs, outputs, parameters and blobs that were read between "
           "earlier passes hold\nwhat they hold otherwise. A forward pass "
-          "allows one backward pass.")
+          "allows one backward pass. A solver's step may\nuse up gradients by weights of inner products.")
       .def("pass_bytes", &NetClass::PassBytes, py::call_guard<py::gil_scoped_release>(),
            "Bytes that a pass takes on the CPU for blobs, in the TRAIN phase also for gradients and what "
            "layers\n"

@@ -13,7 +13,7 @@ namespace {
 // Numbers between 2^23 and 2^24 have no fraction, and the integer in their lowest bits.
 constexpr float kShift = 12582912.f;
 
-// Values of interleaved channels are taken by as many as give each channel whole vectors.
+// Values of interleaved channels are taken by so many at once that vectors have the same channels each time.
 constexpr int kPixels = 16, kMostValues = kPixels * kMostByteChannels;
 
 // What is given for each channel, for each of kPixels pixels.
@@ -22,25 +22,34 @@ void Repeat(const Value* of_channels, int channels, Value* of_pixels) {
   for (int i = 0; i < kPixels; ++i) std::copy_n(of_channels, channels, of_pixels + i * channels);
 }
 
-// The first `count` values of both are those that follow one another in a row.
-CAFFE_TARGET_CLONES void Widen(const float* values, int count, float* least, float* most) {
-  for (int i = 0; i < count; ++i) {
-    least[i] = values[i] < least[i] ? values[i] : least[i];
-    most[i] = values[i] > most[i] ? values[i] : most[i];
+// `values` by as many as `most_at_once`; those that come first in a row come first in `least` and `most`.
+CAFFE_TARGET_CLONES void Widen(const float* values, int64_t count, int most_at_once, float* least,
+                               float* most) {
+  for (int64_t start = 0; start < count; start += most_at_once) {
+    const int some = static_cast<int>(count - start < most_at_once ? count - start : most_at_once);
+    for (int i = 0; i < some; ++i) {
+      const float value = values[start + i];
+      least[i] = value < least[i] ? value : least[i];
+      most[i] = value > most[i] ? value : most[i];
+    }
   }
 }
 
-CAFFE_TARGET_CLONES bool SomeToBytes(const float* values, int count, float factor, const int32_t* least,
-                                     uint8_t* bytes) {
-  int32_t fractions = 0;
-  for (int i = 0; i < count; ++i) {
-    const float scaled = values[i] * factor, shifted = scaled + kShift;
-    fractions |= shifted - kShift != scaled;
-    int32_t bits;
-    std::memcpy(&bits, &shifted, sizeof(bits));
-    bytes[i] = static_cast<uint8_t>(bits - least[i]);
+CAFFE_TARGET_CLONES bool AllToBytes(const float* values, int64_t count, int most_at_once, float factor,
+                                    const int32_t* least, uint8_t* bytes) {
+  for (int64_t start = 0; start < count; start += most_at_once) {
+    const int some = static_cast<int>(count - start < most_at_once ? count - start : most_at_once);
+    int32_t fractions = 0;
+    for (int i = 0; i < some; ++i) {
+      const float scaled = values[start + i] * factor, shifted = scaled + kShift;
+      fractions |= shifted - kShift != scaled;
+      int32_t bits;
+      std::memcpy(&bits, &shifted, sizeof(bits));
+      bytes[start + i] = static_cast<uint8_t>(bits - least[i]);
+    }
+    if (fractions) return false;
   }
-  return fractions == 0;
+  return true;
 }
 
 }  // namespace
@@ -69,9 +78,7 @@ void WidenRanges(const float* row, int64_t pixels, int channels, float* least, f
   float all_least[kMostValues], all_most[kMostValues];
   Repeat(least, channels, all_least);
   Repeat(most, channels, all_most);
-  for (; pixels > 0; pixels -= kPixels, row += kPixels * channels) {
-    Widen(row, static_cast<int>(std::min<int64_t>(pixels, kPixels)) * channels, all_least, all_most);
-  }
+  Widen(row, pixels * channels, kPixels * channels, all_least, all_most);
   for (int i = 0; i < kPixels; ++i) {
     for (int c = 0; c < channels; ++c) {
       least[c] = std::min(least[c], all_least[i * channels + c]);
@@ -84,11 +91,7 @@ bool ToBytes(const float* row, int64_t pixels, int channels, float factor, const
              uint8_t* bytes) {
   int32_t all_least[kMostValues];
   Repeat(least, channels, all_least);
-  for (; pixels > 0; pixels -= kPixels, row += kPixels * channels, bytes += kPixels * channels) {
-    const int count = static_cast<int>(std::min<int64_t>(pixels, kPixels)) * channels;
-    if (!SomeToBytes(row, count, factor, all_least, bytes)) return false;
-  }
-  return true;
+  return AllToBytes(row, pixels * channels, kPixels * channels, factor, all_least, bytes);
 }
 
 }  // namespace lowbit
