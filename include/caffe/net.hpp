@@ -152,8 +152,8 @@ class Net {
    * parameters, what data layers made, and blobs that were looked at between earlier passes hold what they
    * hold otherwise. What another blob holds is not known, neither its data nor its gradient. Callbacks see
    * what the layer that just ran has read, unless it wrote over it, and written. After a Forward there may be
-   * one Backward: then what layers had kept for it is gone. A solver's Step may use up the gradient by an inner
-   * product's weights part by part (GiveGradients), so that it is nowhere.
+   * one Backward: then what layers had kept for it is gone. A solver's Step may use up the gradient by an
+   * inner product's weights part by part (GiveGradients), so that it is nowhere.
    */
   void set_reuses_memory(bool value);
   bool reuses_memory() const { return reuses_memory_; }
