@@ -114,7 +114,8 @@ def test_a_summarys_table(folder):
     lenet = ROOT / "examples/mnist/lenet-hwgq-3ne/train_val.prototxt"
     lines = text("summary", lenet, "-phase", "TRAIN", "-input", "data:64,1,28,28", cwd=folder).splitlines()
     assert any(
-        re.fullmatch(r"a pass takes   .* gradients; parameters, .* history at most 5\.18 MB", x) for x in lines
+        re.fullmatch(r"a pass takes   .* gradients; parameters, .* history at most 5\.18 MB", x)
+        for x in lines
     )
 
 

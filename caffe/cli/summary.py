@@ -74,4 +74,6 @@ def _pass(summary: NetSummary, phase: int) -> str:
     weights = 4 * summary.parameters
     if phase == caffe_pb2.TEST:
         return f"{blobs} {size(weights)} of parameters"
-    return f"{blobs} gradients; parameters, their gradients and a solver's history at most {size(3 * weights)}"
+    return (
+        f"{blobs} gradients; parameters, their gradients and a solver's history at most {size(3 * weights)}"
+    )
