@@ -94,4 +94,5 @@ def test_a_multi_label_data_layer(root):
 def test_finetuning(root):
     shown = run(root, "finetuning/finetune.py")
     before, scratch, finetuned = (float(value) for value in re.findall(r": +(0\.\d+)", shown))
-    assert before < 0.7 < scratch < finetuned
+    # Sums that are rounded in another order may move an image or two of the 360.
+    assert before + 0.03 < scratch < finetuned - 0.03

@@ -2,9 +2,9 @@
 """Finetuning: the weights of a trained net as the beginning of another task.
 
 The net in ../classification was trained on MNIST. The digits that come with scikit-learn look different: it
-gets six in ten right. A hundred of them are enough to adapt it: its last layer gets a new name, so that it
-starts anew, and the layers before it keep what they have learned, with lr_mult: 0. For comparison a net of
-the same shape learns all of it from the hundred images.
+gets six in ten right. Thirty of them adapt it: its last layer gets a new name, so that it starts anew, and
+the layers before it keep what they have learned, with lr_mult: 0. For comparison a net of the same shape
+learns all of it from the thirty images.
 """
 
 import argparse
@@ -18,6 +18,9 @@ from google.protobuf import text_format
 import caffe
 from caffe.cli.databases import write_database
 from caffe.proto import caffe_pb2
+
+#: To learn from.
+IMAGES = 30
 
 TRAINED = pathlib.Path(__file__).resolve().parents[1] / "classification"
 sys.path.insert(0, str(TRAINED.parent))
@@ -82,11 +85,11 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         work = pathlib.Path(folder)
         (images, labels), test = digits.digits()
-        write_database(images[:100], labels[:100], work / "train_lmdb")
+        write_database(images[:IMAGES], labels[:IMAGES], work / "train_lmdb")
         write_database(*test, work / "test_lmdb")
         scratch = accuracy(train(work, arguments.iterations))
         finetuned = accuracy(train(work, arguments.iterations, TRAINED / "digits-hwgq.caffemodel"))
-    print(f"360 test images of scikit-learn's digits, after {arguments.iterations} iterations on 100 others:")
+    print(f"360 test images of scikit-learn's digits, after {arguments.iterations} iterations on {IMAGES} others:")
     print(f"MNIST's net as it is: {as_it_is(*test):.4f}")
     print(f"learned from scratch: {scratch:.4f}")
     print(f"finetuned:            {finetuned:.4f}")
