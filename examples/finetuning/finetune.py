@@ -19,13 +19,13 @@ import caffe
 from caffe.cli.databases import write_database
 from caffe.proto import caffe_pb2
 
-#: To learn from.
-IMAGES = 30
-
 TRAINED = pathlib.Path(__file__).resolve().parents[1] / "classification"
 sys.path.insert(0, str(TRAINED.parent))
 
 import digits  # noqa: E402  (beside the examples' folders)
+
+#: To learn from.
+IMAGES = 30
 
 
 def adapted(work, keep_features):
