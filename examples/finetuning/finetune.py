@@ -89,7 +89,7 @@ def main():
         write_database(*test, work / "test_lmdb")
         scratch = accuracy(train(work, arguments.iterations))
         finetuned = accuracy(train(work, arguments.iterations, TRAINED / "digits-hwgq.caffemodel"))
-    print(f"360 test images of scikit-learn's digits, after {arguments.iterations} iterations on {IMAGES} others:")
+    print(f"360 of scikit-learn's digits, after {arguments.iterations} iterations on {IMAGES} others:")
     print(f"MNIST's net as it is: {as_it_is(*test):.4f}")
     print(f"learned from scratch: {scratch:.4f}")
     print(f"finetuned:            {finetuned:.4f}")
