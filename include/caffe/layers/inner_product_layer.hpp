@@ -51,6 +51,8 @@ class InnerProductLayer : public Layer<Dtype> {
   /// Backward_cpu with these weights; the gradient by them is added to the diff of blobs_[0].
   void Backward_rows(const Dtype* weights, const vector<Blob<Dtype>*>& top,
                      const vector<bool>& propagate_down, const vector<Blob<Dtype>*>& bottom);
+  /// Rows of the weights, one at least, that stay in a cache between two uses.
+  int RowsAtATime() const;
 #ifndef CPU_ONLY
   /// The same on the GPU, where `weights` lead to its memory.
   void Forward_rows_gpu(const Dtype* weights, const vector<Blob<Dtype>*>& bottom,

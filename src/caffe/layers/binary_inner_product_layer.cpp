@@ -50,23 +50,14 @@ void BinaryInnerProductLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& to
 
 template <typename Dtype>
 void BinaryInnerProductLayer<Dtype>::BackwardToBottom(const Blob<Dtype>& top, Blob<Dtype>* bottom) const {
-  constexpr int64_t kBytes = 4 << 20;
-  const int M = this->M_, N = this->N_, K = this->K_;
-  const int most = static_cast<int>(
-      std::clamp<int64_t>(kBytes / (static_cast<int64_t>(sizeof(Dtype)) * std::max(K, 1)), 1, N));
+  const int M = this->M_, N = this->N_, K = this->K_, most = this->RowsAtATime();
   static thread_local ScratchMemory memory;
-  auto* const weights = reinterpret_cast<Dtype*>(
-      memory.Get(sizeof(Dtype) * (static_cast<size_t>(most) * K + static_cast<size_t>(M) * most)));
-  Dtype* const gradients = weights + static_cast<int64_t>(most) * K;
-  const Dtype* top_diff = top.cpu_diff();
+  auto* const weights = reinterpret_cast<Dtype*>(memory.Get(sizeof(Dtype) * static_cast<size_t>(most) * K));
   for (int first = 0; first < N; first += most) {
     const int count = std::min(most, N - first);
     integers_.UnpackRows(*this->blobs_[0], first, count, weights);
-    for (int64_t row = 0; row < M; ++row) {
-      std::copy_n(top_diff + row * N + first, count, gradients + row * count);
-    }
-    caffe_cpu_gemm<Dtype>(CblasNoTrans, CblasNoTrans, M, K, count, 1, gradients, weights, first > 0,
-                          bottom->mutable_cpu_diff());
+    caffe_cpu_gemm<Dtype>(CblasNoTrans, CblasNoTrans, M, K, count, 1, top.cpu_diff() + first, N, weights, K,
+                          first > 0, bottom->mutable_cpu_diff(), K);
   }
 }
 

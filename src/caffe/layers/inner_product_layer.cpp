@@ -109,12 +109,16 @@ bool InnerProductLayer<Dtype>::SetGradientTaker(int blob, const typename Layer<D
   return true;
 }
 
-// Part by part, each of which is still in the cache when it is taken.
+template <typename Dtype>
+int InnerProductLayer<Dtype>::RowsAtATime() const {
+  constexpr int64_t kBytes = 4 << 20;
+  const int64_t row_bytes = static_cast<int64_t>(sizeof(Dtype)) * std::max(K_, 1);
+  return static_cast<int>(std::clamp<int64_t>(kBytes / row_bytes, 1, N_));
+}
+
 template <typename Dtype>
 void InnerProductLayer<Dtype>::GiveWeightGradient(const Dtype* top_diff, const Dtype* bottom_data) const {
-  constexpr int64_t kBytes = 4 << 20;
-  const int most = static_cast<int>(
-      std::clamp<int64_t>(kBytes / (static_cast<int64_t>(sizeof(Dtype)) * std::max(K_, 1)), 1, N_));
+  const int most = RowsAtATime();
   static thread_local ScratchMemory memory;
   auto* const gradient = reinterpret_cast<Dtype*>(memory.Get(sizeof(Dtype) * static_cast<size_t>(most) * K_));
   for (int first = 0; first < N_; first += most) {
