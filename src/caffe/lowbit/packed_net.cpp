@@ -1,17 +1,14 @@
 #include "caffe/lowbit/packed_net.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <mutex>
 
-#include "caffe/lowbit/band_pair.hpp"
 #include "caffe/lowbit/caffe_order.hpp"
 #include "caffe/lowbit/gpu_engine.hpp"
-#include "caffe/lowbit/memory_plan.hpp"
 #include "caffe/lowbit/model_file.hpp"
 #include "caffe/lowbit/plan.hpp"
 #include "caffe/lowbit/plan_check.hpp"
-#include "caffe/lowbit/stage.hpp"
+#include "caffe/lowbit/segment.hpp"
 #include "caffe/lowbit/thread_pool.hpp"
 
 namespace caffe {
@@ -19,20 +16,50 @@ namespace lowbit {
 
 namespace {
 
-// Images that pass through the net together: enough that weights are read once for many, and so few that what
-// they take stays in the caches.
+// Images that pass through the net together: enough that weights of the tail are read once for many, and so
+// few that what they take stays in the caches.
 constexpr int kMaxImages = 16;
 constexpr size_t kMaxPassBytes = size_t{32} << 20;
+// What images that pass through the head together take, but for one: a part of a core's second cache.
+constexpr size_t kHeadBytes = size_t{512} << 10;
 // So much memory not even one image takes.
 constexpr size_t kMaxImageBytes = size_t{1} << 32;
 
-/// What a pass needs: memory for the tensors of up to kMaxImages images.
-struct Workspace {
-  int images = 0;
-  AlignedBytes memory;
-  Tensors tensors;
-  /// For each stage.
-  std::vector<uint8_t*> rooms;
+/// What a pass needs: the tail's memory for the whole batch, and the head's for each thread.
+class PassMemory {
+ public:
+  PassMemory(const Segment& tail, int images) : tail_(tail.NewWorkspace(images)) {}
+
+  int images() const { return tail_->images; }
+  Workspace* tail() const { return tail_.get(); }
+
+  /// Before a pass: at least `count` heads for at least so many images each, and none for fewer.
+  void Prepare(const Segment& head, int count, int images) {
+    idle_.clear();
+    heads_.erase(std::remove_if(heads_.begin(), heads_.end(),
+                                [&](const auto& workspace) { return workspace->images < images; }),
+                 heads_.end());
+    while (static_cast<int>(heads_.size()) < count) heads_.push_back(head.NewWorkspace(images));
+    for (const std::unique_ptr<Workspace>& workspace : heads_) idle_.push_back(workspace.get());
+  }
+
+  /// A head that no other thread has; there must be one.
+  Workspace* TakeHead() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    Workspace* const taken = idle_.back();
+    idle_.pop_back();
+    return taken;
+  }
+  void GiveHeadBack(Workspace* head) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    idle_.push_back(head);
+  }
+
+ private:
+  const std::unique_ptr<Workspace> tail_;
+  std::vector<std::unique_ptr<Workspace>> heads_;
+  std::mutex mutex_;
+  std::vector<Workspace*> idle_;
 };
 
 const char* KindName(StageKind kind) {
@@ -55,11 +82,6 @@ const char* KindName(StageKind kind) {
   return "";
 }
 
-size_t TensorBytes(const TensorInfo& tensor, int images) {
-  return static_cast<size_t>(tensor.elements()) * images *
-         (tensor.kind == TensorKind::kReal ? sizeof(float) : 1);
-}
-
 }  // namespace
 
 class PackedNet::Engine {
@@ -75,18 +97,20 @@ class PackedNet::Engine {
       gpu_engine_ = MakeGpuEngine(plan_, gpu);
       return;
     }
-    for (const StageInfo& stage : plan_.stages) stages_.push_back(MakeStage(plan_, stage));
-    pairs_.resize(stages_.size());
-    for (size_t s = 0; s + 1 < stages_.size(); ++s) {
-      pairs_[s] = BandPair::Make(plan_, static_cast<int>(s), *stages_[s], *stages_[s + 1]);
-    }
-    const size_t bytes = PlanMemory(Lifetimes(1)).bytes;
+    stages_ = std::make_unique<StageList>(plan_);
+    const int tail = Segment::TailOf(plan_), end = static_cast<int>(plan_.stages.size());
+    head_ = std::make_unique<Segment>(plan_, *stages_, 0, tail, true);
+    tail_ = std::make_unique<Segment>(plan_, *stages_, tail, end, false);
+    const size_t head_bytes = head_->Bytes(1), tail_bytes = tail_->Bytes(1), bytes = head_bytes + tail_bytes;
     if (bytes > kMaxImageBytes) {
       throw PlanError("an image takes " + std::to_string(bytes >> 20) + " MiB of memory, and at most " +
                       std::to_string(kMaxImageBytes >> 20) + " are taken: let the net have a smaller input");
     }
-    max_images_ =
-        static_cast<int>(std::clamp<size_t>(kMaxPassBytes / std::max<size_t>(bytes, 1), 1, kMaxImages));
+    const auto images_of = [](size_t most, size_t of_one) {
+      return static_cast<int>(std::clamp<size_t>(most / std::max<size_t>(of_one, 1), 1, kMaxImages));
+    };
+    max_images_ = images_of(kMaxPassBytes, tail_bytes);
+    head_images_ = images_of(kHeadBytes, head_bytes);
   }
 
   const std::string& name() const { return plan_.name; }
@@ -108,19 +132,19 @@ class PackedNet::Engine {
     const int most_threads = threads > 0 ? std::min(threads, ThreadPool::kMaxThreads) : threads_;
     if (gpu_engine_) return gpu_engine_->Forward(images, inputs, outputs, most_threads, seconds);
     const int most = static_cast<int>(std::min<int64_t>(images, max_images_));
-    std::unique_ptr<Workspace> workspace = Take(most);
+    std::unique_ptr<PassMemory> memory = Take(most);
     for (int64_t first = 0; first < images; first += most) {
-      workspace->tensors.images = static_cast<int>(std::min<int64_t>(most, images - first));
-      Pass(workspace.get(), first, inputs, outputs, most_threads, seconds);
+      memory->tail()->tensors.images = static_cast<int>(std::min<int64_t>(most, images - first));
+      Pass(memory.get(), first, inputs, outputs, most_threads, seconds ? seconds->data() : nullptr);
     }
-    GiveBack(std::move(workspace));
+    GiveBack(std::move(memory));
   }
 
   std::vector<StageProfile> Describe(int64_t images, const std::vector<double>& seconds) const {
     std::vector<StageProfile> profile;
     for (size_t s = 0; s < plan_.stages.size(); ++s) {
       const StageInfo& stage = plan_.stages[s];
-      const char* const kernel = gpu_engine_ ? gpu_engine_->Kernel(s) : stages_[s]->Kernel();
+      const char* const kernel = gpu_engine_ ? gpu_engine_->Kernel(s) : stages_->stages[s]->Kernel();
       StageProfile entry = {stage.name, KindName(stage.kind), kernel, seconds[s], 0, 0};
       if (stage.kind == StageKind::kConvolution || stage.kind == StageKind::kBinaryConvolution) {
         const ConvolutionInfo info = ReadConvolution(plan_, stage);
@@ -144,92 +168,69 @@ class PackedNet::Engine {
     return {blob.name, blob.dimensions, plan_.tensors[blob.tensor].elements()};
   }
 
-  // A workspace that no other pass has, for so many images.
-  std::unique_ptr<Workspace> Take(int images) {
+  // Memory that no other pass has, for so many images.
+  std::unique_ptr<PassMemory> Take(int images) {
     {
       std::lock_guard<std::mutex> lock(mutex_);
       for (auto it = free_.rbegin(); it != free_.rend(); ++it) {
-        if ((*it)->images < images) continue;
-        std::unique_ptr<Workspace> found = std::move(*it);
+        if ((*it)->images() < images) continue;
+        std::unique_ptr<PassMemory> found = std::move(*it);
         free_.erase(std::next(it).base());
         return found;
       }
       // One that is too small would never be taken again by a caller of larger batches.
       if (!free_.empty()) free_.pop_back();
     }
-    return NewWorkspace(images);
+    return std::make_unique<PassMemory>(*tail_, images);
   }
 
-  void GiveBack(std::unique_ptr<Workspace> workspace) {
+  void GiveBack(std::unique_ptr<PassMemory> memory) {
     std::lock_guard<std::mutex> lock(mutex_);
-    free_.push_back(std::move(workspace));
+    free_.push_back(std::move(memory));
   }
 
-  // When each tensor, and then each stage's room, is needed.
-  std::vector<Lifetime> Lifetimes(int images) const {
-    const int end = static_cast<int>(stages_.size());
-    std::vector<Lifetime> lifetimes;
-    lifetimes.resize(plan_.tensors.size(), {0, end, -1});
-    // A pair's stages run at the same time.
-    const auto first_of = [&](int stage) { return stage > 0 && pairs_[stage - 1] ? stage - 1 : stage; };
-    const auto last_of = [&](int stage) { return stage < end && pairs_[stage] ? stage + 1 : stage; };
-    const auto use = [&](int tensor, int stage) {
-      lifetimes[tensor].bytes = TensorBytes(plan_.tensors[tensor], images);
-      lifetimes[tensor].first = std::min(lifetimes[tensor].first, first_of(stage));
-      lifetimes[tensor].last = std::max(lifetimes[tensor].last, last_of(stage));
-    };
-    for (const BlobInfo& input : plan_.inputs) use(input.tensor, 0);
-    for (const BlobInfo& output : plan_.outputs) use(output.tensor, end);
-    for (int s = 0; s < end; ++s) {
-      for (const int input : plan_.stages[s].inputs) use(input, s);
-      for (const StepInfo& step : plan_.stages[s].steps) {
-        if (step.tensor >= 0) use(step.tensor, s);
-      }
-      lifetimes.push_back({stages_[s]->RoomBytes(images), first_of(s), last_of(s)});
+  void Pass(PassMemory* memory, int64_t first, const float* const* inputs, float* const* outputs, int threads,
+            double* seconds) const {
+    Workspace* const tail = memory->tail();
+    const int images = tail->tensors.images;
+    // Threads take images of their own as long as there are enough for all; then they share what is left. A
+    // stage's time is that of all threads, so that they share each where it is asked for.
+    const int apart = threads > 1 && !seconds ? images / threads * threads : 0;
+    const int piece = std::min(head_images_, apart > 0 ? apart / threads : images);
+    memory->Prepare(*head_, apart > 0 ? threads : 1, piece);
+    ThreadPool::Shared().Run(threads, (apart + piece - 1) / piece, [&](int64_t task) {
+      const int begin = static_cast<int>(task) * piece;
+      PassHead(memory, first, begin, std::min(piece, apart - begin), inputs, 1, nullptr);
+    });
+    for (int begin = apart; begin < images; begin += piece) {
+      PassHead(memory, first, begin, std::min(piece, images - begin), inputs, threads, seconds);
     }
-    for (const std::unique_ptr<BandPair>& pair : pairs_) {
-      if (pair) lifetimes[pair->tensor()].bytes = pair->BandBytes();
-    }
-    return lifetimes;
-  }
-
-  std::unique_ptr<Workspace> NewWorkspace(int images) const {
-    const std::vector<Lifetime> lifetimes = Lifetimes(images);
-    const MemoryPlan memory = PlanMemory(lifetimes);
-    auto workspace = std::make_unique<Workspace>();
-    workspace->images = images;
-    workspace->memory = AlignedBytes(memory.bytes + kAlignment);
-    for (size_t i = 0; i < lifetimes.size(); ++i) {
-      uint8_t* const at = workspace->memory.data() + memory.offsets[i];
-      (i < plan_.tensors.size() ? workspace->tensors.at : workspace->rooms).push_back(at);
-    }
-    return workspace;
-  }
-
-  void Pass(Workspace* workspace, int64_t first, const float* const* inputs, float* const* outputs,
-            int threads, std::vector<double>* seconds) const {
-    Tensors& tensors = workspace->tensors;
-    for (size_t i = 0; i < inputs_.size(); ++i) {
-      const int tensor = plan_.inputs[i].tensor;
-      FromCaffe(plan_.tensors[tensor], inputs[i] + first * inputs_[i].elements, tensors.images,
-                tensors.real(tensor));
-    }
-    for (size_t s = 0; s < stages_.size(); ++s) {
-      if (pairs_[s]) {
-        pairs_[s]->Run(&tensors, &workspace->rooms[s], threads, seconds ? &(*seconds)[s] : nullptr);
-        ++s;
-        continue;
-      }
-      const auto start = std::chrono::steady_clock::now();
-      stages_[s]->Run(tensors, workspace->rooms[s], threads);
-      if (!seconds) continue;
-      (*seconds)[s] += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    }
+    tail_->Run(tail, threads, seconds);
     for (size_t i = 0; i < outputs_.size(); ++i) {
       const int tensor = plan_.outputs[i].tensor;
-      ToCaffe(plan_.tensors[tensor], tensors.real(tensor), tensors.images,
+      ToCaffe(plan_.tensors[tensor], tail->tensors.real(tensor), images,
               outputs[i] + first * outputs_[i].elements);
     }
+  }
+
+  // Images [begin, begin + count) of the pass that starts with image `first`.
+  void PassHead(PassMemory* memory, int64_t first, int begin, int count, const float* const* inputs,
+                int threads, double* seconds) const {
+    Workspace* const head = memory->TakeHead();
+    Tensors& tensors = head->tensors;
+    tensors.images = count;
+    for (size_t t = 0; t < tensors.at.size(); ++t) {
+      if (tail_->Owns(static_cast<int>(t))) {
+        tensors.at[t] = memory->tail()->tensors.at[t] + TensorBytes(plan_.tensors[t], begin);
+      }
+    }
+    for (size_t i = 0; i < inputs_.size(); ++i) {
+      const int tensor = plan_.inputs[i].tensor;
+      FromCaffe(plan_.tensors[tensor], inputs[i] + (first + begin) * inputs_[i].elements, count,
+                tensors.real(tensor));
+    }
+    head_->Run(head, threads, seconds);
+    memory->GiveHeadBack(head);
   }
 
   /// What the plan's arrays lie in.
@@ -238,13 +239,13 @@ class PackedNet::Engine {
   const Plan plan_;
   /// Where a GPU computes; then there is nothing of what follows, but the inputs and outputs.
   std::unique_ptr<GpuEngine> gpu_engine_;
-  std::vector<std::unique_ptr<Stage>> stages_;
-  /// For each stage: of it and the next one, or null.
-  std::vector<std::unique_ptr<BandPair>> pairs_;
+  std::unique_ptr<StageList> stages_;
+  std::unique_ptr<Segment> head_, tail_;
   std::vector<Blob> inputs_, outputs_;
-  int max_images_ = 0;
+  /// Of a pass, and of what a thread takes through the head at a time.
+  int max_images_ = 0, head_images_ = 0;
   std::mutex mutex_;
-  std::vector<std::unique_ptr<Workspace>> free_;
+  std::vector<std::unique_ptr<PassMemory>> free_;
 };
 
 PackedNet::PackedNet(const std::string& path, int threads, int gpu) {
