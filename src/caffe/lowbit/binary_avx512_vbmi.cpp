@@ -1,6 +1,6 @@
 // Sums by table look-up, as binary_avx512_lookup.cpp, in tables of 64 sums: of six digits under every choice
-// of six weights. A table is put together of two smaller ones, which costs as much as a look-up. It pays
-// where windows overlap: pixels beside one another look into the table of a place under different weights.
+// of six weights. A table is put together of two smaller ones. Where windows overlap, pixels beside one
+// another look into the table of a place under different weights.
 // Compiled for AVX-512 F, BW, DQ, VL and VBMI.
 #include <cstring>
 
@@ -98,13 +98,34 @@ void PackWeights(const uint8_t* bits, const Window& window, uint8_t* weights) {
 
 // All sums of a unit's digits, by the weights.
 __m512i TableOfUnit(const uint8_t* unit) {
-  uint16_t four, two;
-  std::memcpy(&four, unit, sizeof(four));
-  std::memcpy(&two, unit + sizeof(four), sizeof(two));
-  const uint8_t* const of_four = &kDigitSums.sums[0][0] + four;
-  const uint8_t* const of_two = &kPairSums.sums[0][0] + two;
-  return _mm512_add_epi8(_mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(of_four))),
-                         _mm512_loadu_si512(of_two));
+  uint32_t both;
+  std::memcpy(&both, unit, sizeof(both));
+  const uint32_t low = both & 0xffff, high = both >> 16;
+  return _mm512_add_epi8(_mm512_loadu_si512(&kTripleSums.low[0][0] + low),
+                         _mm512_loadu_si512(&kTripleSums.high[0][0] + high));
+}
+
+// Adds to two sums what their weights have in their tables.
+//
+// AMD's processors give instructions to the pipes that can do them as they come: of two look-ups and two
+// additions, 512 bits in Zen 4's halves, each pipe gets two, while one of each by turns, as a compiler writes
+// them, leaves look-ups to wait for additions for a fifth of the time.
+inline void LookUpTwo(__m512i weights0, __m512i table0, __m512i weights1, __m512i table1, __m512i* sum0,
+                      __m512i* sum1) {
+#ifdef CAFFE_EMULATE_SIMD
+  *sum0 = _mm512_add_epi8(*sum0, _mm512_permutexvar_epi8(weights0, table0));
+  *sum1 = _mm512_add_epi8(*sum1, _mm512_permutexvar_epi8(weights1, table1));
+#else
+  __m512i found0, found1, added0 = *sum0, added1 = *sum1;
+  asm("vpermb %[table0], %[weights0], %[found0]\n\t"
+      "vpermb %[table1], %[weights1], %[found1]\n\t"
+      "vpaddb %[found0], %[added0], %[added0]\n\t"
+      "vpaddb %[found1], %[added1], %[added1]"
+      : [found0] "=&v"(found0), [found1] "=&v"(found1), [added0] "+v"(added0), [added1] "+v"(added1)
+      : [table0] "v"(table0), [weights0] "v"(weights0), [table1] "v"(table1), [weights1] "v"(weights1));
+  *sum0 = added0;
+  *sum1 = added1;
+#endif
 }
 
 // The sums of pixels: of 8 bits, and of the even and the odd lanes' in 16 bits. The even ones have the odd
@@ -139,57 +160,109 @@ struct Totals {
   }
 };
 
-// Adds a unit of every column that the pixels have.
-template <int kPixels, int kColumns>
-inline void AddUnit(const uint8_t* digits, int64_t column_bytes, const __m512i* weights,
-                    Totals<kPixels>* totals) {
-#pragma GCC unroll 12
-  for (int place = 0; place < kPixels + kColumns - 1; ++place) {
-    const __m512i table = TableOfUnit(digits + place * column_bytes);
-#pragma GCC unroll 5
-    for (int column = 0; column < kColumns; ++column) {
-      const int p = place - column;
-      if (p < 0 || p >= kPixels) continue;
-      totals->bytes[p] = _mm512_add_epi8(totals->bytes[p], _mm512_permutexvar_epi8(weights[column], table));
+// Where windows' columns lie from the first pixel's first one on.
+struct Steps {
+  int64_t column_bytes, pixel_bytes;
+};
+
+// A unit of the columns that kPixels pixels have, the windows of two pixels kStep columns apart; where that
+// is kColumns they share none, and may be anywhere.
+template <int kPixels, int kColumns, int kStep>
+class Unit {
+ public:
+  Unit(const uint8_t* digits, const Steps& steps, const __m512i* weights, Totals<kPixels>* totals)
+      : digits_(digits), steps_(steps), weights_(weights), totals_(totals) {}
+
+  // Two pixels at a time, or the last three, column by column: so that two look-ups in a row are never of one
+  // pixel, and tables come into being when they are needed.
+  [[gnu::always_inline]] void Add() {
+    static_assert(kPixels > 1);
+#pragma GCC unroll 4
+    for (int first = 0; first + 1 < kPixels; first += 2) {
+      const int pixels = first + 3 == kPixels ? 3 : 2;
+#pragma GCC unroll 8
+      for (int i = 0; i + 1 < pixels * kColumns; i += 2) {
+        AddTwo(first + i % pixels, i / pixels, first + (i + 1) % pixels, (i + 1) / pixels);
+      }
+      if (pixels * kColumns % 2 == 1) AddOne(first + pixels - 1, kColumns - 1);
     }
   }
-}
 
-// What the high bits of a quad's vectors have: the weights of its fourth unit.
-template <int kColumns>
-inline void UnpackFourth(const uint8_t* quad, __m512i* weights) {
+  [[gnu::always_inline]] void AddOne(int pixel, int column) {
+    totals_->bytes[pixel] = _mm512_add_epi8(totals_->bytes[pixel],
+                                            _mm512_permutexvar_epi8(weights_[column], Table(pixel, column)));
+  }
+
+ private:
+  [[gnu::always_inline]] void AddTwo(int pixel0, int column0, int pixel1, int column1) {
+    const __m512i table0 = Table(pixel0, column0), table1 = Table(pixel1, column1);
+    LookUpTwo(weights_[column0], table0, weights_[column1], table1, &totals_->bytes[pixel0],
+              &totals_->bytes[pixel1]);
+  }
+
+  // All of this is known once loops are unrolled: each table is made once, and stays in a register.
+  [[gnu::always_inline]] __m512i Table(int pixel, int column) {
+    if (kStep == kColumns)
+      return TableOfUnit(digits_ + pixel * steps_.pixel_bytes + column * steps_.column_bytes);
+    const int place = kStep * pixel + column;
+    if (!has_table_[place]) tables_[place] = TableOfUnit(digits_ + place * steps_.column_bytes);
+    has_table_[place] = true;
+    return tables_[place];
+  }
+
+  static constexpr int kPlaces = kStep * (kPixels - 1) + kColumns;
+
+  const uint8_t* const digits_;
+  const Steps& steps_;
+  const __m512i* const weights_;
+  Totals<kPixels>* const totals_;
+  bool has_table_[kPlaces] = {};
+  __m512i tables_[kPlaces];
+};
+
+// The weights of quads' fourth units, which the high bits of the quads' vectors have: `columns` vectors for
+// each whole quad.
+void UnpackFourths(const Rows& rows, const uint8_t* weights, uint8_t* fourths) {
   const __m512i low_two = _mm512_set1_epi8(0x03), low_four = _mm512_set1_epi8(0x0f);
   constexpr int kWhereSet = 0xca;  // the second where the first is set, the third elsewhere
-  for (int column = 0; column < kColumns; ++column, quad += kVectorBytes) {
-    const __m512i a = _mm512_srli_epi16(_mm512_loadu_si512(quad), 6);
-    const __m512i b = _mm512_srli_epi16(_mm512_loadu_si512(quad + kColumns * kVectorBytes), 4);
-    const __m512i c = _mm512_srli_epi16(_mm512_loadu_si512(quad + 2 * kColumns * kVectorBytes), 2);
-    weights[column] = _mm512_ternarylogic_epi64(low_four, _mm512_ternarylogic_epi64(low_two, a, b, kWhereSet),
-                                                c, kWhereSet);
+  const int vector_bytes = rows.columns() * kVectorBytes;
+  for (int row = 0; row < rows.count(); ++row) {
+    const int units = rows.units(row);
+    for (int quad = 0; quad < units / kQuad; ++quad, weights += kQuadVectors * vector_bytes) {
+      for (const uint8_t *end = fourths + vector_bytes, *w = weights; fourths < end;
+           w += kVectorBytes, fourths += kVectorBytes) {
+        const __m512i a = _mm512_srli_epi16(_mm512_loadu_si512(w), 6);
+        const __m512i b = _mm512_srli_epi16(_mm512_loadu_si512(w + vector_bytes), 4);
+        const __m512i c = _mm512_srli_epi16(_mm512_loadu_si512(w + 2 * vector_bytes), 2);
+        const __m512i ab = _mm512_ternarylogic_epi64(low_two, a, b, kWhereSet);
+        _mm512_storeu_si512(fourths, _mm512_ternarylogic_epi64(low_four, ab, c, kWhereSet));
+      }
+    }
+    weights += units % kQuad * vector_bytes;
   }
 }
 
-// The sums of kPixels pixels, a column's width apart.
-template <int kPixels, int kColumns, typename Sum>
-void SumPixels(const uint8_t* pixel, const Rows& rows, const uint8_t* weights, Sum* sums) {
+size_t FourthsBytes(int total_units) { return static_cast<size_t>(total_units / kQuad) * kVectorBytes; }
+
+// The sums of kPixels pixels.
+template <int kPixels, int kColumns, int kStep, typename Sum>
+void SumPixels(const uint8_t* pixel, const Steps& steps, const Rows& rows, const uint8_t* weights,
+               const uint8_t* fourths, Sum* sums) {
   Totals<kPixels> totals;
   totals.Clear();
-  const int64_t column_bytes = rows.column_bytes();
   int byte_sums = kByteSumsOfSum16;
   for (int row = 0; row < rows.count(); ++row) {
     const uint8_t* digits = pixel + rows.offset(row);
     for (int left = rows.units(row); left > 0; left -= kQuad) {
-      __m512i of_unit[kColumns];
       int lookups = 0;
 #pragma GCC unroll 4
       for (int unit = 0; unit < kQuad; ++unit) {
         if (unit >= left) break;
-        if (unit < kQuadVectors) {
-          for (int column = 0; column < kColumns; ++column) {
-            of_unit[column] = _mm512_loadu_si512(weights + (unit * kColumns + column) * kVectorBytes);
-          }
-        } else {
-          UnpackFourth<kColumns>(weights, of_unit);
+        const uint8_t* const vectors =
+            unit < kQuadVectors ? weights + unit * kColumns * kVectorBytes : fourths;
+        __m512i of_unit[kColumns];
+        for (int column = 0; column < kColumns; ++column) {
+          of_unit[column] = _mm512_loadu_si512(vectors + column * kVectorBytes);
         }
         // Only a constant once this loop is unrolled.
         if ((lookups += kColumns) > kLookupsOfByteSum) {
@@ -197,17 +270,25 @@ void SumPixels(const uint8_t* pixel, const Rows& rows, const uint8_t* weights, S
           --byte_sums;
           lookups = kColumns;
         }
-        AddUnit<kPixels, kColumns>(digits + unit * kUnitBytes, column_bytes, of_unit, &totals);
+        Unit<kPixels, kColumns, kStep> sum(digits + unit * kUnitBytes, steps, of_unit, &totals);
+        if constexpr (kPixels > 1) {
+          sum.Add();
+        } else {
+          for (int column = 0; column < kColumns; ++column) sum.AddOne(0, column);
+        }
       }
       totals.Widen();
       digits += kQuad * kUnitBytes;
       weights += kColumns * VectorsOfColumn(Min(left, kQuad)) * kVectorBytes;
+      fourths += kColumns * kVectorBytes;
       // A quad has at most one byte sum more.
       if (sizeof(Sum) == sizeof(uint16_t) || --byte_sums > 1) continue;
       if constexpr (sizeof(Sum) == sizeof(uint32_t)) totals.AddTo(sums);
       totals.Clear();
       byte_sums = kByteSumsOfSum16;
     }
+    // There is no fourth unit in a quad that is cut short.
+    if (rows.units(row) % kQuad != 0) fourths -= kColumns * kVectorBytes;
   }
   if constexpr (sizeof(Sum) == sizeof(uint16_t)) {
     totals.Store(sums);
@@ -217,41 +298,62 @@ void SumPixels(const uint8_t* pixel, const Rows& rows, const uint8_t* weights, S
 }
 
 // For 1 to kMost pixels.
-template <int kMost, int kColumns, typename Sum>
-void SumFewPixels(const uint8_t* pixel, int count, const Rows& rows, const uint8_t* weights, Sum* sums) {
+template <int kMost, int kColumns, int kStep, typename Sum>
+void SumFewPixels(const uint8_t* pixel, int count, const Steps& steps, const Rows& rows,
+                  const uint8_t* weights, const uint8_t* fourths, Sum* sums) {
   if constexpr (kMost > 1) {
-    if (count < kMost) return SumFewPixels<kMost - 1, kColumns>(pixel, count, rows, weights, sums);
+    if (count < kMost) {
+      return SumFewPixels<kMost - 1, kColumns, kStep>(pixel, count, steps, rows, weights, fourths, sums);
+    }
   }
-  SumPixels<kMost, kColumns>(pixel, rows, weights, sums);
+  SumPixels<kMost, kColumns, kMost == 1 ? kColumns : kStep>(pixel, steps, rows, weights, fourths, sums);
 }
 
-// How many of the pixels follow the first at a column's distance: they share columns with it.
-int PixelsInLine(const uint8_t* const* pixels, int count, int32_t column_bytes) {
-  int line = 1;
-  while (line < count && pixels[line] - pixels[line - 1] == column_bytes) ++line;
+template <typename Sum>
+void SumLine(const uint8_t* pixel, int count, const Steps& steps, const Rows& rows, const uint8_t* weights,
+             const uint8_t* fourths, Sum* sums) {
+  const bool beside = steps.pixel_bytes == steps.column_bytes;
+  switch (rows.columns()) {
+    case 3:
+      if (beside) {
+        SumFewPixels<kMostPixels, 3, 1>(pixel, count, steps, rows, weights, fourths, sums);
+      } else if (steps.pixel_bytes == 2 * steps.column_bytes) {
+        SumFewPixels<kMostPixels, 3, 2>(pixel, count, steps, rows, weights, fourths, sums);
+      } else {
+        SumFewPixels<kMostPixels, 3, 3>(pixel, count, steps, rows, weights, fourths, sums);
+      }
+      break;
+    case 5:
+      if (beside) {
+        SumFewPixels<kMostPixels, 5, 1>(pixel, count, steps, rows, weights, fourths, sums);
+      } else {
+        SumFewPixels<kMostPixels, 5, 5>(pixel, count, steps, rows, weights, fourths, sums);
+      }
+      break;
+    default:
+      SumFewPixels<kMostPixels, 1, 1>(pixel, count, steps, rows, weights, fourths, sums);
+  }
+}
+
+// How many of the pixels follow the first, each as far from the one before as the second from the first.
+int PixelsInLine(const uint8_t* const* pixels, int count) {
+  int line = Min(count, 2);
+  while (line < count && pixels[line] - pixels[line - 1] == pixels[1] - pixels[0]) ++line;
   return line;
 }
 
 template <typename Sum>
-void SumAll(const uint8_t* const* pixels, int count, const Window& window, const uint8_t* weights, uint8_t*,
-            Sum* sums) {
+void SumAll(const uint8_t* const* pixels, int count, const Window& window, const uint8_t* weights,
+            uint8_t* scratch, Sum* sums) {
   const Rows rows(window);
+  UnpackFourths(rows, weights, scratch);
   while (count > 0) {
-    if (rows.columns() == 1) {
-      SumPixels<1, 1>(*pixels++, rows, weights, sums);
-      --count;
-      sums += kOutputs;
-      continue;
-    }
-    const int line = PixelsInLine(pixels, count, rows.column_bytes());
+    const int line = PixelsInLine(pixels, count);
+    const Steps steps = {rows.column_bytes(), line > 1 ? pixels[1] - pixels[0] : 0};
     // In turns that are about equal.
     for (int p = 0; p < line;) {
       const int turns = (line - p + kMostPixels - 1) / kMostPixels, turn = (line - p + turns - 1) / turns;
-      if (rows.columns() == 3) {
-        SumFewPixels<kMostPixels, 3>(pixels[p], turn, rows, weights, sums);
-      } else {
-        SumFewPixels<kMostPixels, 5>(pixels[p], turn, rows, weights, sums);
-      }
+      SumLine(pixels[p], turn, steps, rows, weights, scratch, sums);
       p += turn;
       sums += turn * kOutputs;
     }
@@ -273,8 +375,9 @@ void Sums32(const uint8_t* const* pixels, int count, const Window& window, const
 
 }  // namespace
 
-const BinaryKernel kAvx512Vbmi = {"avx512_vbmi", Packing::kSixes, HasAvx512Vbmi, {200, 200, 700}, 56,
-                                  WeightBytes,   PackWeights,     Sums16,        Sums32,          nullptr};
+const BinaryKernel kAvx512Vbmi = {
+    "avx512_vbmi", Packing::kSixes, HasAvx512Vbmi, {600, 200, 700}, 56,
+    WeightBytes,   PackWeights,     Sums16,        Sums32,          FourthsBytes};
 
 }  // namespace lowbit
 }  // namespace caffe

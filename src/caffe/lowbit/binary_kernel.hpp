@@ -13,7 +13,7 @@ namespace lowbit {
 enum class Packing {
   kBytes,    ///< A digit a byte; a unit is 4 channels in 4 bytes.
   kOffsets,  ///< A unit is 4 channels, digits of 2 bits, in a uint16_t: 16 (d0 + 4 d1 + 16 d2 + 64 d3).
-  kSixes,    ///< A unit is 6 channels, digits of 2 bits, in two uint16_t: four as above, 64 (d4 + 4 d5).
+  kSixes,    ///< A unit is 6 channels, digits of 2 bits, in two uint16_t: 64 (d0 + 4 d1 + 16 d2), and so on.
   kPlanes,   ///< A unit is 64 channels, digits of 2 bits, in two uint64_t: the low bits, then the high bits.
 };
 

@@ -17,12 +17,18 @@ constexpr DigitSums MakeDigitSums() {
   return table;
 }
 
-constexpr PairSums MakePairSums() {
-  PairSums table{};
-  for (int digits = 0; digits < 16; ++digits) {
+constexpr TripleSums MakeTripleSums() {
+  TripleSums table{};
+  for (int digits = 0; digits < 64; ++digits) {
     for (int weights = 0; weights < 64; ++weights) {
-      const int sum = (weights >> 4 & 1) * (digits & 3) + (weights >> 5 & 1) * (digits >> 2);
-      table.sums[digits][weights] = static_cast<uint8_t>(sum);
+      int low = 0, high = 0;
+      for (int i = 0; i < 3; ++i) {
+        const int digit = digits >> 2 * i & 3;
+        low += (weights >> i & 1) * digit;
+        high += (weights >> (i + 3) & 1) * digit;
+      }
+      table.low[digits][weights] = static_cast<uint8_t>(low);
+      table.high[digits][weights] = static_cast<uint8_t>(high);
     }
   }
   return table;
@@ -31,7 +37,7 @@ constexpr PairSums MakePairSums() {
 }  // namespace
 
 constexpr DigitSums kDigitSums = MakeDigitSums();
-constexpr PairSums kPairSums = MakePairSums();
+constexpr TripleSums kTripleSums = MakeTripleSums();
 
 }  // namespace lowbit
 }  // namespace caffe

@@ -13,12 +13,13 @@ struct DigitSums {
 };
 extern const DigitSums kDigitSums;
 
-/// sums[d0 + 4 d1][w]: the same of two digits and bits 4 and 5 of w, whatever its other bits are: what a unit
-/// of Packing::kSixes adds to the sums of its first four digits.
-struct PairSums {
-  alignas(64) uint8_t sums[16][64];
+/// low[d0 + 4 d1 + 16 d2][w]: the same of three digits and bits 0 to 2 of w, whatever its other bits are, and
+/// high of bits 3 to 5. A unit of Packing::kSixes is the offsets of two rows, whose sum is that of its
+/// digits.
+struct TripleSums {
+  alignas(64) uint8_t low[64][64], high[64][64];
 };
-extern const PairSums kPairSums;
+extern const TripleSums kTripleSums;
 
 }  // namespace lowbit
 }  // namespace caffe

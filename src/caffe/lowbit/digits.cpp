@@ -49,10 +49,11 @@ int32_t PackSixesPlain(const uint8_t* digits, int channels, uint8_t* packed) {
   for (int c = 0; c < channels; c += 6, packed += 4) {
     uint8_t six[8] = {};
     std::memcpy(six, digits + c, std::min(6, channels - c));
-    uint32_t four, two;
-    std::memcpy(&four, six, sizeof(four));
-    std::memcpy(&two, six + sizeof(four), sizeof(two));
-    const uint16_t unit[] = {Offset(four), static_cast<uint16_t>(Offset(two) << 2)};
+    uint16_t unit[2];
+    for (int i = 0; i < 2; ++i) {
+      const uint8_t* const three = six + 3 * i;
+      unit[i] = static_cast<uint16_t>(64 * (three[0] + 4 * three[1] + 16 * three[2]));
+    }
     std::memcpy(packed, unit, sizeof(unit));
   }
   return Sum(digits, channels);

@@ -37,10 +37,9 @@ StageList::StageList(const Plan& plan) {
 }
 
 int Segment::TailOf(const Plan& plan) {
-  const auto tail =
-      std::find_if(plan.stages.begin(), plan.stages.end(), [&](const StageInfo& stage) {
-        return stage.kind == StageKind::kCaffeLayer || HasWeightsToShare(plan, stage);
-      });
+  const auto tail = std::find_if(plan.stages.begin(), plan.stages.end(), [&](const StageInfo& stage) {
+    return stage.kind == StageKind::kCaffeLayer || HasWeightsToShare(plan, stage);
+  });
   return static_cast<int>(tail - plan.stages.begin());
 }
 
@@ -60,7 +59,9 @@ Segment::Segment(const Plan& plan, const StageList& list, int begin, int end, bo
 std::vector<Lifetime> Segment::Lifetimes(int images) const {
   std::vector<Lifetime> lifetimes(plan_.tensors.size(), {0, end_, -1});
   // A pair's stages run at the same time.
-  const auto first_of = [&](int stage) { return stage > begin_ && list_.pairs[stage - 1] ? stage - 1 : stage; };
+  const auto first_of = [&](int stage) {
+    return stage > begin_ && list_.pairs[stage - 1] ? stage - 1 : stage;
+  };
   const auto last_of = [&](int stage) { return stage < end_ && list_.pairs[stage] ? stage + 1 : stage; };
   const auto use = [&](int tensor, int stage) {
     if (tensor < 0 || !Owns(tensor)) return;

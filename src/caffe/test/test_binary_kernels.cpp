@@ -53,8 +53,10 @@ struct Shape {
   bool only_largest_digits;
   // Whether pixels follow each other at one distance, their windows overlapping.
   bool equidistant;
-  // Of each piece, where the window is regular: that many units long, and pixels are a column apart, or two.
+  // Of each piece, where the window is regular: that many units long, and pixels are `step` columns apart, or
+  // now and then one more.
   int columns = 0;
+  int step = 1;
   // Units from a column to the next, beyond those that it has.
   int column_gap = 0;
 };
@@ -116,11 +118,11 @@ class Problem {
 
   void PlacePixels() {
     const int unit_bytes = BytesOfUnit(shape_.packing);
-    const int distance = shape_.columns > 0 ? ColumnBytes() : Draw(1, 40) * unit_bytes;
+    const int distance = shape_.columns > 0 ? shape_.step * ColumnBytes() : Draw(1, 40) * unit_bytes;
     int at = 0;
     for (int p = 0; p < shape_.pixels; ++p) {
       places_.push_back(at);
-      if (shape_.columns > 0 && Draw(0, 15) == 0) at += distance;
+      if (shape_.columns > 0 && Draw(0, 15) == 0) at += ColumnBytes();
       at += shape_.equidistant ? distance : window_bytes_ + Draw(0, 3) * unit_bytes;
     }
     memory_.reset(new Memory(places_.back() + window_bytes_ + BinaryKernel::kReadAhead));
@@ -155,9 +157,8 @@ class Problem {
           static_cast<uint16_t>(16 * (digits[0] + 4 * digits[1] + 16 * digits[2] + 64 * digits[3]));
       std::memcpy(at, &offset, sizeof(offset));
     } else if (shape_.packing == Packing::kSixes) {
-      const uint16_t offsets[] = {
-          static_cast<uint16_t>(16 * (digits[0] + 4 * digits[1] + 16 * digits[2] + 64 * digits[3])),
-          static_cast<uint16_t>(64 * (digits[4] + 4 * digits[5]))};
+      const uint16_t offsets[] = {static_cast<uint16_t>(64 * (digits[0] + 4 * digits[1] + 16 * digits[2])),
+                                  static_cast<uint16_t>(64 * (digits[3] + 4 * digits[4] + 16 * digits[5]))};
       std::memcpy(at, offsets, sizeof(offsets));
     } else {
       uint64_t planes[2] = {};
@@ -300,6 +301,7 @@ TEST(BinaryKernelsTest, SumSharedColumns) {
         const int units = repeat < 12 ? repeat : draw(1, 60);
         Shape shape = MakeShape(packing, draw(1, 40), std::vector<int>(draw(1, 5), units));
         shape.columns = columns;
+        shape.step = 1 + repeat / 3 % 4;
         shape.column_gap = repeat % 3;
         shape.equidistant = repeat % 5 > 0;
         if (repeat % 4 == 0) {

@@ -37,9 +37,9 @@ int DigitAt(Packing packing, const uint8_t* packed, int channel) {
   if (packing == Packing::kSixes) {
     uint16_t offsets[2];
     std::memcpy(offsets, unit, sizeof(offsets));
-    EXPECT_EQ(offsets[0] % 16, 0);
+    EXPECT_EQ(offsets[0] % 64, 0);
     EXPECT_EQ(offsets[1] % 64, 0);
-    return place < 4 ? offsets[0] / 16 >> 2 * place & 3 : offsets[1] / 64 >> 2 * (place - 4) & 3;
+    return offsets[place / 3] / 64 >> 2 * (place % 3) & 3;
   }
   uint64_t planes[2];
   std::memcpy(planes, unit, sizeof(planes));

@@ -22,8 +22,8 @@ void AddConvolution(PlanMaker* maker, int channels, bool is_padded) {
   const TensorInfo info = maker->plan.tensors[input];
   const size_t weights = static_cast<size_t>(channels) * info.channels * 9;
   const std::vector<ArrayView> arrays = {maker->Floats(std::vector<float>(weights, 0.5f))};
-  StageInfo& stage = maker->Stage(StageKind::kConvolution, {input},
-                                  {channels, 3, 3, 1, 1, pad, pad, 1, 1, 1, 0}, arrays);
+  StageInfo& stage =
+      maker->Stage(StageKind::kConvolution, {input}, {channels, 3, 3, 1, 1, pad, pad, 1, 1, 1, 0}, arrays);
   const int size = is_padded ? info.height : info.height - 2;
   stage.steps = {MakeStep(StepKind::kStore, maker->Tensor(TensorKind::kReal, channels, size, size))};
 }
