@@ -12,7 +12,9 @@ namespace caffe {
 template <typename Dtype>
 class SigmoidLayer : public FunctionLayer<Dtype, SigmoidFunction<Dtype>> {
  public:
-  explicit SigmoidLayer(const LayerParameter& param) : FunctionLayer<Dtype, SigmoidFunction<Dtype>>(param) {}
+  explicit SigmoidLayer(const LayerParameter& param)
+      : FunctionLayer<Dtype, SigmoidFunction<Dtype>>(
+            param, param.sigmoid_param().engine() == SigmoidParameter_Engine_CAFFE) {}
   const char* type() const override { return "Sigmoid"; }
 
  protected:

@@ -12,7 +12,9 @@ namespace caffe {
 template <typename Dtype>
 class TanHLayer : public FunctionLayer<Dtype, TanhFunction<Dtype>> {
  public:
-  explicit TanHLayer(const LayerParameter& param) : FunctionLayer<Dtype, TanhFunction<Dtype>>(param) {}
+  explicit TanHLayer(const LayerParameter& param)
+      : FunctionLayer<Dtype, TanhFunction<Dtype>>(
+            param, param.tanh_param().engine() == TanHParameter_Engine_CAFFE) {}
   const char* type() const override { return "TanH"; }
 
  protected:

@@ -34,10 +34,11 @@ struct LrnFunction {
 
   /// What x adds to s, which starts at k.
   CAFFE_HOST_DEVICE Dtype Term(Dtype x) const { return alpha_over_size * x * x; }
-  CAFFE_HOST_DEVICE Dtype Output(Dtype x, Dtype s) const { return x * std::pow(s, -beta); }
+  /// What x is multiplied by.
+  CAFFE_HOST_DEVICE Dtype Factor(Dtype s) const { return std::pow(s, -beta); }
   CAFFE_HOST_DEVICE Dtype GradientTerm(Dtype dy, Dtype y, Dtype s) const { return dy * y / s; }
-  CAFFE_HOST_DEVICE Dtype Gradient(Dtype dy, Dtype s, Dtype x, Dtype sum) const {
-    return dy * std::pow(s, -beta) - gradient_factor * x * sum;
+  CAFFE_HOST_DEVICE Dtype Gradient(Dtype dy, Dtype factor, Dtype x, Dtype sum) const {
+    return dy * factor - gradient_factor * x * sum;
   }
 };
 

@@ -8,6 +8,8 @@
 
 namespace caffe {
 
+struct LibraryFunction;
+
 /**
  * @brief What this project takes from oneDNN. It is linked to a library of its own, libcaffe_onednn beside
  * this one, as oneDNN takes 12 MB of memory as soon as it is loaded, which programs that train nothing can do
@@ -25,6 +27,8 @@ struct OneDnnLibrary {
   bool (*bf16_gemm)(bool trans_a, int m, int n, int k, const uint16_t* a, int lda, const uint16_t* b, int ldb,
                     bool is_added, float* c, int ldc);
   BF16Instructions (*bf16_instructions)();
+  /// y[i] = f(x[i]) by the calling thread alone, y may be x; false where it failed.
+  bool (*elementwise)(const LibraryFunction* f, int64_t count, const float* x, float* y);
 };
 
 /// The library, loaded by the first call; null where this build is without it or it cannot be loaded.

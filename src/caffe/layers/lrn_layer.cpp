@@ -1,10 +1,12 @@
 #include "caffe/layers/lrn_layer.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 
 #include "caffe/util/inner_layer.hpp"
 #include "caffe/util/parallel_for.hpp"
+#include "caffe/util/target_clones.hpp"
 
 namespace caffe {
 
@@ -16,6 +18,53 @@ template <typename Dtype>
 void CheckImages(const Blob<Dtype>& bottom) {
   CHECK_EQ(bottom.num_axes(), 4) << "the bottom must have 4 axes (N x C x H x W), not "
                                  << bottom.shape_string();
+}
+
+// A channel's s: of all images' values at a place, which lie a plane apart.
+template <typename Dtype>
+CAFFE_TARGET_CLONES void SumSquares(const LrnFunction<Dtype>& function, int begin, int end, int64_t plane,
+                                    const Dtype* x, Dtype* s) {
+  std::fill_n(s, plane, function.k);
+  for (int j = begin; j < end; ++j) {
+    for (int64_t i = 0; i < plane; ++i) s[i] += function.Term(x[j * plane + i]);
+  }
+}
+
+// Nets have beta = 3/4, mostly: for that two roots do, which a processor takes of several numbers at a time.
+template <typename Dtype>
+CAFFE_TARGET_CLONES void Factors(const LrnFunction<Dtype>& function, int64_t count, const Dtype* s,
+                                 Dtype* factors) {
+  if (function.beta == Dtype(0.75)) {
+    for (int64_t i = 0; i < count; ++i) {
+      const Dtype root = std::sqrt(s[i]);
+      factors[i] = 1 / (root * std::sqrt(root));
+    }
+  } else {
+    for (int64_t i = 0; i < count; ++i) factors[i] = function.Factor(s[i]);
+  }
+}
+
+template <typename Dtype>
+CAFFE_TARGET_CLONES void Outputs(int64_t count, const Dtype* x, const Dtype* factors, Dtype* y) {
+  for (int64_t i = 0; i < count; ++i) y[i] = x[i] * factors[i];
+}
+
+template <typename Dtype>
+CAFFE_TARGET_CLONES void GradientTerms(const LrnFunction<Dtype>& function, int64_t count, const Dtype* dy,
+                                       const Dtype* y, const Dtype* s, Dtype* terms) {
+  for (int64_t i = 0; i < count; ++i) terms[i] = function.GradientTerm(dy[i], y[i], s[i]);
+}
+
+// Of a channel whose terms are those of channels [begin, end).
+template <typename Dtype>
+CAFFE_TARGET_CLONES void Gradients(const LrnFunction<Dtype>& function, int begin, int end, int64_t plane,
+                                   const Dtype* dy, const Dtype* factors, const Dtype* x, const Dtype* terms,
+                                   Dtype* sums, Dtype* dx) {
+  std::fill_n(sums, plane, Dtype(0));
+  for (int j = begin; j < end; ++j) {
+    for (int64_t i = 0; i < plane; ++i) sums[i] += terms[j * plane + i];
+  }
+  for (int64_t i = 0; i < plane; ++i) dx[i] = function.Gradient(dy[i], factors[i], x[i], sums[i]);
 }
 
 }  // namespace
@@ -127,17 +176,16 @@ void LRNLayer<Dtype>::CrossChannelForward_cpu(const vector<Blob<Dtype>*>& bottom
   const LrnFunction<Dtype> function = Function();
   const LrnWindow window = {size_, pre_pad_};
   ParallelFor(num_, Grain(channels_ * plane), [=](int64_t begin, int64_t end) {
+    vector<Dtype> factors(plane);
     for (int64_t n = begin; n < end; ++n) {
       const Dtype* x = bottom_data + n * channels_ * plane;
       Dtype* y = top_data + n * channels_ * plane;
       Dtype* scale = scale_data + n * channels_ * plane;
       for (int c = 0; c < channels_; ++c) {
         Dtype* row = scale + c * plane;
-        std::fill_n(row, plane, k_);
-        for (int j = window.begin(c); j < window.end(c, channels_); ++j) {
-          for (int64_t i = 0; i < plane; ++i) row[i] += function.Term(x[j * plane + i]);
-        }
-        for (int64_t i = 0; i < plane; ++i) y[c * plane + i] = function.Output(x[c * plane + i], row[i]);
+        SumSquares(function, window.begin(c), window.end(c, channels_), plane, x, row);
+        Factors(function, plane, row, factors.data());
+        Outputs(plane, x + c * plane, factors.data(), y + c * plane);
       }
     }
   });
@@ -155,21 +203,16 @@ void LRNLayer<Dtype>::CrossChannelBackward_cpu(const vector<Blob<Dtype>*>& top, 
   const LrnFunction<Dtype> function = Function();
   const LrnWindow window = {size_, pre_pad_};
   ParallelFor(num_, Grain(channels_ * plane), [=](int64_t begin, int64_t end) {
-    vector<Dtype> ratio(channels_ * plane), sum(plane);
+    vector<Dtype> terms(channels_ * plane), sums(plane), factors(plane);
     for (int64_t n = begin; n < end; ++n) {
       const int64_t item = n * channels_ * plane;
-      for (int64_t i = 0; i < channels_ * plane; ++i) {
-        ratio[i] = function.GradientTerm(top_diff[item + i], top_data[item + i], scale_data[item + i]);
-      }
+      GradientTerms(function, channels_ * plane, top_diff + item, top_data + item, scale_data + item,
+                    terms.data());
       for (int c = 0; c < channels_; ++c) {
-        std::fill(sum.begin(), sum.end(), Dtype(0));
-        for (int j = window.users_begin(c); j < window.users_end(c, channels_); ++j) {
-          for (int64_t i = 0; i < plane; ++i) sum[i] += ratio[j * plane + i];
-        }
-        for (int64_t i = 0; i < plane; ++i) {
-          const int64_t at = item + c * plane + i;
-          bottom_diff[at] = function.Gradient(top_diff[at], scale_data[at], bottom_data[at], sum[i]);
-        }
+        const int64_t at = item + c * plane;
+        Factors(function, plane, scale_data + at, factors.data());
+        Gradients(function, window.users_begin(c), window.users_end(c, channels_), plane, top_diff + at,
+                  factors.data(), bottom_data + at, terms.data(), sums.data(), bottom_diff + at);
       }
     }
   });

@@ -30,7 +30,7 @@ void Normalize(int64_t count, const Channels& images, const LrnWindow& window,
       sum += function.Term(x[i + (j - c) * images.plane_size]);
     }
     scale[i] = sum;
-    y[i] = function.Output(x[i], sum);
+    y[i] = x[i] * function.Factor(sum);
   });
 }
 
@@ -45,7 +45,7 @@ void NormalizeBackward(int64_t count, const Channels& images, const LrnWindow& w
       const int at = i + (j - c) * images.plane_size;
       sum += function.GradientTerm(dy[at], y[at], scale[at]);
     }
-    dx[i] = function.Gradient(dy[i], scale[i], x[i], sum);
+    dx[i] = function.Gradient(dy[i], function.Factor(scale[i]), x[i], sum);
   });
 }
 

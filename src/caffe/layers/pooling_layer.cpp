@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "caffe/util/average_pooling.hpp"
 #include "caffe/util/conv_geometry.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/parallel_for.hpp"
@@ -336,8 +337,9 @@ void PoolingLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const 
       }
       break;
     case PoolingParameter_PoolMethod_AVE:
-      ForEachWindow(geometry, *bottom[0], [=](int64_t channel, int64_t output, const PoolWindow& window) {
-        top_data[output] = PoolSums<Dtype>(bottom_data + channel, window).average(window);
+      ForEachChannel(geometry, bottom[0]->count(0, 2), [=](int64_t channel) {
+        AverageOfChannel(geometry, bottom_data + channel * geometry.height * geometry.width,
+                         top_data + channel * geometry.pooled_height * geometry.pooled_width);
       });
       break;
     case PoolingParameter_PoolMethod_STOCHASTIC:
@@ -376,8 +378,9 @@ void PoolingLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const ve
       }
       break;
     case PoolingParameter_PoolMethod_AVE:
-      ForEachWindow(geometry, *bottom[0], [=](int64_t channel, int64_t output, const PoolWindow& window) {
-        Spread(window, window.share(top_diff[output]), bottom_diff + channel, [](int) { return Dtype(1); });
+      ForEachChannel(geometry, bottom[0]->count(0, 2), [=](int64_t channel) {
+        SpreadOverChannel(geometry, top_diff + channel * geometry.pooled_height * geometry.pooled_width,
+                          bottom_diff + channel * geometry.height * geometry.width);
       });
       break;
     case PoolingParameter_PoolMethod_STOCHASTIC:

@@ -259,23 +259,27 @@ TYPED_TEST(ChannelLayersTest, EltwiseRefusesMisfits) {
 
 TYPED_TEST(ChannelLayersTest, LRNAcrossChannels) {
   using Dtype = typename TypeParam::Dtype;
-  LayerFixture<Dtype> fixture("type: 'LRN' lrn_param { local_size: 5 alpha: 0.5 beta: 0.75 k: 1.5 }",
-                              {2, 7, 2, 3});
-  fixture.SetUp();
-  fixture.Forward();
-  for (int n = 0; n < 2; ++n) {
-    for (int c = 0; c < 7; ++c) {
-      for (int i = 0; i < 6; ++i) {
-        double scale = 1.5;
-        for (int j = std::max(c - 2, 0); j <= std::min(c + 2, 6); ++j) {
-          scale += 0.1 * std::pow(fixture.bottom.cpu_data()[(n * 7 + j) * 6 + i], 2);
+  // The usual beta has a way of its own.
+  for (const string beta : {"0.75", "0.6"}) {
+    LayerFixture<Dtype> fixture(
+        "type: 'LRN' lrn_param { local_size: 5 alpha: 0.5 k: 1.5 beta: " + beta + " }", {2, 7, 2, 3});
+    fixture.SetUp();
+    fixture.Forward();
+    for (int n = 0; n < 2; ++n) {
+      for (int c = 0; c < 7; ++c) {
+        for (int i = 0; i < 6; ++i) {
+          double scale = 1.5;
+          for (int j = std::max(c - 2, 0); j <= std::min(c + 2, 6); ++j) {
+            scale += 0.1 * std::pow(fixture.bottom.cpu_data()[(n * 7 + j) * 6 + i], 2);
+          }
+          const int at = (n * 7 + c) * 6 + i;
+          EXPECT_NEAR(fixture.top.cpu_data()[at],
+                      fixture.bottom.cpu_data()[at] * std::pow(scale, -std::stod(beta)), 1e-5);
         }
-        const int at = (n * 7 + c) * 6 + i;
-        EXPECT_NEAR(fixture.top.cpu_data()[at], fixture.bottom.cpu_data()[at] * std::pow(scale, -0.75), 1e-5);
       }
     }
+    CheckerFor<Dtype>().CheckGradientExhaustive(fixture.layer.get(), fixture.bottoms, fixture.tops);
   }
-  CheckerFor<Dtype>().CheckGradientExhaustive(fixture.layer.get(), fixture.bottoms, fixture.tops);
 }
 
 TYPED_TEST(ChannelLayersTest, LRNWithinChannel) {

@@ -191,6 +191,30 @@ TYPED_TEST(PoolingLayerTest, Gradient) {
   }
 }
 
+// Averages are linear: what they hand back is their transpose.
+TYPED_TEST(PoolingLayerTest, AverageHandsBackItsTranspose) {
+  typedef typename TypeParam::Dtype Dtype;
+  for (const Case& test : WideCases()) {
+    SCOPED_TRACE(test.settings);
+    LayerFixture<Dtype> pool(PoolingText("pool: AVE " + test.settings), test.bottom);
+    pool.SetUp();
+    pool.Forward();
+    FillNormal(&pool.top);
+    const vector<Dtype> gradient = DataOf(pool.top);
+    pool.Forward();
+    double of_top = 0, of_bottom = 0;
+    for (int i = 0; i < pool.top.count(); ++i) {
+      pool.top.mutable_cpu_diff()[i] = gradient[i];
+      of_top += static_cast<double>(gradient[i]) * pool.top.cpu_data()[i];
+    }
+    pool.Backward();
+    for (int i = 0; i < pool.bottom.count(); ++i) {
+      of_bottom += static_cast<double>(pool.bottom.cpu_diff()[i]) * pool.bottom.cpu_data()[i];
+    }
+    EXPECT_NEAR(of_bottom, of_top, this->kSingle ? 1e-4 : 1e-12);
+  }
+}
+
 TYPED_TEST(PoolingLayerTest, BackwardFollowsTheSecondTop) {
   typedef typename TypeParam::Dtype Dtype;
   LayerFixture<Dtype> pool(PoolingText("kernel_size: 3 stride: 2 pad: 1"), {2, 2, 6, 5});

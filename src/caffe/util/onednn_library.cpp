@@ -27,6 +27,7 @@ bool LoadOneDnn(OneDnnLibrary* loaded) {
   load(&loaded->sgemm, "caffe_onednn_sgemm");
   load(&loaded->bf16_gemm, "caffe_onednn_bf16_gemm");
   load(&loaded->bf16_instructions, "caffe_onednn_bf16_instructions");
+  load(&loaded->elementwise, "caffe_onednn_elementwise");
   if (has_all) return true;
   const char* const reason = dlerror();
   LOG(WARNING) << "convolutions and products are computed without oneDNN, which was to be faster: "
