@@ -63,8 +63,8 @@ class Net {
    * @brief Lets `taker` have those gradients that layers give, in BackwardFromTo, in place of their diffs,
    * which are then neither cleared nor changed; null ends that.
    *
-   * It may change the parameters. So none is given where somebody may look at them, or a pass end, in
-   * between: unless the net reuses memory, on a CPU, and with callbacks, debug_info or layers in Python.
+   * It may change the parameters. So none is given where somebody might look at them, or end a pass, in
+   * between: by callbacks, debug_info, layers in Python, or where no memory is reused; nor on a GPU.
    */
   void GiveGradients(const GradientTaker& taker);
   /// Whether the gradient by a learnable parameter is given.
@@ -152,8 +152,8 @@ class Net {
    * parameters, what data layers made, and blobs that were looked at between earlier passes hold what they
    * hold otherwise. What another blob holds is not known, neither its data nor its gradient. Callbacks see
    * what the layer that just ran has read, unless it wrote over it, and written. After a Forward there may be
-   * one Backward: then what layers had kept for it is gone. A solver's Step may use up the gradient by an
-   * inner product's weights part by part (GiveGradients), so that it is nowhere.
+   * one Backward: then what layers had kept for it is gone. A solver's Step may use up the gradients by
+   * weights of convolutions and inner products within it (GiveGradients), so that they are nowhere.
    */
   void set_reuses_memory(bool value);
   bool reuses_memory() const { return reuses_memory_; }
@@ -213,7 +213,9 @@ class Net {
   void PlanReuse();
   // Offers layers the one before (Layer::JoinMaker) where they may have it, or ends that.
   void JoinLayers(bool are_joined);
-  bool MayJoinLayers() const;
+  /// Whether this trains on a CPU, memory is reused, and nobody looks at a blob in the midst of a pass,
+  /// unless by callbacks in Backward.
+  bool TrainsUnseen() const;
   bool MayReuseData(int blob_id) const;
   bool IsSplit(int layer_id) const;
   /// Before and after a layer runs: gives memory to what it writes, and takes it from what nobody reads any

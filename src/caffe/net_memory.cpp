@@ -113,7 +113,7 @@ void Net<Dtype>::PlanReuse() {
 
 // Not where somebody looks at the tops between two layers.
 template <typename Dtype>
-bool Net<Dtype>::MayJoinLayers() const {
+bool Net<Dtype>::TrainsUnseen() const {
   return reuses_memory_ && phase_ == TRAIN && Caffe::mode() == Caffe::CPU && !debug_info_ &&
          before_forward_.empty() && after_forward_.empty();
 }
@@ -269,7 +269,7 @@ size_t Net<Dtype>::PassBytes() {
   CHECK(!reuses_memory_) << "the net reuses memory already: ask before set_reuses_memory(true)";
   set_reuses_memory(true);
   // As in the pass: they may keep less.
-  JoinLayers(MayJoinLayers());
+  JoinLayers(TrainsUnseen());
   // What has memory of its own, and may share it.
   std::map<const SyncedMemory*, size_t> own;
   const auto use = [&own](const shared_ptr<SyncedMemory>& memory) { own[memory.get()] = memory->size(); };
@@ -312,7 +312,7 @@ size_t Net<Dtype>::PassBytes() {
   template void Net<Dtype>::set_reuses_memory(bool);                         \
   template void Net<Dtype>::PlanReuse();                                     \
   template size_t Net<Dtype>::PassBytes();                                   \
-  template bool Net<Dtype>::MayJoinLayers() const;                           \
+  template bool Net<Dtype>::TrainsUnseen() const;                            \
   template void Net<Dtype>::JoinLayers(bool);                                \
   template bool Net<Dtype>::MayReuseData(int) const;                         \
   template bool Net<Dtype>::MayRestoreData(int) const;                       \

@@ -34,7 +34,7 @@ Dtype Net<Dtype>::ForwardFromTo(int start, int end) {
   CHECK_LT(end, static_cast<int>(layers_.size())) << "there is no layer " << end;
   CHECK(!reuses_memory_ || start == 0) << "a net that reuses memory has lost what layer " << start
                                        << " reads: begin at the first layer, or set_reuses_memory(false)";
-  JoinLayers(MayJoinLayers() && end + 1 == static_cast<int>(layers_.size()));
+  JoinLayers(TrainsUnseen() && end + 1 == static_cast<int>(layers_.size()));
   Dtype loss = 0;
   for (int i = start; i <= end; ++i) {
     for (Callback* callback : before_forward_) callback->run(i);
@@ -189,9 +189,8 @@ void Net<Dtype>::GiveGradients(const GradientTaker& taker) {
   gives_gradient_.assign(learnable_params_.size(), false);
   const bool has_python = std::any_of(layers_.begin(), layers_.end(),
                                       [](const auto& layer) { return string(layer->type()) == "Python"; });
-  const bool may_give = taker && reuses_memory_ && Caffe::mode() == Caffe::CPU && !debug_info_ &&
-                        !has_python && before_forward_.empty() && after_forward_.empty() &&
-                        before_backward_.empty() && after_backward_.empty();
+  const bool may_give =
+      taker && TrainsUnseen() && !has_python && before_backward_.empty() && after_backward_.empty();
   for (size_t i = 0; i < params_.size(); ++i) {
     const int id = learnable_param_ids_[i];
     const auto [layer_id, blob] = param_layer_indices_[i];

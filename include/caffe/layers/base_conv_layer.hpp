@@ -37,6 +37,8 @@ class BaseConvolutionLayer : public Layer<Dtype> {
   int MinBottomBlobs() const override { return 1; }
   int MinTopBlobs() const override { return 1; }
   bool EqualNumBottomTopBlobs() const override { return true; }
+  /// Of Caffe's own layers for the weights; one that derives from them may add to the diff itself.
+  bool SetGradientTaker(int blob, const typename Layer<Dtype>::GradientTaker& taker) override;
 
  protected:
   /// output = weights * columns of input. skip_im2col: the columns are those of the call before.
@@ -73,7 +75,8 @@ class BaseConvolutionLayer : public Layer<Dtype> {
   /**
    * @brief Backward_cpu with these weights.
    *
-   * Adds the gradients by the weights and the bias to the diffs of blobs_[0] and blobs_[1]. Sums over the
+   * Adds the gradients by the weights and the bias to the diffs of blobs_[0] and blobs_[1], or hands that by
+   * the weights to the one who takes it (Layer::SetGradientTaker). Sums over the
    * images are in an order that depends on the number of threads only. In BF16 are those products for which
    * there is a library (see ConvolutionEngine) and Winograd's.
    */
@@ -132,12 +135,15 @@ class BaseConvolutionLayer : public Layer<Dtype> {
   // A whole batch by the library; false where the code here must do it.
   bool EngineForward(const Blob<Dtype>& weights, const Dtype* bias, const Blob<Dtype>& bottom,
                      Blob<Dtype>* top);
-  bool EngineWeightGradient(const Blob<Dtype>& bottom, const Blob<Dtype>& top, Precision precision);
+  bool EngineWeightGradient(const Blob<Dtype>& bottom, const Blob<Dtype>& top, Precision precision,
+                            Dtype* weight_diff);
   bool EngineBottomGradient(const Blob<Dtype>& weights, const Blob<Dtype>& top, Precision precision,
                             Blob<Dtype>* bottom);
   // Both gradients of a batch that are wanted, by WinogradBackward; false where that is of no use.
-  bool WinogradGradients(const Blob<Dtype>& weights, const Blob<Dtype>& top, bool to_weights, bool to_bottom,
-                         Precision precision, Blob<Dtype>* bottom);
+  bool WinogradGradients(const Blob<Dtype>& weights, const Blob<Dtype>& top, Precision precision,
+                         Dtype* weight_diff, bool to_bottom, Blob<Dtype>* bottom);
+  // Where the gradient by the weights is added up.
+  Dtype* WeightGradient();
 #ifndef CPU_ONLY
   // The products of several images on the GPU.
   class GpuProducts;
@@ -155,6 +161,8 @@ class BaseConvolutionLayer : public Layer<Dtype> {
   /// Null where the code here computes.
   std::unique_ptr<ConvolutionEngine> engine_;
   bool may_use_winograd_ = false;
+  /// Null where the gradient by the weights is added to their diff.
+  typename Layer<Dtype>::GradientTaker gradient_taker_;
 };
 
 }  // namespace caffe

@@ -1,6 +1,8 @@
 #ifndef CAFFE_POOLING_LAYER_HPP_
 #define CAFFE_POOLING_LAYER_HPP_
 
+#include <cstdint>
+
 #include <vector>
 
 #include "caffe/blob.hpp"
@@ -66,11 +68,16 @@ class PoolingLayer : public Layer<Dtype> {
   PoolingParameter_RoundMode round_mode_ = PoolingParameter_RoundMode_CEIL;
   /// STOCHASTIC in training: the place drawn for each output.
   Blob<Dtype> rand_idx_;
-  /// MAX without a second top: the place of each output.
+  /// MAX without a second top: the place of each output, but where it is in small_places_.
   Blob<int> max_idx_;
 
  private:
   PoolGeometry Geometry() const;
+  /// max_idx_ with the places of the last pass forward, wherever that was.
+  const Blob<int>& MaxPlaces();
+
+  /// After a pass on the CPU in place of max_idx_, where 16 bits hold all places; else empty.
+  vector<uint16_t> small_places_;
 };
 
 }  // namespace caffe

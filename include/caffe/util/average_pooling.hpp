@@ -14,7 +14,8 @@ namespace caffe {
 template <typename Dtype>
 void AverageOfChannel(const PoolGeometry& geometry, const Dtype* channel, Dtype* averages);
 
-/// The other way: adds to the gradient of each of a channel's elements what the means' gradients hand on to it.
+/// The other way: adds to the gradient of each of a channel's elements what the means' gradients hand on to
+/// it.
 template <typename Dtype>
 void SpreadOverChannel(const PoolGeometry& geometry, const Dtype* averages_diff, Dtype* channel_diff);
 

@@ -7,8 +7,8 @@
 
 namespace caffe {
 
-/// y = outer_scale * kind(inner_scale * x), kElu with its alpha: what oneDNN computes several times as fast as
-/// a loop that calls the C library for each element.
+/// y = outer_scale * kind(inner_scale * x), kElu with its alpha: what oneDNN computes several times as fast
+/// as a loop that calls the C library for each element.
 struct LibraryFunction {
   enum class Kind { kElu, kExp, kSigmoid, kTanh };
 

@@ -3,14 +3,19 @@
 #include <algorithm>
 #include <memory>
 #include <type_traits>
+#include <typeinfo>
 #include <vector>
 
 #include "caffe/filler.hpp"
+#include "caffe/layers/binary_conv_layer.hpp"
+#include "caffe/layers/conv_layer.hpp"
+#include "caffe/layers/deconv_layer.hpp"
 #include "caffe/util/conv_geometry.hpp"
 #include "caffe/util/engine_choice.hpp"
 #include "caffe/util/im2col.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/parallel_for.hpp"
+#include "caffe/util/scratch_memory.hpp"
 #include "caffe/util/winograd.hpp"
 
 namespace caffe {
@@ -161,13 +166,12 @@ bool BaseConvolutionLayer<Dtype>::EngineForward(const Blob<Dtype>& weights, cons
 
 template <typename Dtype>
 bool BaseConvolutionLayer<Dtype>::EngineWeightGradient(const Blob<Dtype>& bottom, const Blob<Dtype>& top,
-                                                       Precision precision) {
+                                                       Precision precision, Dtype* weight_diff) {
   if constexpr (std::is_same<Dtype, float>::value) {
     if (!engine_ || bottom.count() == 0) return false;
     const bool reverse = reverse_dimensions();
     return engine_->AddWeightGradient(EngineImages(), reverse ? top.cpu_diff() : bottom.cpu_data(),
-                                      reverse ? bottom.cpu_data() : top.cpu_diff(),
-                                      this->blobs_[0]->mutable_cpu_diff(), precision);
+                                      reverse ? bottom.cpu_data() : top.cpu_diff(), weight_diff, precision);
   }
   return false;
 }
@@ -189,7 +193,7 @@ bool BaseConvolutionLayer<Dtype>::EngineBottomGradient(const Blob<Dtype>& weight
 
 template <typename Dtype>
 bool BaseConvolutionLayer<Dtype>::WinogradGradients(const Blob<Dtype>& weights, const Blob<Dtype>& top,
-                                                    bool to_weights, bool to_bottom, Precision precision,
+                                                    Precision precision, Dtype* weight_diff, bool to_bottom,
                                                     Blob<Dtype>* bottom) {
   if constexpr (std::is_same<Dtype, float>::value) {
     if (!may_use_winograd_ || bottom->count() == 0) return false;
@@ -200,9 +204,8 @@ bool BaseConvolutionLayer<Dtype>::WinogradGradients(const Blob<Dtype>& weights, 
     if (!IsWinogradWorthwhile(shape, precision)) return false;
     // Of 5x5 there is hardly less to do in BF16, with an error of 3 %.
     if (shape.kernel == 5) precision = Precision::kFloat;
-    WinogradBackward(shape, to_weights ? bottom->cpu_data() : nullptr, top.cpu_diff(),
-                     to_bottom ? weights.cpu_data() : nullptr,
-                     to_weights ? this->blobs_[0]->mutable_cpu_diff() : nullptr,
+    WinogradBackward(shape, weight_diff ? bottom->cpu_data() : nullptr, top.cpu_diff(),
+                     to_bottom ? weights.cpu_data() : nullptr, weight_diff,
                      to_bottom ? bottom->mutable_cpu_diff() : nullptr, precision);
     return true;
   }
@@ -394,14 +397,14 @@ void BaseConvolutionLayer<Dtype>::Backward_images(const Blob<Dtype>& weights_blo
   const bool to_bias = bias_term_ && this->param_propagate_down_[1];
   const int64_t grain = ImageGrain();
   const int weight_count = this->blobs_[0]->count();
+  Dtype* const weight_diff = this->param_propagate_down_[0] ? WeightGradient() : nullptr;
   for (size_t i = 0; i < top.size(); ++i) {
     const Dtype* top_diff = top[i]->cpu_diff();
     if (to_bias) AddBiasGradient(top_diff, num_, this->blobs_[1]->mutable_cpu_diff());
-    const bool wants_weights = this->param_propagate_down_[0], wants_bottom = propagate_down[i];
-    if (WinogradGradients(weights_blob, *top[i], wants_weights, wants_bottom, precision, bottom[i])) continue;
-    bool to_weights = wants_weights, to_bottom = wants_bottom;
+    bool to_weights = weight_diff, to_bottom = propagate_down[i];
+    if (WinogradGradients(weights_blob, *top[i], precision, weight_diff, to_bottom, bottom[i])) continue;
     const auto try_engine = [&](Precision tried) {
-      to_weights = to_weights && !EngineWeightGradient(*bottom[i], *top[i], tried);
+      to_weights = to_weights && !EngineWeightGradient(*bottom[i], *top[i], tried, weight_diff);
       to_bottom = to_bottom && !EngineBottomGradient(weights_blob, *top[i], tried, bottom[i]);
     };
     try_engine(precision);
@@ -410,7 +413,6 @@ void BaseConvolutionLayer<Dtype>::Backward_images(const Blob<Dtype>& weights_blo
     if (!to_weights && !to_bottom) continue;
     const Dtype* bottom_data = to_weights ? bottom[i]->cpu_data() : nullptr;
     Dtype* bottom_diff = to_bottom ? bottom[i]->mutable_cpu_diff() : nullptr;
-    Dtype* weight_diff = to_weights ? this->blobs_[0]->mutable_cpu_diff() : nullptr;
     // The first chunk of images adds to the diff itself, the others to sums of their own.
     const int others = to_weights ? ParallelChunks(num_, grain) - 1 : 0;
     vector<Dtype> sums(static_cast<size_t>(others) * weight_count);
@@ -442,6 +444,29 @@ void BaseConvolutionLayer<Dtype>::Backward_images(const Blob<Dtype>& weights_blo
       }
     });
   }
+  if (gradient_taker_) gradient_taker_(0, weight_count, weight_diff);
+}
+
+template <typename Dtype>
+Dtype* BaseConvolutionLayer<Dtype>::WeightGradient() {
+  if (!gradient_taker_) return this->blobs_[0]->mutable_cpu_diff();
+  static thread_local ScratchMemory memory;
+  const int count = this->blobs_[0]->count();
+  auto* const gradient = reinterpret_cast<Dtype*>(memory.Get(sizeof(Dtype) * count));
+  caffe_set(count, Dtype(0), gradient);
+  return gradient;
+}
+
+template <typename Dtype>
+bool BaseConvolutionLayer<Dtype>::SetGradientTaker(int blob,
+                                                   const typename Layer<Dtype>::GradientTaker& taker) {
+  const std::type_info& type = typeid(*this);
+  const bool is_known = type == typeid(ConvolutionLayer<Dtype>) ||
+                        type == typeid(DeconvolutionLayer<Dtype>) ||
+                        type == typeid(BinaryConvolutionLayer<Dtype>);
+  if (blob != 0 || !is_known) return false;
+  gradient_taker_ = taker;
+  return true;
 }
 
 INSTANTIATE_CLASS(BaseConvolutionLayer);

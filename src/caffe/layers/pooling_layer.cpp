@@ -212,12 +212,22 @@ MaxFunction<Dtype> MaxFunctionFor(const PoolGeometry& geometry) {
   return stride == 2 ? MaxOfChannel<Dtype, 2> : MaxOfChannel<Dtype, 0>;
 }
 
+// For no place, as of an empty window. Places of 16 bits are those of channels with fewer elements.
+constexpr uint16_t kNoSmallPlace = 0xffff;
+bool AreSmall(const PoolGeometry& geometry) {
+  return static_cast<int64_t>(geometry.height) * geometry.width <= kNoSmallPlace;
+}
+int64_t ToPlace(uint16_t stored) { return stored == kNoSmallPlace ? -1 : stored; }
+template <typename Place>
+int64_t ToPlace(Place stored) {
+  return static_cast<int64_t>(stored);
+}
+
 template <typename Dtype, typename Place>
 void ForwardMax(const PoolGeometry& geometry, const Blob<Dtype>& bottom, Blob<Dtype>* top,
-                Blob<Place>* places) {
+                Place* place_data) {
   const Dtype* bottom_data = bottom.cpu_data();
   Dtype* top_data = top->mutable_cpu_data();
-  Place* place_data = places->mutable_cpu_data();
   const auto max_of_channel = MaxFunctionFor<Dtype>(geometry);
   const int64_t outputs = static_cast<int64_t>(geometry.pooled_height) * geometry.pooled_width;
   ForEachChannel(geometry, bottom.count(0, 2), [&](int64_t channel) {
@@ -232,20 +242,21 @@ void ForwardMax(const PoolGeometry& geometry, const Blob<Dtype>& bottom, Blob<Dt
     } else {
       vector<int> channel_places(outputs);
       run(channel_places.data());
-      std::copy(channel_places.begin(), channel_places.end(), place_data + channel * outputs);
+      // -1 becomes kNoSmallPlace.
+      std::transform(channel_places.begin(), channel_places.end(), place_data + channel * outputs,
+                     [](int place) { return static_cast<Place>(place); });
     }
   });
 }
 
 // Hands each output's gradient to the element that it came from.
 template <typename Dtype, typename Place>
-void BackwardToPlaces(const PoolGeometry& geometry, const Blob<Dtype>& top, const Blob<Place>& places,
+void BackwardToPlaces(const PoolGeometry& geometry, const Blob<Dtype>& top, const Place* place_data,
                       Blob<Dtype>* bottom) {
   const Dtype* top_diff = top.cpu_diff();
-  const Place* place_data = places.cpu_data();
   Dtype* bottom_diff = bottom->mutable_cpu_diff();
   ForEachWindow(geometry, *bottom, [=](int64_t channel, int64_t output, const PoolWindow&) {
-    const int64_t place = static_cast<int64_t>(place_data[output]);
+    const int64_t place = ToPlace(place_data[output]);
     if (place >= 0) bottom_diff[channel + place] += top_diff[output];
   });
 }
@@ -324,16 +335,29 @@ PoolGeometry PoolingLayer<Dtype>::Geometry() const {
 }
 
 template <typename Dtype>
+const Blob<int>& PoolingLayer<Dtype>::MaxPlaces() {
+  if (!small_places_.empty()) {
+    std::transform(small_places_.begin(), small_places_.end(), max_idx_.mutable_cpu_data(),
+                   [](uint16_t stored) { return static_cast<int>(ToPlace(stored)); });
+    small_places_.clear();
+  }
+  return max_idx_;
+}
+
+template <typename Dtype>
 void PoolingLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
   const PoolGeometry geometry = Geometry();
   const Dtype* bottom_data = bottom[0]->cpu_data();
   Dtype* top_data = top[0]->mutable_cpu_data();
   switch (this->layer_param_.pooling_param().pool()) {
     case PoolingParameter_PoolMethod_MAX:
+      small_places_.resize(top.size() == 1 && AreSmall(geometry) ? top[0]->count() : 0);
       if (top.size() > 1) {
-        ForwardMax(geometry, *bottom[0], top[0], top[1]);
+        ForwardMax(geometry, *bottom[0], top[0], top[1]->mutable_cpu_data());
+      } else if (AreSmall(geometry)) {
+        ForwardMax(geometry, *bottom[0], top[0], small_places_.data());
       } else {
-        ForwardMax(geometry, *bottom[0], top[0], &max_idx_);
+        ForwardMax(geometry, *bottom[0], top[0], max_idx_.mutable_cpu_data());
       }
       break;
     case PoolingParameter_PoolMethod_AVE:
@@ -372,9 +396,11 @@ void PoolingLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const ve
   switch (this->layer_param_.pooling_param().pool()) {
     case PoolingParameter_PoolMethod_MAX:
       if (top.size() > 1) {
-        BackwardToPlaces(geometry, *top[0], *top[1], bottom[0]);
+        BackwardToPlaces(geometry, *top[0], top[1]->cpu_data(), bottom[0]);
+      } else if (!small_places_.empty()) {
+        BackwardToPlaces(geometry, *top[0], small_places_.data(), bottom[0]);
       } else {
-        BackwardToPlaces(geometry, *top[0], max_idx_, bottom[0]);
+        BackwardToPlaces(geometry, *top[0], max_idx_.cpu_data(), bottom[0]);
       }
       break;
     case PoolingParameter_PoolMethod_AVE:
@@ -385,7 +411,7 @@ void PoolingLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const ve
       break;
     case PoolingParameter_PoolMethod_STOCHASTIC:
       if (this->phase_ == TRAIN) {
-        BackwardToPlaces(geometry, *top[0], rand_idx_, bottom[0]);
+        BackwardToPlaces(geometry, *top[0], rand_idx_.cpu_data(), bottom[0]);
       } else {
         const Dtype* bottom_data = bottom[0]->cpu_data();
         ForEachWindow(geometry, *bottom[0], [=](int64_t channel, int64_t output, const PoolWindow& window) {

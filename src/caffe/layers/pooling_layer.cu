@@ -150,6 +150,7 @@ void PoolingLayer<Dtype>::Forward_gpu(const vector<Blob<Dtype>*>& bottom, const 
       if (top.size() > 1) {
         ForwardMax(geometry, channels, bottom_data, top_data, top[1]->mutable_gpu_data());
       } else {
+        small_places_.clear();
         ForwardMax(geometry, channels, bottom_data, top_data, max_idx_.mutable_gpu_data());
       }
       break;
@@ -181,7 +182,7 @@ void PoolingLayer<Dtype>::Backward_gpu(const vector<Blob<Dtype>*>& top, const ve
       if (top.size() > 1) {
         BackwardToPlaces(geometry, channels, top_diff, top[1]->gpu_data(), bottom_diff);
       } else {
-        BackwardToPlaces(geometry, channels, top_diff, max_idx_.gpu_data(), bottom_diff);
+        BackwardToPlaces(geometry, channels, top_diff, MaxPlaces().gpu_data(), bottom_diff);
       }
       break;
     case PoolingParameter_PoolMethod_AVE:

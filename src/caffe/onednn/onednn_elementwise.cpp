@@ -44,8 +44,8 @@ class Elements {
         y_(At(Of(count), DNNL_MEMORY_NONE)),
         // Handles are shared: a later set_data_handle is seen by the arguments.
         arguments_({{DNNL_ARG_SRC, x_}, {DNNL_ARG_DST, y_}}),
-        primitive_(dnnl::eltwise_forward::primitive_desc(Cpu(), dnnl::prop_kind::forward_inference,
-                                                         AlgorithmOf(f.kind), Of(count), Of(count), f.alpha)) {}
+        primitive_(dnnl::eltwise_forward::primitive_desc(
+            Cpu(), dnnl::prop_kind::forward_inference, AlgorithmOf(f.kind), Of(count), Of(count), f.alpha)) {}
 
   void Compute(const float* x, float* y, dnnl::stream* stream) {
     x_.set_data_handle(const_cast<float*>(x));

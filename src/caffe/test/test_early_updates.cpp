@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "caffe/layers/conv_layer.hpp"
 #include "caffe/layers/inner_product_layer.hpp"
 #include "caffe/sgd_solvers.hpp"
 #include "caffe/test/test_caffe_main.hpp"
@@ -43,7 +44,23 @@ class FragileLayer : public Layer<Dtype> {
 
 REGISTER_LAYER_CLASS(Fragile);
 
-// Adds to the diff in its own way.
+// Add to the diff in their own way.
+template <typename Dtype>
+class DoublingConvolutionLayer : public ConvolutionLayer<Dtype> {
+ public:
+  using ConvolutionLayer<Dtype>::ConvolutionLayer;
+  const char* type() const override { return "DoublingConvolution"; }
+
+ protected:
+  void Backward_cpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
+                    const vector<Blob<Dtype>*>& bottom) override {
+    ConvolutionLayer<Dtype>::Backward_cpu(top, propagate_down, bottom);
+    this->blobs_[0]->scale_diff(2);
+  }
+};
+
+REGISTER_LAYER_CLASS(DoublingConvolution);
+
 template <typename Dtype>
 class OwnInnerProductLayer : public InnerProductLayer<Dtype> {
  public:
@@ -60,15 +77,24 @@ class OwnInnerProductLayer : public InnerProductLayer<Dtype> {
 
 REGISTER_LAYER_CLASS(OwnInnerProduct);
 
-// Weights that are given: of 'wide', whose gradient has several parts, 'binary' and 'last'. Not those that
-// two layers share, are stored the other way round, are not learned, or of another layer.
+// Weights that are given: of convolutions, of 'wide', whose gradient has several parts, 'binary' and 'last'.
+// Not those that two layers share, are stored the other way round, are not learned, or of another layer.
 constexpr const char* kNet = R"(
   layer { name: 'data' type: 'DummyData' top: 'data' top: 'label' dummy_data_param {
     shape { dim: 5 dim: 2 dim: 6 dim: 6 } shape { dim: 5 }
     data_filler { type: 'gaussian' } data_filler { type: 'constant' value: 1 } } }
   layer { name: 'conv' type: 'Convolution' bottom: 'data' top: 'conv' param { lr_mult: 1 } param { lr_mult: 2 }
     convolution_param { num_output: 4 kernel_size: 3 weight_filler { type: 'xavier' } } }
-  layer { name: 'fragile' type: 'Fragile' bottom: 'conv' top: 'fragile' }
+  layer { name: 'bn0' type: 'BatchNorm' bottom: 'conv' top: 'conv' }
+  layer { name: 'quant0' type: 'Quant' bottom: 'conv' top: 'quant0' quant_param { centers: 0.538 centers: 1.076
+    centers: 1.614 clip_thr: 1.614 } }
+  layer { name: 'bits' type: 'BinaryConvolution' bottom: 'quant0' top: 'bits' convolution_param { num_output: 5
+    kernel_size: 3 pad: 1 weight_filler { type: 'xavier' } } binary_convolution_param { use_alpha: true } }
+  layer { name: 'deconv' type: 'Deconvolution' bottom: 'bits' top: 'deconv' convolution_param { num_output: 3
+    kernel_size: 2 weight_filler { type: 'xavier' } } }
+  layer { name: 'own conv' type: 'DoublingConvolution' bottom: 'deconv' top: 'own conv' convolution_param {
+    num_output: 4 kernel_size: 2 weight_filler { type: 'xavier' } } }
+  layer { name: 'fragile' type: 'Fragile' bottom: 'own conv' top: 'fragile' }
   layer { name: 'wide' type: 'InnerProduct' bottom: 'fragile' top: 'wide'
     inner_product_param { num_output: 20000 weight_filler { type: 'xavier' } } }
   layer { name: 'bn' type: 'BatchNorm' bottom: 'wide' top: 'wide' }
@@ -120,7 +146,8 @@ class EarlyUpdatesTest : public ::testing::Test {
   // A gradient that was given has never had memory.
   static std::map<string, bool> KeptGradients(SGDSolver<Dtype>* solver) {
     std::map<string, bool> are_kept;
-    for (const char* layer : {"conv", "wide", "binary", "one", "turned", "own", "last"}) {
+    for (const char* layer :
+         {"conv", "bits", "deconv", "own conv", "wide", "binary", "one", "turned", "own", "last"}) {
       are_kept[layer] = Weights(solver, layer).diff()->head() != SyncedMemory::UNINITIALIZED;
     }
     return are_kept;
@@ -160,9 +187,11 @@ TYPED_TEST(EarlyUpdatesTest, AreTheSameOfEverySolver) {
   for (const string type :
        {"SGD' momentum: 0.9", "Nesterov' momentum: 0.9", "AdaGrad'", "RMSProp' rms_decay: 0.9",
         "AdaDelta' momentum: 0.9", "Adam' momentum: 0.9", "SGD' momentum: 0.9 regularization_type: 'L1"}) {
-    // Rules that divide by the gradient's size make much of how a small one is rounded.
-    const bool divides = type.find("momentum: 0.9") == string::npos || type[0] == 'A';
-    for (const int threads : divides ? vector<int>{1} : vector<int>{1, 3}) {
+    // Rules that divide by the gradient's size, or go by a weight's sign, make much of how a small one is
+    // rounded.
+    const bool magnifies =
+        type.find("momentum: 0.9") == string::npos || type[0] == 'A' || type.find("L1") != string::npos;
+    for (const int threads : magnifies ? vector<int>{1} : vector<int>{1, 3}) {
       SCOPED_TRACE(type + ", threads: " + std::to_string(threads));
       const ThreadsForTest some(threads);
       const string settings = "type: '" + type + (type.back() == '1' ? "'" : "");
@@ -173,9 +202,9 @@ TYPED_TEST(EarlyUpdatesTest, AreTheSameOfEverySolver) {
         this->ExpectSame(early.get(), late.get(), threads == 1);
         if (this->HasFatalFailure()) return;
       }
-      const std::map<string, bool> expected = {{"conv", true}, {"wide", false},  {"binary", false},
-                                               {"one", true},  {"turned", true}, {"own", true},
-                                               {"last", false}};
+      const std::map<string, bool> expected = {
+          {"conv", false}, {"bits", false}, {"deconv", false}, {"wide", false}, {"binary", false},
+          {"last", false}, {"one", true},   {"turned", true},  {"own", true},   {"own conv", true}};
       EXPECT_EQ(this->KeptGradients(early.get()), expected);
     }
   }
@@ -223,7 +252,9 @@ TYPED_TEST(EarlyUpdatesTest, GiveEachPartOfAGradientOnce) {
   const auto given = solver->net(), kept = other->net();
   std::map<int, vector<TypeParam>> gradients;
   std::map<int, int> parts;
-  const int wide = 2;
+  const auto& params = given->learnable_params();
+  const auto of_wide = std::find(params.begin(), params.end(), &this->Weights(solver.get(), "wide"));
+  const int wide = static_cast<int>(of_wide - params.begin());
   given->GiveGradients([&](int param_id, int64_t begin, int64_t count, TypeParam* gradient) {
     vector<TypeParam>& whole = gradients[param_id];
     ASSERT_EQ(static_cast<int64_t>(whole.size()), begin);
@@ -236,7 +267,7 @@ TYPED_TEST(EarlyUpdatesTest, GiveEachPartOfAGradientOnce) {
     net->ClearParamDiffs();
     net->ForwardBackward();
   }
-  EXPECT_EQ(gradients.size(), 3u);
+  EXPECT_EQ(gradients.size(), 6u);
   EXPECT_GT(parts[wide], 1);
   for (size_t id = 0; id < kept->learnable_params().size(); ++id) {
     ASSERT_EQ(given->gives_gradient(id), gradients.count(id) == 1) << id;

@@ -34,10 +34,9 @@ double Exact(const LibraryFunction& f, double x) {
   return 0;
 }
 
-const LibraryFunction kFunctions[] = {{Kind::kElu, 1},          {Kind::kElu, 0.25f},
-                                      {Kind::kExp},             {Kind::kExp, 0, -0.5f, 3},
-                                      {Kind::kExp, 0, 0.5f, 1}, {Kind::kExp, 0, 1, 2},
-                                      {Kind::kSigmoid},         {Kind::kTanh}};
+const LibraryFunction kFunctions[] = {
+    {Kind::kElu, 1},          {Kind::kElu, 0.25f},   {Kind::kExp},     {Kind::kExp, 0, -0.5f, 3},
+    {Kind::kExp, 0, 0.5f, 1}, {Kind::kExp, 0, 1, 2}, {Kind::kSigmoid}, {Kind::kTanh}};
 
 void ExpectExact(const LibraryFunction& f, float x, float y) {
   const double exact = Exact(f, x);
@@ -76,7 +75,8 @@ TEST_F(LibraryFunctionTest, ComputesEveryElement) {
 
 TEST_F(LibraryFunctionTest, TakesAllValues) {
   const float infinity = std::numeric_limits<float>::infinity();
-  std::vector<float> x = {0, -0.f, 1e-30f, -1e-30f, 1e-5f, -1e-5f, 80, -80, 1e30f, -1e30f, infinity, -infinity};
+  std::vector<float> x = {0,  -0.f, 1e-30f, -1e-30f, 1e-5f,    -1e-5f,
+                          80, -80,  1e30f,  -1e30f,  infinity, -infinity};
   for (const LibraryFunction& f : {LibraryFunction{Kind::kElu, 1}, {Kind::kSigmoid}, {Kind::kTanh}}) {
     std::vector<float> y(x.size());
     ASSERT_TRUE(ForwardByLibrary(f, static_cast<int>(x.size()), x.data(), y.data()));

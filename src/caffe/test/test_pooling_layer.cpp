@@ -232,6 +232,49 @@ TYPED_TEST(PoolingLayerTest, BackwardFollowsTheSecondTop) {
   EXPECT_EQ(DiffOf(pool.bottom), expected);
 }
 
+// A pass forward on one side may be followed by one backward on the other.
+TYPED_TEST(PoolingLayerTest, BackwardFollowsForwardOfTheOtherSide) {
+  typedef typename TypeParam::Dtype Dtype;
+  if (TypeParam::device == Caffe::CPU) GTEST_SKIP() << "there is but one side";
+  vector<vector<Dtype>> gradients;
+  LayerFixture<Dtype> pool(PoolingText("kernel_size: 3 stride: 2 pad: 1"), {2, 2, 6, 5});
+  pool.SetUp();
+  for (const Caffe::Brew forward : {Caffe::CPU, Caffe::GPU}) {
+    for (const Caffe::Brew backward : {Caffe::GPU, Caffe::CPU}) {
+      Caffe::set_mode(forward);
+      pool.Forward();
+      caffe_copy(pool.top.count(), pool.top.cpu_data(), pool.top.mutable_cpu_diff());
+      Caffe::set_mode(backward);
+      pool.Backward();
+      gradients.push_back(DiffOf(pool.bottom));
+      EXPECT_EQ(gradients.back(), gradients.front());
+    }
+  }
+  Caffe::set_mode(TypeParam::device);
+  EXPECT_NE(pool.bottom.asum_diff(), 0);
+}
+
+// More elements than 16 bits tell apart.
+TYPED_TEST(PoolingLayerTest, BackwardFindsPlacesInLargeChannels) {
+  typedef typename TypeParam::Dtype Dtype;
+  for (const int width : {255, 257, 300}) {
+    LayerFixture<Dtype> pool(PoolingText("kernel_size: 2 stride: 2"), {1, 1, 257, width});
+    this->FillDistinct(&pool.bottom);
+    pool.SetUp();
+    pool.Forward();
+    caffe_set(pool.top.count(), Dtype(1), pool.top.mutable_cpu_diff());
+    pool.Backward();
+    int found = 0;
+    for (int i = 0; i < pool.bottom.count(); ++i) {
+      const int window = i / width / 2 * pool.top.width() + i % width / 2;
+      const bool is_largest = pool.bottom.cpu_data()[i] == pool.top.cpu_data()[window];
+      ASSERT_EQ(pool.bottom.cpu_diff()[i], is_largest ? 1 : 0) << i;
+      found += is_largest;
+    }
+    EXPECT_EQ(found, pool.top.count());
+  }
+}
+
 TYPED_TEST(PoolingLayerTest, MaxTakesTheFirstOfEqualsAndShowsNan) {
   typedef typename TypeParam::Dtype Dtype;
   LayerFixture<Dtype> pool(PoolingText("kernel_size: 2 stride: 2"), {1, 1, 2, 8});

@@ -56,7 +56,8 @@ void SpreadToColumns(const PoolGeometry& geometry, const Dtype* shares, Dtype* c
   }
 }
 
-// x[i] over the number of elements of window i of a row, whose windows are `height` rows high; padding counts.
+// x[i] over the number of elements of window i of a row, whose windows are `height` rows high; padding
+// counts.
 template <typename Dtype>
 CAFFE_TARGET_CLONES void DivideByAreas(const PoolGeometry& geometry, int height, const Dtype* x, Dtype* y) {
   for (int i = 0; i < geometry.pooled_width; ++i) {
