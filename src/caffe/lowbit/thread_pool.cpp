@@ -30,13 +30,26 @@ inline void Pause() {
 
 }  // namespace
 
+// Tasks that follow one another are a thread's, who goes on with another's when it has done its own: so what
+// a loop wrote stays with the thread that reads it in the next loop, which has it in its cache.
 struct ThreadPool::Job {
-  Job(FunctionRef<void(int64_t task)> job_body, int64_t job_tasks, int job_open)
-      : body(job_body), tasks(job_tasks), open(job_open) {}
+  struct alignas(64) Share {
+    std::atomic<int64_t> next;
+    int64_t end;
+  };
+  static constexpr int kMostShares = 64;
+
+  Job(FunctionRef<void(int64_t task)> job_body, int64_t tasks, int helpers)
+      : body(job_body), shares(std::min(helpers + 1, kMostShares)), open(helpers) {
+    for (int i = 0; i < shares; ++i) {
+      share[i].next = tasks * i / shares;
+      share[i].end = tasks * (i + 1) / shares;
+    }
+  }
 
   const FunctionRef<void(int64_t task)> body;
-  const int64_t tasks;
-  std::atomic<int64_t> next{0};
+  const int shares;
+  Share share[kMostShares];
   /// Threads it still takes; guarded by the pool's mutex.
   int open;
   std::atomic<int> running{0};
@@ -67,19 +80,23 @@ int ThreadPool::DefaultThreads() {
   return std::max(1u, std::thread::hardware_concurrency());
 }
 
-void ThreadPool::RunTasks(Job* job) {
-  for (int64_t task = job->next++; task < job->tasks; task = job->next++) {
-    try {
-      job->body(task);
-    } catch (...) {
-      std::lock_guard<std::mutex> lock(job->failure_mutex);
-      if (!job->failure) job->failure = std::current_exception();
-      job->next = job->tasks;
+void ThreadPool::RunTasks(Job* job, int thread) {
+  const int own = thread == 0 || job->shares == 1 ? 0 : 1 + (thread - 1) % (job->shares - 1);
+  for (int i = 0; i < job->shares; ++i) {
+    Job::Share& share = job->share[(own + i) % job->shares];
+    for (int64_t task = share.next++; task < share.end; task = share.next++) {
+      try {
+        job->body(task);
+      } catch (...) {
+        std::lock_guard<std::mutex> lock(job->failure_mutex);
+        if (!job->failure) job->failure = std::current_exception();
+        for (int s = 0; s < job->shares; ++s) job->share[s].next = job->share[s].end;
+      }
     }
   }
 }
 
-void ThreadPool::Work() {
+void ThreadPool::Work(int thread) {
   for (;;) {
     for (int spin = 0; spin < kSpins && wanted_.load(std::memory_order_relaxed) == 0; ++spin) Pause();
     Job* job;
@@ -93,7 +110,7 @@ void ThreadPool::Work() {
         --wanted_;
       }
     }
-    RunTasks(job);
+    RunTasks(job, thread);
     {
       // Under the lock, so that the caller, which destroys the job, does not see the count fall before this
       // thread has let go of it.
@@ -105,7 +122,9 @@ void ThreadPool::Work() {
 
 void ThreadPool::StartThreads(int64_t wanted) {
   try {
-    while (static_cast<int64_t>(threads_.size()) < wanted) threads_.emplace_back([this] { Work(); });
+    while (static_cast<int64_t>(threads_.size()) < wanted) {
+      threads_.emplace_back([this, thread = static_cast<int>(threads_.size()) + 1] { Work(thread); });
+    }
   } catch (const std::system_error&) {
     // The system has no more: those that there are, the caller among them, do the work.
   }
@@ -126,7 +145,7 @@ void ThreadPool::Run(int threads, int64_t tasks, FunctionRef<void(int64_t task)>
     ++wanted_;
   }
   work_.notify_all();
-  RunTasks(&job);
+  RunTasks(&job, 0);
   {
     std::lock_guard<std::mutex> lock(mutex_);
     const auto mine = std::find(jobs_.begin(), jobs_.end(), &job);

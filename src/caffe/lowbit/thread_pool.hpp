@@ -39,10 +39,11 @@ class ThreadPool {
   struct Job;
 
   ThreadPool() = default;
-  void Work();
+  /// Of a thread of the pool, numbered from 1 on; a loop's caller is number 0.
+  void Work(int thread);
   /// Under the lock.
   void StartThreads(int64_t wanted);
-  static void RunTasks(Job* job);
+  static void RunTasks(Job* job, int thread);
 
   std::mutex mutex_;
   std::condition_variable work_;

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <map>
 #include <mutex>
 #include <set>
 #include <stdexcept>
@@ -63,6 +64,26 @@ TEST(ThreadPoolTest, UsesNoMoreThreadsThanItMay) {
     });
     EXPECT_LE(seen.size(), static_cast<size_t>(threads));
     EXPECT_EQ(seen.count(std::this_thread::get_id()), 1u) << "the caller works, too";
+  }
+}
+
+// The caller with the first ones, whichever of the pool's threads the other one is.
+TEST(ThreadPoolTest, ThreadsBeginWithTasksOfTheirOwn) {
+  for (int repeat = 0; repeat < 20; ++repeat) {
+    std::mutex mutex;
+    std::map<std::thread::id, int64_t> first_tasks;
+    std::atomic<int> begun{0};
+    ThreadPool::Shared().Run(2, 10, [&](int64_t task) {
+      {
+        const std::lock_guard<std::mutex> lock(mutex);
+        if (first_tasks.emplace(std::this_thread::get_id(), task).second) ++begun;
+      }
+      while (begun < 2) std::this_thread::yield();
+    });
+    ASSERT_EQ(first_tasks.size(), 2u);
+    for (const auto& [thread, task] : first_tasks) {
+      EXPECT_EQ(task, thread == std::this_thread::get_id() ? 0 : 5);
+    }
   }
 }
 
