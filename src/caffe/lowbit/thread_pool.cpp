@@ -102,7 +102,11 @@ void ThreadPool::Work(int thread) {
     Job* job;
     {
       std::unique_lock<std::mutex> lock(mutex_);
-      work_.wait(lock, [this] { return !jobs_.empty(); });
+      if (jobs_.empty()) {
+        // One that wakes too late for a loop watches for the next, or it would be too late for that as well.
+        work_.wait(lock);
+        continue;
+      }
       job = jobs_.front();
       ++job->running;
       if (--job->open == 0) {
