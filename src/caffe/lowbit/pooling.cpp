@@ -35,13 +35,14 @@ template <typename Values>
   std::memcpy(values, at, sizeof(*values));
 }
 
-// Takes the values of all of a window's pixels into those at y, for as many channels as `Values` holds. What
-// becomes of them stays in registers until the last pixel.
+// Takes the values of all of a window's pixels into those of a pixel to start with, zeros where there is
+// none, for as many channels as `Values` holds. What becomes of them stays in registers until the last pixel.
 template <int kCount, typename Values, typename T, typename Take>
-[[gnu::always_inline]] inline void TakeChannels(const Window<T>& window, int channel, Take take, T* y) {
+[[gnu::always_inline]] inline void TakeChannels(const Window<T>& window, const T* start, int channel,
+                                                Take take, T* y) {
   constexpr int kStep = sizeof(Values) / sizeof(T);  // NOLINT(bugprone-sizeof-expression): Values may be a T
-  Values taken[kCount];
-  for (int i = 0; i < kCount; ++i) Load(y + channel + i * kStep, &taken[i]);
+  Values taken[kCount] = {};
+  for (int i = 0; start && i < kCount; ++i) Load(start + channel + i * kStep, &taken[i]);
   for (int row = 0; row < window.rows; ++row) {
     const T* x = window.first + row * window.row_stride + channel;
     for (int column = 0; column < window.columns; ++column, x += window.channels) {
@@ -56,20 +57,20 @@ template <int kCount, typename Values, typename T, typename Take>
 }
 
 template <typename T, typename Take>
-[[gnu::always_inline]] inline void EachPixel(const Window<T>& window, Take take, T* y) {
+[[gnu::always_inline]] inline void EachPixel(const Window<T>& window, const T* start, Take take, T* y) {
   using Values = typename Vector<T>::Type;
   constexpr int kLanes = sizeof(Values) / sizeof(T);
   int c = 0;
-  for (; c + 8 * kLanes <= window.channels; c += 8 * kLanes) TakeChannels<8, Values>(window, c, take, y);
-  for (; c + kLanes <= window.channels; c += kLanes) TakeChannels<1, Values>(window, c, take, y);
-  for (; c < window.channels; ++c) TakeChannels<1, T>(window, c, take, y);
+  for (; c + 8 * kLanes <= window.channels; c += 8 * kLanes)
+    TakeChannels<8, Values>(window, start, c, take, y);
+  for (; c + kLanes <= window.channels; c += kLanes) TakeChannels<1, Values>(window, start, c, take, y);
+  for (; c < window.channels; ++c) TakeChannels<1, T>(window, start, c, take, y);
 }
 
 CAFFE_TARGET_CLONES void Maximum(const Window<uint8_t>& window, const uint8_t* flip, uint8_t* y) {
   const int channels = window.channels;
-  std::memset(y, 0, channels);
-  EachPixel(
-      window,
+  EachPixel<uint8_t>(
+      window, nullptr,
       [flip](auto* most, const auto& x, int channel) {
         auto flipped = x;
         std::memcpy(&flipped, flip + channel, sizeof(flipped));
@@ -81,14 +82,12 @@ CAFFE_TARGET_CLONES void Maximum(const Window<uint8_t>& window, const uint8_t* f
 }
 
 CAFFE_TARGET_CLONES void Maximum(const Window<float>& window, float* y) {
-  std::copy_n(window.first, window.channels, y);
-  EachPixel(window, [](auto* most, const auto& x, int) { *most = *most > x ? *most : x; }, y);
+  EachPixel(window, window.first, [](auto* most, const auto& x, int) { *most = *most > x ? *most : x; }, y);
 }
 
 CAFFE_TARGET_CLONES void Mean(const Window<float>& window, float count, float* y) {
   const int channels = window.channels;
-  std::fill_n(y, channels, 0.f);
-  EachPixel(window, [](auto* sum, const auto& x, int) { *sum += x; }, y);
+  EachPixel<float>(window, nullptr, [](auto* sum, const auto& x, int) { *sum += x; }, y);
   for (int c = 0; c < channels; ++c) y[c] /= count;
 }
 
