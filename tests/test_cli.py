@@ -312,3 +312,21 @@ def test_a_bad_snapshot_leaves_the_good_ones(folder):
         "cut.solverstate",
     )
     assert {path: path.read_bytes() for path in folder.glob("small_iter_*")} == before
+
+
+def test_what_is_wrong_is_the_last_line(monkeypatch, capsys):
+    """Also where what failed has still something to say when it ends, as a net's threads may have."""
+
+    class Talkative:
+        def __del__(self):
+            print("the end of a net", file=sys.stderr)
+
+    def run(arguments):
+        net = Talkative()
+        raise caffe.Error(f"no blob '{arguments[0]}' {'' if net else 'here'}")
+
+    monkeypatch.setattr(caffe.cli.module_of("extract_features"), "run", run)
+    assert caffe.cli.main(["extract_features", "fd"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "the end of a net"
+    assert "no blob 'fd'" in lines[-1]

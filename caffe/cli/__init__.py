@@ -82,6 +82,8 @@ def _guarded(prog: str, run: Callable[[Sequence[str]], int], arguments: Sequence
     try:
         return run(arguments)
     except (Exception, KeyboardInterrupt) as error:
+        # Nets that failed end here, with the threads of theirs that log: what is wrong is the last line.
+        traceback.clear_frames(error.__traceback__)
         return report_error(prog, error)
 
 

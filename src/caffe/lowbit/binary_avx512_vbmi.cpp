@@ -161,7 +161,7 @@ struct Totals {
 };
 
 // Where windows' columns lie from the first pixel's first one on.
-struct Steps {
+struct Distances {
   int64_t column_bytes, pixel_bytes;
 };
 
@@ -170,8 +170,8 @@ struct Steps {
 template <int kPixels, int kColumns, int kStep>
 class Unit {
  public:
-  Unit(const uint8_t* digits, const Steps& steps, const __m512i* weights, Totals<kPixels>* totals)
-      : digits_(digits), steps_(steps), weights_(weights), totals_(totals) {}
+  Unit(const uint8_t* digits, const Distances& distances, const __m512i* weights, Totals<kPixels>* totals)
+      : digits_(digits), distances_(distances), weights_(weights), totals_(totals) {}
 
   // Two pixels at a time, or the last three, column by column: so that two look-ups in a row are never of one
   // pixel, and tables come into being when they are needed.
@@ -203,9 +203,9 @@ class Unit {
   // All of this is known once loops are unrolled: each table is made once, and stays in a register.
   [[gnu::always_inline]] __m512i Table(int pixel, int column) {
     if (kStep == kColumns)
-      return TableOfUnit(digits_ + pixel * steps_.pixel_bytes + column * steps_.column_bytes);
+      return TableOfUnit(digits_ + pixel * distances_.pixel_bytes + column * distances_.column_bytes);
     const int place = kStep * pixel + column;
-    if (!has_table_[place]) tables_[place] = TableOfUnit(digits_ + place * steps_.column_bytes);
+    if (!has_table_[place]) tables_[place] = TableOfUnit(digits_ + place * distances_.column_bytes);
     has_table_[place] = true;
     return tables_[place];
   }
@@ -213,7 +213,7 @@ class Unit {
   static constexpr int kPlaces = kStep * (kPixels - 1) + kColumns;
 
   const uint8_t* const digits_;
-  const Steps& steps_;
+  const Distances& distances_;
   const __m512i* const weights_;
   Totals<kPixels>* const totals_;
   bool has_table_[kPlaces] = {};
@@ -246,7 +246,7 @@ size_t FourthsBytes(int total_units) { return static_cast<size_t>(total_units / 
 
 // The sums of kPixels pixels.
 template <int kPixels, int kColumns, int kStep, typename Sum>
-void SumPixels(const uint8_t* pixel, const Steps& steps, const Rows& rows, const uint8_t* weights,
+void SumPixels(const uint8_t* pixel, const Distances& distances, const Rows& rows, const uint8_t* weights,
                const uint8_t* fourths, Sum* sums) {
   Totals<kPixels> totals;
   totals.Clear();
@@ -270,7 +270,7 @@ void SumPixels(const uint8_t* pixel, const Steps& steps, const Rows& rows, const
           --byte_sums;
           lookups = kColumns;
         }
-        Unit<kPixels, kColumns, kStep> sum(digits + unit * kUnitBytes, steps, of_unit, &totals);
+        Unit<kPixels, kColumns, kStep> sum(digits + unit * kUnitBytes, distances, of_unit, &totals);
         if constexpr (kPixels > 1) {
           sum.Add();
         } else {
@@ -299,39 +299,39 @@ void SumPixels(const uint8_t* pixel, const Steps& steps, const Rows& rows, const
 
 // For 1 to kMost pixels.
 template <int kMost, int kColumns, int kStep, typename Sum>
-void SumFewPixels(const uint8_t* pixel, int count, const Steps& steps, const Rows& rows,
+void SumFewPixels(const uint8_t* pixel, int count, const Distances& distances, const Rows& rows,
                   const uint8_t* weights, const uint8_t* fourths, Sum* sums) {
   if constexpr (kMost > 1) {
     if (count < kMost) {
-      return SumFewPixels<kMost - 1, kColumns, kStep>(pixel, count, steps, rows, weights, fourths, sums);
+      return SumFewPixels<kMost - 1, kColumns, kStep>(pixel, count, distances, rows, weights, fourths, sums);
     }
   }
-  SumPixels<kMost, kColumns, kMost == 1 ? kColumns : kStep>(pixel, steps, rows, weights, fourths, sums);
+  SumPixels<kMost, kColumns, kMost == 1 ? kColumns : kStep>(pixel, distances, rows, weights, fourths, sums);
 }
 
 template <typename Sum>
-void SumLine(const uint8_t* pixel, int count, const Steps& steps, const Rows& rows, const uint8_t* weights,
-             const uint8_t* fourths, Sum* sums) {
-  const bool beside = steps.pixel_bytes == steps.column_bytes;
+void SumLine(const uint8_t* pixel, int count, const Distances& distances, const Rows& rows,
+             const uint8_t* weights, const uint8_t* fourths, Sum* sums) {
+  const bool beside = distances.pixel_bytes == distances.column_bytes;
   switch (rows.columns()) {
     case 3:
       if (beside) {
-        SumFewPixels<kMostPixels, 3, 1>(pixel, count, steps, rows, weights, fourths, sums);
-      } else if (steps.pixel_bytes == 2 * steps.column_bytes) {
-        SumFewPixels<kMostPixels, 3, 2>(pixel, count, steps, rows, weights, fourths, sums);
+        SumFewPixels<kMostPixels, 3, 1>(pixel, count, distances, rows, weights, fourths, sums);
+      } else if (distances.pixel_bytes == 2 * distances.column_bytes) {
+        SumFewPixels<kMostPixels, 3, 2>(pixel, count, distances, rows, weights, fourths, sums);
       } else {
-        SumFewPixels<kMostPixels, 3, 3>(pixel, count, steps, rows, weights, fourths, sums);
+        SumFewPixels<kMostPixels, 3, 3>(pixel, count, distances, rows, weights, fourths, sums);
       }
       break;
     case 5:
       if (beside) {
-        SumFewPixels<kMostPixels, 5, 1>(pixel, count, steps, rows, weights, fourths, sums);
+        SumFewPixels<kMostPixels, 5, 1>(pixel, count, distances, rows, weights, fourths, sums);
       } else {
-        SumFewPixels<kMostPixels, 5, 5>(pixel, count, steps, rows, weights, fourths, sums);
+        SumFewPixels<kMostPixels, 5, 5>(pixel, count, distances, rows, weights, fourths, sums);
       }
       break;
     default:
-      SumFewPixels<kMostPixels, 1, 1>(pixel, count, steps, rows, weights, fourths, sums);
+      SumFewPixels<kMostPixels, 1, 1>(pixel, count, distances, rows, weights, fourths, sums);
   }
 }
 
@@ -349,11 +349,11 @@ void SumAll(const uint8_t* const* pixels, int count, const Window& window, const
   UnpackFourths(rows, weights, scratch);
   while (count > 0) {
     const int line = PixelsInLine(pixels, count);
-    const Steps steps = {rows.column_bytes(), line > 1 ? pixels[1] - pixels[0] : 0};
+    const Distances distances = {rows.column_bytes(), line > 1 ? pixels[1] - pixels[0] : 0};
     // In turns that are about equal.
     for (int p = 0; p < line;) {
       const int turns = (line - p + kMostPixels - 1) / kMostPixels, turn = (line - p + turns - 1) / turns;
-      SumLine(pixels[p], turn, steps, rows, weights, scratch, sums);
+      SumLine(pixels[p], turn, distances, rows, weights, scratch, sums);
       p += turn;
       sums += turn * kOutputs;
     }
