@@ -176,7 +176,6 @@ class Unit {
   // Two pixels at a time, or the last three, column by column: so that two look-ups in a row are never of one
   // pixel, and tables come into being when they are needed.
   [[gnu::always_inline]] void Add() {
-    static_assert(kPixels > 1);
 #pragma GCC unroll 4
     for (int first = 0; first + 1 < kPixels; first += 2) {
       const int pixels = first + 3 == kPixels ? 3 : 2;
@@ -188,12 +187,12 @@ class Unit {
     }
   }
 
+ private:
   [[gnu::always_inline]] void AddOne(int pixel, int column) {
     totals_->bytes[pixel] = _mm512_add_epi8(totals_->bytes[pixel],
                                             _mm512_permutexvar_epi8(weights_[column], Table(pixel, column)));
   }
 
- private:
   [[gnu::always_inline]] void AddTwo(int pixel0, int column0, int pixel1, int column1) {
     const __m512i table0 = Table(pixel0, column0), table1 = Table(pixel1, column1);
     LookUpTwo(weights_[column0], table0, weights_[column1], table1, &totals_->bytes[pixel0],
@@ -270,12 +269,7 @@ void SumPixels(const uint8_t* pixel, const Distances& distances, const Rows& row
           --byte_sums;
           lookups = kColumns;
         }
-        Unit<kPixels, kColumns, kStep> sum(digits + unit * kUnitBytes, distances, of_unit, &totals);
-        if constexpr (kPixels > 1) {
-          sum.Add();
-        } else {
-          for (int column = 0; column < kColumns; ++column) sum.AddOne(0, column);
-        }
+        Unit<kPixels, kColumns, kStep>(digits + unit * kUnitBytes, distances, of_unit, &totals).Add();
       }
       totals.Widen();
       digits += kQuad * kUnitBytes;
@@ -297,16 +291,16 @@ void SumPixels(const uint8_t* pixel, const Distances& distances, const Rows& row
   }
 }
 
-// For 1 to kMost pixels.
+// For 2 to kMost pixels.
 template <int kMost, int kColumns, int kStep, typename Sum>
 void SumFewPixels(const uint8_t* pixel, int count, const Distances& distances, const Rows& rows,
                   const uint8_t* weights, const uint8_t* fourths, Sum* sums) {
-  if constexpr (kMost > 1) {
+  if constexpr (kMost > 2) {
     if (count < kMost) {
       return SumFewPixels<kMost - 1, kColumns, kStep>(pixel, count, distances, rows, weights, fourths, sums);
     }
   }
-  SumPixels<kMost, kColumns, kMost == 1 ? kColumns : kStep>(pixel, distances, rows, weights, fourths, sums);
+  SumPixels<kMost, kColumns, kStep>(pixel, distances, rows, weights, fourths, sums);
 }
 
 template <typename Sum>
@@ -335,7 +329,8 @@ void SumLine(const uint8_t* pixel, int count, const Distances& distances, const 
   }
 }
 
-// How many of the pixels follow the first, each as far from the one before as the second from the first.
+// How many of the pixels follow the first, each as far from the one before as the second from the first: one
+// only where there is no other.
 int PixelsInLine(const uint8_t* const* pixels, int count) {
   int line = Min(count, 2);
   while (line < count && pixels[line] - pixels[line - 1] == pixels[1] - pixels[0]) ++line;
@@ -349,7 +344,14 @@ void SumAll(const uint8_t* const* pixels, int count, const Window& window, const
   UnpackFourths(rows, weights, scratch);
   while (count > 0) {
     const int line = PixelsInLine(pixels, count);
-    const Distances distances = {rows.column_bytes(), line > 1 ? pixels[1] - pixels[0] : 0};
+    if (line == 1) {
+      // Twice, as look-ups come two by two.
+      Sum both[2 * kOutputs] = {};
+      SumLine(pixels[0], 2, {rows.column_bytes(), 0}, rows, weights, scratch, both);
+      std::memcpy(sums, both, sizeof(*sums) * kOutputs);
+      return;
+    }
+    const Distances distances = {rows.column_bytes(), pixels[1] - pixels[0]};
     // In turns that are about equal.
     for (int p = 0; p < line;) {
       const int turns = (line - p + kMostPixels - 1) / kMostPixels, turn = (line - p + turns - 1) / turns;
