@@ -83,8 +83,23 @@ void Scale(float scale, int count, const float* x, float* y) {
   for (int i = 0; i < count; ++i) y[i] = scale * x[i];
 }
 
+bool HasNan(int count, const float* x) {
+  int nans = 0;
+  for (int i = 0; i < count; ++i) nans += x[i] != x[i];
+  return nans > 0;
+}
+
 void Compute(const LibraryFunction& f, Elements* elements, int count, const float* x, float* y,
              dnnl::stream* stream) {
+  // Of what is no number oneDNN makes one, in some functions on some processors.
+  if (HasNan(count, x)) {
+    float numbers[kBlock], nans[kBlock];
+    std::copy_n(x, count, nans);
+    for (int i = 0; i < count; ++i) numbers[i] = x[i] == x[i] ? x[i] : 0;
+    Compute(f, elements, count, numbers, y, stream);
+    for (int i = 0; i < count; ++i) y[i] = nans[i] == nans[i] ? y[i] : nans[i];
+    return;
+  }
   if (f.inner_scale != 1) {
     Scale(f.inner_scale, count, x, y);
     x = y;
