@@ -149,8 +149,7 @@ class PackedNet::Engine {
       if (stage.kind == StageKind::kConvolution || stage.kind == StageKind::kBinaryConvolution) {
         const ConvolutionInfo info = ReadConvolution(plan_, stage);
         entry.multiply_adds = images * info.weights * info.outputs * info.result.height * info.result.width;
-        entry.bytes += static_cast<int64_t>(stage.arrays[0].count) *
-                       (stage.arrays[0].type == ArrayType::kFloat ? sizeof(float) : 1);
+        entry.bytes += static_cast<int64_t>(WeightBytes(stage));
       }
       for (const int input : stage.inputs) entry.bytes += TensorBytes(plan_.tensors[input], 1) * images;
       for (const StepInfo& step : stage.steps) {

@@ -16,12 +16,15 @@ constexpr size_t kSharedWeightBytes = size_t{512} << 10;
 bool HasWeightsToShare(const Plan& plan, const StageInfo& stage) {
   if (stage.kind != StageKind::kConvolution && stage.kind != StageKind::kBinaryConvolution) return false;
   const ConvolutionInfo info = ReadConvolution(plan, stage);
-  const ArrayView& weights = stage.arrays[0];
-  return info.result.height * info.result.width == 1 ||
-         weights.count * (weights.type == ArrayType::kFloat ? sizeof(float) : 1) > kSharedWeightBytes;
+  return info.result.height * info.result.width == 1 || WeightBytes(stage) > kSharedWeightBytes;
 }
 
 }  // namespace
+
+size_t WeightBytes(const StageInfo& convolution) {
+  const ArrayView& weights = convolution.arrays[0];
+  return weights.count * (weights.type == ArrayType::kFloat ? sizeof(float) : 1);
+}
 
 size_t TensorBytes(const TensorInfo& tensor, int images) {
   return static_cast<size_t>(tensor.elements()) * images *

@@ -74,6 +74,9 @@ class Segment {
   std::vector<bool> owns_;
 };
 
+/// What the weights of a convolution take, binary or not.
+size_t WeightBytes(const StageInfo& convolution);
+
 /// What so many images of a tensor take.
 size_t TensorBytes(const TensorInfo& tensor, int images);
 
