@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "caffe/layers/recurrent_layer.hpp"
+#include "caffe/util/engine_choice.hpp"
 
 namespace caffe {
 
@@ -40,7 +41,8 @@ class LSTMLayer : public RecurrentLayer<Dtype> {
 template <typename Dtype>
 class LSTMUnitLayer : public Layer<Dtype> {
  public:
-  explicit LSTMUnitLayer(const LayerParameter& param) : Layer<Dtype>(param) {}
+  explicit LSTMUnitLayer(const LayerParameter& param)
+      : Layer<Dtype>(param), may_use_library_(MayUseLibraries(false)) {}
   void Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
 
   const char* type() const override { return "LSTMUnit"; }
@@ -60,6 +62,9 @@ class LSTMUnitLayer : public Layer<Dtype> {
   int hidden_dim_ = 0;
   /// The gates' activations.
   Blob<Dtype> X_acts_;
+
+ private:
+  const bool may_use_library_;
 };
 
 }  // namespace caffe

@@ -54,9 +54,16 @@ class FunctionLayer : public NeuronLayer<Dtype> {
   void Backward_cpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
                     const vector<Blob<Dtype>*>& bottom) override {
     if (!propagate_down[0]) return;
+    const int count = bottom[0]->count();
+    const Dtype* y = top[0]->cpu_data();
+    const Dtype* dy = top[0]->cpu_diff();
+    Dtype* dx = bottom[0]->mutable_cpu_diff();
+    if constexpr (ToLibrary<Function>::kIsDerivativePossible) {
+      const LibraryFunction derivative = ToLibrary<Function>::DerivativeOf(function());
+      if (may_use_library_ && BackwardByLibrary(derivative, count, y, dy, dx)) return;
+    }
     const Dtype* x = (KeepsInput(bottom, top) ? input_ : *bottom[0]).cpu_data();
-    ElementwiseBackward(bottom[0]->count(), function(), x, top[0]->cpu_data(), top[0]->cpu_diff(),
-                        bottom[0]->mutable_cpu_diff());
+    ElementwiseBackward(count, function(), x, y, dy, dx);
   }
 
 #ifndef CPU_ONLY

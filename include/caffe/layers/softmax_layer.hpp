@@ -13,7 +13,7 @@ namespace caffe {
 template <typename Dtype>
 class SoftmaxLayer : public Layer<Dtype> {
  public:
-  explicit SoftmaxLayer(const LayerParameter& param) : Layer<Dtype>(param) {}
+  explicit SoftmaxLayer(const LayerParameter& param);
   void Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
 
   const char* type() const override { return "Softmax"; }
@@ -35,6 +35,9 @@ class SoftmaxLayer : public Layer<Dtype> {
   Blob<Dtype> scale_;
   /// For subclasses: as many ones as there are classes.
   Blob<Dtype> sum_multiplier_;
+
+ private:
+  const bool may_use_library_;
 };
 
 }  // namespace caffe

@@ -1,8 +1,6 @@
 #ifndef CAFFE_UTIL_LSTM_FUNCTIONS_HPP_
 #define CAFFE_UTIL_LSTM_FUNCTIONS_HPP_
 
-#include <cmath>
-
 #include "caffe/util/device_alternate.hpp"
 
 namespace caffe {
@@ -22,8 +20,8 @@ struct LstmGates {
     const Dtype kept = cont == 0 ? Dtype(0) : cont * f * previous;
     return kept + i * g;
   }
-  /// The unit's output.
-  CAFFE_HOST_DEVICE Dtype Hidden(Dtype cell) const { return o * std::tanh(cell); }
+  /// The unit's output, by the tanh of the new state.
+  CAFFE_HOST_DEVICE Dtype Hidden(Dtype tanh_c) const { return o * tanh_c; }
 };
 
 /// The gradients of one unit by its cell's last state and by what its gates were computed from.
@@ -31,10 +29,9 @@ template <typename Dtype>
 struct LstmGradients {
   Dtype previous, i, f, o, g;
 
-  /// By the gradients of the cell's new state and of the output.
-  CAFFE_HOST_DEVICE LstmGradients(const LstmGates<Dtype>& gate, Dtype cont, Dtype previous_cell, Dtype cell,
+  /// By the tanh of the cell's new state, and the gradients of that state and of the output.
+  CAFFE_HOST_DEVICE LstmGradients(const LstmGates<Dtype>& gate, Dtype cont, Dtype previous_cell, Dtype tanh_c,
                                   Dtype cell_diff, Dtype hidden_diff) {
-    const Dtype tanh_c = std::tanh(cell);
     const Dtype dc = cell_diff + hidden_diff * gate.o * (1 - tanh_c * tanh_c);
     previous = dc * cont * gate.f;
     i = dc * gate.g * gate.i * (1 - gate.i);

@@ -27,8 +27,10 @@ struct OneDnnLibrary {
   bool (*bf16_gemm)(bool trans_a, int m, int n, int k, const uint16_t* a, int lda, const uint16_t* b, int ldb,
                     bool is_added, float* c, int ldc);
   BF16Instructions (*bf16_instructions)();
-  /// y[i] = f(x[i]) by the calling thread alone, y may be x; false where it failed.
-  bool (*elementwise)(const LibraryFunction* f, int64_t count, const float* x, float* y);
+  /// y[i] = f(x[i]), times factors[i] where factors is not null, by the calling thread alone; y may be x or
+  /// factors. False where it failed.
+  bool (*elementwise)(const LibraryFunction* f, int64_t count, const float* x, const float* factors,
+                      float* y);
 };
 
 /// The library, loaded by the first call; null where this build is without it or it cannot be loaded.

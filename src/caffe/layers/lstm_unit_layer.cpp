@@ -1,6 +1,6 @@
 #include "caffe/layers/lstm_layer.hpp"
+#include "caffe/util/library_function.hpp"
 #include "caffe/util/lstm_functions.hpp"
-#include "caffe/util/neuron_functions.hpp"
 #include "caffe/util/parallel_for.hpp"
 
 namespace caffe {
@@ -32,16 +32,18 @@ void LSTMUnitLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const
   Dtype* h = top[1]->mutable_cpu_data();
   const SigmoidFunction<Dtype> sigmoid;
   const TanhFunction<Dtype> tanh;
+  const bool may_use_library = may_use_library_;
   ParallelFor(bottom[0]->shape(1), kElementGrain / (16 * dim + 1), [=](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) {
       Dtype* act = acts + n * 4 * dim;
-      for (int k = 0; k < 3 * dim; ++k) act[k] = sigmoid.Forward(x[n * 4 * dim + k]);
-      for (int k = 3 * dim; k < 4 * dim; ++k) act[k] = tanh.Forward(x[n * 4 * dim + k]);
-      for (int d = 0; d < dim; ++d) {
-        const LstmGates<Dtype> gates(act, d, dim);
-        c[n * dim + d] = gates.Cell(cont[n], c_prev[n * dim + d]);
-        h[n * dim + d] = gates.Hidden(c[n * dim + d]);
-      }
+      const Dtype* input = x + n * 4 * dim;
+      Dtype *cell = c + n * dim, *hidden = h + n * dim;
+      ForwardAlone(sigmoid, may_use_library, 3 * dim, input, act);
+      ForwardAlone(tanh, may_use_library, dim, input + 3 * dim, act + 3 * dim);
+      for (int d = 0; d < dim; ++d)
+        cell[d] = LstmGates<Dtype>(act, d, dim).Cell(cont[n], c_prev[n * dim + d]);
+      ForwardAlone(tanh, may_use_library, dim, cell, hidden);
+      for (int d = 0; d < dim; ++d) hidden[d] = LstmGates<Dtype>(act, d, dim).Hidden(hidden[d]);
     }
   });
 }
@@ -60,12 +62,15 @@ void LSTMUnitLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const v
   const Dtype* h_diff = top[1]->cpu_diff();
   Dtype* c_prev_diff = bottom[0]->mutable_cpu_diff();
   Dtype* x_diff = bottom[1]->mutable_cpu_diff();
+  const bool may_use_library = may_use_library_;
   ParallelFor(bottom[0]->shape(1), kElementGrain / (16 * dim + 1), [=](int64_t begin, int64_t end) {
+    vector<Dtype> tanh_c(dim);
     for (int64_t n = begin; n < end; ++n) {
+      ForwardAlone(TanhFunction<Dtype>(), may_use_library, dim, c + n * dim, tanh_c.data());
       for (int d = 0; d < dim; ++d) {
         const int64_t at = n * dim + d;
         const LstmGates<Dtype> gates(acts + n * 4 * dim, d, dim);
-        const LstmGradients<Dtype> gradients(gates, cont[n], c_prev[at], c[at], c_diff[at], h_diff[at]);
+        const LstmGradients<Dtype> gradients(gates, cont[n], c_prev[at], tanh_c[d], c_diff[at], h_diff[at]);
         c_prev_diff[at] = gradients.previous;
         gradients.Store(x_diff + n * 4 * dim, d, dim);
       }

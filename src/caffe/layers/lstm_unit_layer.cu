@@ -21,7 +21,7 @@ void Step(int streams, int dim, const Dtype* c_prev, const Dtype* x, const Dtype
     }
     const LstmGates<Dtype> gates(act, d, dim);
     c[at] = gates.Cell(cont[n], c_prev[at]);
-    h[at] = gates.Hidden(c[at]);
+    h[at] = gates.Hidden(tanh.Forward(c[at]));
   });
 }
 
@@ -29,10 +29,12 @@ template <typename Dtype>
 void StepBackward(int streams, int dim, const Dtype* c_prev, const Dtype* acts, const Dtype* cont,
                   const Dtype* c, const Dtype* c_diff, const Dtype* h_diff, Dtype* c_prev_diff,
                   Dtype* x_diff) {
+  const TanhFunction<Dtype> tanh;
   GpuForEach(static_cast<int64_t>(streams) * dim, [=] __device__(int at) {
     const int n = at / dim, d = at % dim;
     const LstmGates<Dtype> gates(acts + n * 4 * dim, d, dim);
-    const LstmGradients<Dtype> gradients(gates, cont[n], c_prev[at], c[at], c_diff[at], h_diff[at]);
+    const LstmGradients<Dtype> gradients(gates, cont[n], c_prev[at], tanh.Forward(c[at]), c_diff[at],
+                                         h_diff[at]);
     c_prev_diff[at] = gradients.previous;
     gradients.Store(x_diff + n * 4 * dim, d, dim);
   });

@@ -30,6 +30,8 @@ dnnl::algorithm AlgorithmOf(Kind kind) {
       return dnnl::algorithm::eltwise_exp;
     case Kind::kSigmoid:
       return dnnl::algorithm::eltwise_logistic;
+    case Kind::kSoftplus:
+      return dnnl::algorithm::eltwise_soft_relu;
     case Kind::kTanh:
       return dnnl::algorithm::eltwise_tanh;
   }
@@ -44,8 +46,9 @@ class Elements {
         y_(At(Of(count), DNNL_MEMORY_NONE)),
         // Handles are shared: a later set_data_handle is seen by the arguments.
         arguments_({{DNNL_ARG_SRC, x_}, {DNNL_ARG_DST, y_}}),
-        primitive_(dnnl::eltwise_forward::primitive_desc(
-            Cpu(), dnnl::prop_kind::forward_inference, AlgorithmOf(f.kind), Of(count), Of(count), f.alpha)) {}
+        primitive_(dnnl::eltwise_forward::primitive_desc(Cpu(), dnnl::prop_kind::forward_inference,
+                                                         AlgorithmOf(f.kind), Of(count), Of(count),
+                                                         f.kind == Kind::kSoftplus ? 1 : f.alpha)) {}
 
   void Compute(const float* x, float* y, dnnl::stream* stream) {
     x_.set_data_handle(const_cast<float*>(x));
@@ -108,28 +111,40 @@ void Compute(const LibraryFunction& f, Elements* elements, int count, const floa
   if (f.outer_scale != 1) Scale(f.outer_scale, count, y, y);
 }
 
+void Compute(const LibraryFunction& f, Elements* elements, int count, const float* x, const float* factors,
+             float* y, dnnl::stream* stream) {
+  if (!factors) {
+    Compute(f, elements, count, x, y, stream);
+    return;
+  }
+  float values[kBlock];
+  Compute(f, elements, count, x, values, stream);
+  for (int i = 0; i < count; ++i) y[i] = factors[i] * values[i];
+}
+
 }  // namespace
 
 }  // namespace caffe
 
 extern "C" bool caffe_onednn_elementwise(const caffe::LibraryFunction* f, int64_t count, const float* x,
-                                         float* y) {
+                                         const float* factors, float* y) {
   try {
     const caffe::ThreadsOfOneDnn one(1);
     const caffe::WithoutSignals quiet;
     caffe::Function* const function = caffe::GetFunction(*f);
     static thread_local dnnl::stream stream(caffe::Cpu());
+    const auto compute = [&](caffe::Elements* elements, int block, int64_t i) {
+      caffe::Compute(*f, elements, block, x + i, factors ? factors + i : nullptr, y + i, &stream);
+    };
     int64_t i = 0;
-    for (; i + caffe::kBlock <= count; i += caffe::kBlock) {
-      caffe::Compute(*f, &function->block, caffe::kBlock, x + i, y + i, &stream);
-    }
-    for (; i + caffe::kRest <= count; i += caffe::kRest) {
-      caffe::Compute(*f, &function->rest, caffe::kRest, x + i, y + i, &stream);
-    }
+    for (; i + caffe::kBlock <= count; i += caffe::kBlock) compute(&function->block, caffe::kBlock, i);
+    for (; i + caffe::kRest <= count; i += caffe::kRest) compute(&function->rest, caffe::kRest, i);
     if (i < count) {
-      float last[caffe::kRest] = {};
+      float last[caffe::kRest] = {}, last_factors[caffe::kRest] = {};
       std::copy(x + i, x + count, last);
-      caffe::Compute(*f, &function->rest, caffe::kRest, last, last, &stream);
+      if (factors) std::copy(factors + i, factors + count, last_factors);
+      caffe::Compute(*f, &function->rest, caffe::kRest, last, factors ? last_factors : nullptr, last,
+                     &stream);
       std::copy_n(last, count - i, y + i);
     }
     return true;

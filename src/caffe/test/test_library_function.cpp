@@ -28,18 +28,26 @@ double Exact(const LibraryFunction& f, double x) {
       return f.outer_scale * std::exp(x);
     case Kind::kSigmoid:
       return f.outer_scale / (1 + std::exp(-x));
+    case Kind::kSoftplus:
+      return f.outer_scale * (std::max(x, 0.) + std::log1p(std::exp(-std::fabs(x))));
     case Kind::kTanh:
       return f.outer_scale * std::tanh(x);
   }
   return 0;
 }
 
-const LibraryFunction kFunctions[] = {
-    {Kind::kElu, 1},          {Kind::kElu, 0.25f},   {Kind::kExp},     {Kind::kExp, 0, -0.5f, 3},
-    {Kind::kExp, 0, 0.5f, 1}, {Kind::kExp, 0, 1, 2}, {Kind::kSigmoid}, {Kind::kTanh}};
+const LibraryFunction kFunctions[] = {{Kind::kElu, 1},           {Kind::kElu, 0.25f},
+                                      {Kind::kElu, 1, -1, -1},   {Kind::kExp},
+                                      {Kind::kExp, 0, -0.5f, 3}, {Kind::kExp, 0, 0.5f, 1},
+                                      {Kind::kExp, 0, 1, 2},     {Kind::kSigmoid},
+                                      {Kind::kSoftplus},         {Kind::kTanh}};
 
 void ExpectExact(const LibraryFunction& f, float x, float y) {
   const double exact = Exact(f, x);
+  if (std::isinf(exact)) {
+    EXPECT_EQ(y, exact) << "x = " << x << ", function " << static_cast<int>(f.kind);
+    return;
+  }
   // Large exponents magnify how the argument is rounded.
   const double tolerance = std::fabs(x) < 10 ? 1e-6 : 1e-5;
   EXPECT_NEAR(y, exact, tolerance * std::max(1., std::fabs(exact)))
@@ -75,6 +83,25 @@ TEST_F(LibraryFunctionTest, ComputesEveryElement) {
   }
 }
 
+// By the derivative of what was computed, elsewhere or over the gradient that comes in, and nothing beyond.
+TEST_F(LibraryFunctionTest, MultipliesGradients) {
+  const LibraryFunction derivative = ToLibrary<BnllFunction<float>>::DerivativeOf({});
+  for (const int n : {0, 1, 255, 256, 257, 8192, 17000, 100000}) {
+    const float guard = -77;
+    std::vector<float> y(n), dy(n), dx(n + 1, guard);
+    for (int i = 0; i < n; ++i) {
+      y[i] = static_cast<float>((i * 7919) % 1201) / 100;
+      dy[i] = static_cast<float>((i * 31) % 17) - 8;
+    }
+    ASSERT_TRUE(BackwardByLibrary(derivative, n, y.data(), dy.data(), dx.data()));
+    for (int i = 0; i < n; ++i) ASSERT_NEAR(dx[i], dy[i] * (1 - std::exp(-y[i])), 1e-5) << i;
+    EXPECT_EQ(dx[n], guard);
+    ASSERT_TRUE(BackwardByLibrary(derivative, n, y.data(), dy.data(), dy.data()));
+    dx.pop_back();
+    EXPECT_EQ(dy, dx) << n;
+  }
+}
+
 TEST_F(LibraryFunctionTest, TakesAllValues) {
   const float infinity = std::numeric_limits<float>::infinity();
   std::vector<float> x = {0,  -0.f, 1e-30f, -1e-30f, 1e-5f,    -1e-5f,
@@ -82,14 +109,7 @@ TEST_F(LibraryFunctionTest, TakesAllValues) {
   for (const LibraryFunction& f : kFunctions) {
     std::vector<float> y(x.size());
     ASSERT_TRUE(ForwardByLibrary(f, static_cast<int>(x.size()), x.data(), y.data()));
-    for (size_t i = 0; i < x.size(); ++i) {
-      const double exact = Exact(f, x[i]);
-      if (std::isinf(exact)) {
-        EXPECT_EQ(y[i], exact);
-      } else {
-        ExpectExact(f, x[i], y[i]);
-      }
-    }
+    for (size_t i = 0; i < x.size(); ++i) ExpectExact(f, x[i], y[i]);
     // In the midst of others, and in place.
     for (const int n : {1, 300, 10000}) {
       std::vector<float> values(n, 0.5f);
@@ -111,6 +131,8 @@ TEST_F(LibraryFunctionTest, LayersTakeItUnlessTheyAreToldNotTo) {
     const char *type, *settings, *plain_settings;
   } cases[] = {{"Sigmoid", "", "sigmoid_param { engine: CAFFE }"},
                {"TanH", "", "tanh_param { engine: CAFFE }"},
+               {"BNLL", "", nullptr},
+               {"Softmax", "", "softmax_param { engine: CAFFE }"},
                {"ELU", "elu_param { alpha: 0.5 }", nullptr},
                {"Exp", "exp_param { base: 2 scale: 0.5 shift: 1 }", nullptr}};
   for (const auto& test : cases) {
@@ -121,6 +143,8 @@ TEST_F(LibraryFunctionTest, LayersTakeItUnlessTheyAreToldNotTo) {
     LayerFixture<float> fast(text(test.settings), {5, 700});
     fast.SetUp();
     fast.Forward();
+    for (int i = 0; i < fast.top.count(); ++i) fast.top.mutable_cpu_diff()[i] = static_cast<float>(i % 7) - 3;
+    fast.Backward();
     std::vector<std::unique_ptr<LayerFixture<float>>> plain;
     {
       const EnvironmentForTest engine("CAFFE_ENGINE", "CAFFE");
@@ -141,6 +165,11 @@ TEST_F(LibraryFunctionTest, LayersTakeItUnlessTheyAreToldNotTo) {
       }
       // Not the same computation: some last places differ.
       EXPECT_GT(different, 0);
+      layer->top.CopyFrom(fast.top, true);
+      layer->Backward();
+      for (int i = 0; i < fast.bottom.count(); ++i) {
+        EXPECT_NEAR(fast.bottom.cpu_diff()[i], layer->bottom.cpu_diff()[i], 1e-5);
+      }
     }
   }
 }

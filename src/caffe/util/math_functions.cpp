@@ -219,8 +219,11 @@ void FillBernoulli(const int n, const Dtype p, Integer* r) {
   CHECK_GE(n, 0);
   CHECK(r);
   CHECK(p >= 0 && p <= 1) << "a probability must lie in [0, 1], not " << p;
-  std::bernoulli_distribution bernoulli(p);
-  std::generate_n(r, n, [&] { return static_cast<Integer>(bernoulli(*caffe_rng())); });
+  // One number each, where std::bernoulli_distribution takes two.
+  rng_t& random = *caffe_rng();
+  constexpr double kNumbers = 1. + rng_t::max();
+  const auto below = static_cast<uint64_t>(p * kNumbers);
+  std::generate_n(r, n, [&] { return static_cast<Integer>(random() < below); });
 }
 
 }  // namespace
