@@ -176,30 +176,52 @@ class BinaryConvolution : public Stage {
   void PackRow(const Tensors& tensors, int image, int padded_row, uint8_t* room) const {
     const Geometry& g = info_.geometry;
     if (!IsInAWindow(padded_row, g.kernel_h, g.stride_h, g.dilation_h)) return;
-    const int row = padded_row - g.pad_h;
+    const int row = padded_row - g.pad_h, width = layout_.padded_width;
+    const bool inside = row >= 0 && row < input_.height;
+    const int begin = inside ? g.pad_w : width, end = begin + input_.width;
+    const uint8_t* const codes =
+        tensors.codes(tensor_) +
+        (int64_t{image} * input_.height + (inside ? row : 0)) * input_.width * input_.channels;
     for (size_t p = 0; p < planes_.size(); ++p) {
-      uint8_t* packed = Digits(room, image, p) + padded_row * layout_.padded_width * layout_.pixel_bytes;
-      int32_t* sums = DigitSums(room, image, p) + int64_t{padded_row} * layout_.padded_width * info_.groups;
-      for (int padded_column = 0; padded_column < layout_.padded_width; ++padded_column) {
-        if (!IsInAWindow(padded_column, g.kernel_w, g.stride_w, g.dilation_w)) {
-          packed += layout_.pixel_bytes;
-          sums += info_.groups;
-          continue;
+      uint8_t* const packed = Digits(room, image, p) + padded_row * width * layout_.pixel_bytes;
+      int32_t* const sums = DigitSums(room, image, p) + int64_t{padded_row} * width * info_.groups;
+      PadPixels(p, 0, begin, packed, sums);
+      if (!inside) continue;
+      if ((g.kernel_w - 1) * g.dilation_w + 1 >= g.stride_w) {
+        PackPixels(p, codes, begin, input_.width, packed, sums);
+      } else {
+        for (int column = begin; column < end; ++column) {
+          if (!IsInAWindow(column, g.kernel_w, g.stride_w, g.dilation_w)) continue;
+          PackPixels(p, codes + (column - begin) * input_.channels, column, 1, packed, sums);
         }
-        const int column = padded_column - g.pad_w;
-        const bool inside = row >= 0 && row < input_.height && column >= 0 && column < input_.width;
-        const uint8_t* codes =
-            tensors.codes(tensor_) +
-            ((int64_t{image} * input_.height + row) * input_.width + column) * input_.channels;
-        for (int group = 0; group < info_.groups; ++group, packed += layout_.group_bytes) {
-          if (inside) {
-            *sums++ = PackDigits(kernel_.packing, codes + group * group_channels_, group_channels_,
-                                 planes_[p], identity_[p], packed);
-          } else {
-            std::memcpy(packed, padding_[p].packed.data(), layout_.group_bytes);
-            *sums++ = padding_[p].digit_sum;
-          }
-        }
+      }
+      PadPixels(p, end, width, packed, sums);
+    }
+  }
+
+  // Of a padded row, whose digits and sums begin there: `count` pixels from a column on, and those of the
+  // columns [begin, end) that are outside the image.
+  void PackPixels(size_t plane, const uint8_t* codes, int column, int count, uint8_t* packed,
+                  int32_t* sums) const {
+    for (int group = 0; group < info_.groups; ++group) {
+      const PixelRow row = {codes + group * group_channels_,
+                            input_.channels,
+                            packed + column * layout_.pixel_bytes + group * layout_.group_bytes,
+                            layout_.pixel_bytes,
+                            sums + column * info_.groups + group,
+                            info_.groups,
+                            count};
+      PackDigits(kernel_.packing, row, group_channels_, planes_[plane], identity_[plane]);
+    }
+  }
+
+  void PadPixels(size_t plane, int begin, int end, uint8_t* packed, int32_t* sums) const {
+    const Padding& padding = padding_[plane];
+    for (int column = begin; column < end; ++column) {
+      for (int group = 0; group < info_.groups; ++group) {
+        std::memcpy(packed + column * layout_.pixel_bytes + group * layout_.group_bytes,
+                    padding.packed.data(), layout_.group_bytes);
+        sums[column * info_.groups + group] = padding.digit_sum;
       }
     }
   }
@@ -216,8 +238,8 @@ class BinaryConvolution : public Stage {
     // Any codes: their digits are all the same.
     const std::vector<uint8_t> codes(group_channels_, 0);
     Padding padding = {std::vector<uint8_t>(layout_.group_bytes), 0};
-    padding.digit_sum =
-        PackDigits(kernel_.packing, codes.data(), group_channels_, all_padding, false, padding.packed.data());
+    const PixelRow pixel = {codes.data(), 0, padding.packed.data(), 0, &padding.digit_sum, 0, 1};
+    PackDigits(kernel_.packing, pixel, group_channels_, all_padding, false);
     return padding;
   }
 

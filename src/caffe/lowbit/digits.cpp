@@ -44,8 +44,8 @@ CAFFE_TARGET_CLONES void PackOffsets(const uint8_t* digits, int units, uint16_t*
   }
 }
 
-// What `channels` digits give in Packing::kSixes, and their sum.
-int32_t PackSixesPlain(const uint8_t* digits, int channels, uint8_t* packed) {
+// What `channels` digits give in Packing::kSixes.
+void PackSixes(const uint8_t* digits, int channels, uint8_t* packed) {
   for (int c = 0; c < channels; c += 6, packed += 4) {
     uint8_t six[8] = {};
     std::memcpy(six, digits + c, std::min(6, channels - c));
@@ -56,14 +56,6 @@ int32_t PackSixesPlain(const uint8_t* digits, int channels, uint8_t* packed) {
     }
     std::memcpy(packed, unit, sizeof(unit));
   }
-  return Sum(digits, channels);
-}
-
-int32_t PackSixes(const uint8_t* digits, int channels, uint8_t* packed) {
-#ifdef __x86_64__
-  if (HasAvx512Vbmi()) return PackSixesAvx512(digits, channels, packed);
-#endif
-  return PackSixesPlain(digits, channels, packed);
 }
 
 void PackPlanes(const uint8_t* digits, int units, uint8_t* packed) {
@@ -88,12 +80,34 @@ int32_t PackUnits(Packing packing, const uint8_t* digits, int channels, uint8_t*
       PackOffsets(digits, channels / 4, reinterpret_cast<uint16_t*>(packed));
       break;
     case Packing::kSixes:
-      return PackSixes(digits, channels, packed);
+      PackSixes(digits, channels, packed);
+      break;
     case Packing::kPlanes:
       PackPlanes(digits, channels / 64, packed);
       break;
   }
   return Sum(digits, channels);
+}
+
+// What the digits of a pixel's codes give, and their sum.
+int32_t PackPixel(Packing packing, const uint8_t* codes, int channels, const DigitPlane& plane, bool identity,
+                  uint8_t* packed) {
+  const int unit_channels = ChannelsOfUnit(packing);
+  if (identity && (channels % unit_channels == 0 || packing == Packing::kSixes)) {
+    return PackUnits(packing, codes, channels, packed);
+  }
+  // In pieces of whole units, with zeros behind the last channel.
+  constexpr int kPiece = 192;
+  int32_t sum = 0;
+  for (int begin = 0; begin < channels; begin += kPiece) {
+    const int count = std::min(kPiece, channels - begin);
+    uint8_t digits[kPiece] = {};
+    for (int c = 0; c < count; ++c) digits[c] = plane.digits[codes[begin + c] % kMaxLevels];
+    const int units = (count + unit_channels - 1) / unit_channels;
+    sum += PackUnits(packing, digits, units * unit_channels, packed);
+    packed += units * BytesOfUnit(packing);
+  }
+  return sum;
 }
 
 }  // namespace
@@ -128,24 +142,14 @@ std::vector<DigitPlane> DecomposeLevels(const int32_t* levels, int count, int la
   return planes;
 }
 
-int32_t PackDigits(Packing packing, const uint8_t* codes, int channels, const DigitPlane& plane,
-                   bool identity, uint8_t* packed) {
-  const int unit_channels = ChannelsOfUnit(packing);
-  if (identity && (channels % unit_channels == 0 || packing == Packing::kSixes)) {
-    return PackUnits(packing, codes, channels, packed);
+void PackDigits(Packing packing, const PixelRow& row, int channels, const DigitPlane& plane, bool identity) {
+#ifdef __x86_64__
+  if (packing == Packing::kSixes && identity && HasAvx512Vbmi()) return PackSixesAvx512(row, channels);
+#endif
+  for (int p = 0; p < row.pixels; ++p) {
+    row.sums[p * row.sum_step] = PackPixel(packing, row.codes + p * row.code_step, channels, plane, identity,
+                                           row.packed + p * row.packed_step);
   }
-  // In pieces of whole units, with zeros behind the last channel.
-  constexpr int kPiece = 192;
-  int32_t sum = 0;
-  for (int begin = 0; begin < channels; begin += kPiece) {
-    const int count = std::min(kPiece, channels - begin);
-    uint8_t digits[kPiece] = {};
-    for (int c = 0; c < count; ++c) digits[c] = plane.digits[codes[begin + c] % kMaxLevels];
-    const int units = (count + unit_channels - 1) / unit_channels;
-    sum += PackUnits(packing, digits, units * unit_channels, packed);
-    packed += units * BytesOfUnit(packing);
-  }
-  return sum;
 }
 
 }  // namespace lowbit

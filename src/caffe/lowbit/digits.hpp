@@ -31,17 +31,27 @@ struct DigitPlane {
  */
 std::vector<DigitPlane> DecomposeLevels(const int32_t* levels, int count, int largest);
 
+/// Pixels whose codes, packed digits and sums of digits lie at one distance from each other.
+struct PixelRow {
+  const uint8_t* codes;
+  int64_t code_step;
+  /// In bytes; pixels that follow one another without a gap may be written beyond, up to the last one's end.
+  uint8_t* packed;
+  int64_t packed_step;
+  int32_t* sums;
+  int sum_step;
+  int pixels;
+};
+
 /**
- * @brief Packs the digits of a pixel's codes, and pads them to whole units.
+ * @brief Packs the digits of pixels' codes, and pads those of each to whole units.
  *
- * @param codes `channels` codes
+ * @param row `channels` codes for each pixel; units of the packing, as many as hold the channels; and where
+ * the sum of a pixel's digits goes
  * @param plane the digits
  * @param identity plane.IsIdentity of the codes that occur
- * @param packed units of the packing, as many as hold the channels
- * @return the sum of the digits
  */
-int32_t PackDigits(Packing packing, const uint8_t* codes, int channels, const DigitPlane& plane,
-                   bool identity, uint8_t* packed);
+void PackDigits(Packing packing, const PixelRow& row, int channels, const DigitPlane& plane, bool identity);
 
 }  // namespace lowbit
 }  // namespace caffe

@@ -113,12 +113,12 @@ class FloatConvolution : public RowStage {
 
   void RunTile(const Tensors& tensors, const uint8_t* images, int64_t first, int count, int begin,
                int end) const {
-    alignas(64) float sums[kTilePixels * kOutputs];
+    alignas(64) float room[kTilePixels * kOutputs];
     const float* windows[kTilePixels];
-    PixelPlace place(info_.result, first);
-    for (int p = 0; p < count; ++p, place.Next()) {
-      windows[p] = reinterpret_cast<const float*>(images + place.image * layout_.image_bytes() +
-                                                  layout_.WindowOffset(place.y, place.x));
+    PixelPlace pixel(info_.result, first);
+    for (int p = 0; p < count; ++p, pixel.Next()) {
+      windows[p] = reinterpret_cast<const float*>(images + pixel.image * layout_.image_bytes() +
+                                                  layout_.WindowOffset(pixel.y, pixel.x));
     }
     for (int block = begin; block < end; ++block) {
       const int group = block / group_blocks_, output = block % group_blocks_ * kOutputs;
@@ -126,10 +126,12 @@ class FloatConvolution : public RowStage {
       for (int p = 0; p < count; ++p) {
         of_group[p] = windows[p] + group * layout_.group_bytes / static_cast<int>(sizeof(float));
       }
-      kernel_.sums(of_group, count, layout_.window(), BlockWeights(block), Strips(block), sums);
       const Part part = {first, count, group * group_outputs_ + output,
                          std::min(kOutputs, group_outputs_ - output)};
-      steps_.Run(tensors, part, {sums, kOutputs});
+      float* const place = steps_.PlaceOf(tensors, part, kOutputs);
+      float* const sums = place ? place : room;
+      kernel_.sums(of_group, count, layout_.window(), BlockWeights(block), Strips(block), sums);
+      if (!place) steps_.Run(tensors, part, {sums, kOutputs});
     }
   }
 

@@ -276,21 +276,21 @@ class Int8Convolution : public RowStage {
 
   // Returns how many pixels it has taken: those whose images are of one form.
   int RunTile(const Tensors& tensors, uint8_t* room, int64_t first, int count, int begin, int end) const {
-    alignas(64) float sums[kTilePixels * kOutputs];
+    alignas(64) float room_for_sums[kTilePixels * kOutputs];
     const uint8_t* windows[kTilePixels];
     const int32_t* starts[kTilePixels];
     float units[kTilePixels];
-    PixelPlace place(info_.result, first);
-    const bool bytes = Of(room, place.image).info->bytes;
+    PixelPlace pixel(info_.result, first);
+    const bool bytes = Of(room, pixel.image).info->bytes;
     const IntegerForm& form = bytes ? *bytes_ : words_;
     bool finite = true;
-    for (int p = 0; p < count; ++p, place.Next()) {
-      const Image of = Of(room, place.image);
+    for (int p = 0; p < count; ++p, pixel.Next()) {
+      const Image of = Of(room, pixel.image);
       if (of.info->bytes != bytes) {
         count = p;
         break;
       }
-      windows[p] = of.integers + form.layout.WindowOffset(place.y, place.x);
+      windows[p] = of.integers + form.layout.WindowOffset(pixel.y, pixel.x);
       starts[p] = bytes ? of.starts : kNoStarts;
       units[p] = of.info->unit;
       finite = finite && std::isfinite(units[p]);
@@ -303,11 +303,13 @@ class Int8Convolution : public RowStage {
         of_group[p] = windows[p] + int64_t{group} * form.layout.group_bytes;
         of_block[p] = bytes ? starts[p] + int64_t{block} * kOutputs : starts[p];
       }
-      form.Sum(of_group, count, block, of_block, units, scales_.data() + int64_t{block} * kOutputs, sums);
       const Part part = {first, count, group * group_outputs_ + output,
                          std::min(kOutputs, group_outputs_ - output)};
+      float* const place = steps_.PlaceOf(tensors, part, kOutputs);
+      float* const sums = place ? place : room_for_sums;
+      form.Sum(of_group, count, block, of_block, units, scales_.data() + int64_t{block} * kOutputs, sums);
       if (!finite) SumInFloats(tensors, part, units, sums);
-      steps_.Run(tensors, part, {sums, kOutputs});
+      if (!place) steps_.Run(tensors, part, {sums, kOutputs});
     }
     return count;
   }

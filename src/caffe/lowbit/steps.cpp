@@ -241,6 +241,13 @@ void Steps::RunStep(const Step& step, const Tensors& tensors, const Part& part, 
   }
 }
 
+float* Steps::PlaceOf(const Tensors& tensors, const Part& part, int stride) const {
+  const Step& step = steps_[0];
+  const bool is_store = steps_.size() == 1 && step.info.kind == StepKind::kStore;
+  if (!is_store || step.tensor_channels != stride || part.channels != stride) return nullptr;
+  return PartOf(tensors.real(step.info.tensor), stride, step.info.channel, part).values;
+}
+
 void Steps::Run(const Tensors& tensors, const Part& part, Tile<float> values) const {
   if (is_tail_) return kernel_.tail(TailOf(tensors, part), {values.values, values.stride});
   RunRealSteps(tensors, part, values);

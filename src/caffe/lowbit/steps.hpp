@@ -35,6 +35,10 @@ class Steps {
   Steps(const Steps&) = delete;
   Steps& operator=(const Steps&) = delete;
 
+  /// Where the real values of a part may be made so that no step is left to run: where all that becomes of
+  /// them is that they are stored, in rows of `stride` values; else null.
+  float* PlaceOf(const Tensors& tensors, const Part& part, int stride) const;
+
   /// Runs the steps on real values; they are changed.
   void Run(const Tensors& tensors, const Part& part, Tile<float> values) const;
 

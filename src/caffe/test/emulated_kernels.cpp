@@ -14,6 +14,7 @@
 #include "caffe/lowbit/binary_weights.hpp"
 #include "caffe/lowbit/cpu_features.hpp"
 #include "caffe/lowbit/digit_tables.hpp"
+#include "caffe/lowbit/digits.hpp"
 #include "caffe/lowbit/float_kernel.hpp"
 #include "caffe/lowbit/float_tiles.hpp"
 #include "caffe/lowbit/int8_kernel.hpp"
@@ -100,8 +101,8 @@ std::vector<const BinaryKernel*> EmulatedKernels() {
           &emulated::amx::caffe::lowbit::kAmx};
 }
 
-int32_t EmulatedPackSixes(const uint8_t* digits, int channels, uint8_t* packed) {
-  return emulated::digits::caffe::lowbit::PackSixesAvx512(digits, channels, packed);
+void EmulatedPackSixes(const PixelRow& row, int channels) {
+  emulated::digits::caffe::lowbit::PackSixesAvx512(row, channels);
 }
 
 std::vector<const FloatKernel*> EmulatedFloatKernels() {

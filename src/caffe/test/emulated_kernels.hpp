@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "caffe/lowbit/binary_kernel.hpp"
+#include "caffe/lowbit/digits.hpp"
 #include "caffe/lowbit/float_kernel.hpp"
 #include "caffe/lowbit/int8_kernel.hpp"
 #include "caffe/lowbit/step_kernel.hpp"
@@ -18,7 +19,7 @@ std::vector<const StepKernel*> EmulatedStepKernels();
 std::vector<const Int8Kernel*> EmulatedInt8Kernels();
 
 /// Likewise PackSixesAvx512.
-int32_t EmulatedPackSixes(const uint8_t* digits, int channels, uint8_t* packed);
+void EmulatedPackSixes(const PixelRow& row, int channels);
 
 }  // namespace lowbit
 }  // namespace caffe

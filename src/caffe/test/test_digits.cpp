@@ -128,8 +128,9 @@ TEST(DigitsTest, PackAndUnpack) {
           const int units = UnitsOf(packing, channels), bytes = units * BytesOfUnit(packing);
           constexpr uint8_t kGarbage = 0xeb;
           std::vector<uint8_t> packed(bytes + 64, kGarbage);
-          const int32_t sum =
-              PackDigits(packing, codes.data(), channels, plane, plane.IsIdentity(count), packed.data());
+          int32_t sum = -1;
+          PackDigits(packing, {codes.data(), 0, packed.data(), 0, &sum, 0, 1}, channels, plane,
+                     plane.IsIdentity(count));
           int32_t expected = 0;
           for (int c = 0; c < units * ChannelsOfUnit(packing); ++c) {
             // Behind the last channel are zeros.
@@ -145,18 +146,45 @@ TEST(DigitsTest, PackAndUnpack) {
   }
 }
 
-TEST(DigitsTest, PackSixesForAvx512AsElsewhere) {
+// One after the other, as pixels of a group among others, or the pixels that a stride leaves.
+TEST(DigitsTest, PackRowsOfPixels) {
   std::mt19937 random(7);
+  const auto draw = [&](int least, int most) {
+    return std::uniform_int_distribution<int>(least, most)(random);
+  };
   const DigitPlane plane = DecomposeLevels(std::vector<int32_t>{0, 1, 2, 3}.data(), 4, 3)[0];
-  for (int channels = 1; channels <= 200; ++channels) {
-    std::vector<uint8_t> codes(channels);
-    for (uint8_t& code : codes) code = static_cast<uint8_t>(random() % 4);
-    const int bytes = UnitsOf(Packing::kSixes, channels) * BytesOfUnit(Packing::kSixes);
-    std::vector<uint8_t> packed(bytes + 64, 0xeb), expected(bytes + 64, 0xeb);
-    // Codes that are not known to be digits are packed from a copy, padded with zeros.
-    const int32_t sum = PackDigits(Packing::kSixes, codes.data(), channels, plane, false, expected.data());
-    EXPECT_EQ(EmulatedPackSixes(codes.data(), channels, packed.data()), sum);
-    EXPECT_EQ(packed, expected) << channels << " channels";
+  for (const Packing packing : kPackings) {
+    for (int repeat = 0; repeat < 400; ++repeat) {
+      const int channels = draw(1, repeat % 4 ? 64 : 200), pixels = draw(1, repeat % 2 ? 12 : 3);
+      const int bytes = UnitsOf(packing, channels) * BytesOfUnit(packing);
+      const int code_step = channels + draw(0, 1) * draw(0, 70);
+      const int packed_step = bytes + draw(0, 1) * draw(0, 20), sum_step = draw(1, 3);
+      SCOPED_TRACE(std::to_string(channels) + " channels, " + std::to_string(pixels) + " pixels, steps of " +
+                   std::to_string(code_step) + " and " + std::to_string(packed_step));
+      std::vector<uint8_t> codes(code_step * pixels);
+      for (uint8_t& code : codes) code = static_cast<uint8_t>(draw(0, 3));
+      constexpr uint8_t kGarbage = 0xeb;
+      std::vector<uint8_t> expected(packed_step * pixels + 64, kGarbage), packed = expected;
+      std::vector<int32_t> expected_sums(sum_step * pixels, -1), sums = expected_sums;
+      for (int p = 0; p < pixels; ++p) {
+        // Codes that are not known to be digits are packed from a copy, padded with zeros.
+        PackDigits(
+            packing,
+            {&codes[p * code_step], 0, &expected[p * packed_step], 0, &expected_sums[p * sum_step], 0, 1},
+            channels, plane, false);
+      }
+      const PixelRow row = {codes.data(), code_step, packed.data(), packed_step,
+                            sums.data(),  sum_step,  pixels};
+      PackDigits(packing, row, channels, plane, true);
+      EXPECT_EQ(packed, expected);
+      EXPECT_EQ(sums, expected_sums);
+      if (packing != Packing::kSixes) continue;
+      std::fill(packed.begin(), packed.end(), kGarbage);
+      std::fill(sums.begin(), sums.end(), -1);
+      EmulatedPackSixes(row, channels);
+      EXPECT_EQ(packed, expected);
+      EXPECT_EQ(sums, expected_sums);
+    }
   }
 }
 
@@ -167,8 +195,11 @@ TEST(DigitsTest, SumManyDigits) {
   DigitPlane plane = {{}, 0, 1};
   for (int code = 0; code < kMaxLevels; ++code) plane.digits[code] = static_cast<uint8_t>(code);
   std::vector<uint8_t> packed(channels);
-  EXPECT_EQ(PackDigits(Packing::kBytes, codes.data(), channels, plane, true, packed.data()), 15 * channels);
-  EXPECT_EQ(PackDigits(Packing::kBytes, codes.data(), channels, plane, false, packed.data()), 15 * channels);
+  for (const bool identity : {true, false}) {
+    int32_t sum = -1;
+    PackDigits(Packing::kBytes, {codes.data(), 0, packed.data(), 0, &sum, 0, 1}, channels, plane, identity);
+    EXPECT_EQ(sum, 15 * channels);
+  }
 }
 
 }  // namespace lowbit
