@@ -335,6 +335,28 @@ def test_pooling_stays_where_others_read_it(tmp_path):
     assert steps(plan.stages[1]) == [STORE, AFFINE, QUANTIZE]
 
 
+def test_maxima_are_taken_before_a_bias_is_added(tmp_path):
+    n = NetOf(3, 9, 9)
+    pooled = n.pool(n.conv(n.data, 6, binary=False, bias=True), 3, 2, pad=1)
+    n.conv(n.quant(n.norm(pooled)), 4, kernel=2)
+    n.product(n.norm(pooled), 3, binary=False)
+    report, plan = compared(n.net, tmp_path)
+    assert kinds(plan)[:2] == [StageKind.CONVOLUTION, POOLING]
+    assert steps(plan.stages[0]) == [STORE]
+    assert steps(plan.stages[1])[0] == AFFINE
+    assert plan.stages[0].name == "convolution1" and "convolution1" not in plan.stages[1].name
+
+
+def test_means_and_falling_functions_stay_in_order(tmp_path):
+    n = NetOf(3, 8, 8)
+    n.product(n.pool(n.conv(n.data, 6, binary=False, bias=True), method="AVE"), 3, binary=False)
+    n.product(n.pool(n.norm(n.conv(n.data, 6, binary=False), scale=True)), 3, binary=False)
+    _, plan = compared(n.net, tmp_path)
+    for stage in plan.stages:
+        if stage.kind == StageKind.CONVOLUTION and stage.attributes[0] == 6:
+            assert steps(stage) == [AFFINE, STORE]
+
+
 def test_codes_that_are_read_as_values_too(tmp_path):
     n = NetOf(3, 10, 10)
     x = n.quant(n.norm(n.pool(n.conv(n.data, 6, binary=False))))
