@@ -406,7 +406,7 @@ def _pool_codes(graph: Graph) -> bool:
 
 
 def _pool_first(graph: Graph) -> bool:
-    """Takes the maximum before an affine function that rises in every channel: of fewer values it is less work.
+    """Takes the maximum before an affine function that rises in every channel, which is less work then.
 
     And what is read, mostly a convolution with a bias, can be written as it is.
     """
