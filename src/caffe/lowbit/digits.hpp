@@ -35,7 +35,8 @@ std::vector<DigitPlane> DecomposeLevels(const int32_t* levels, int count, int la
 struct PixelRow {
   const uint8_t* codes;
   int64_t code_step;
-  /// In bytes; pixels that follow one another without a gap may be written beyond, up to the last one's end.
+  /// Whole units apart; pixels that follow one another without a gap may be written beyond, up to the last
+  /// one's end.
   uint8_t* packed;
   int64_t packed_step;
   int32_t* sums;

@@ -158,7 +158,7 @@ TEST(DigitsTest, PackRowsOfPixels) {
       const int channels = draw(1, repeat % 4 ? 64 : 200), pixels = draw(1, repeat % 2 ? 12 : 3);
       const int bytes = UnitsOf(packing, channels) * BytesOfUnit(packing);
       const int code_step = channels + draw(0, 1) * draw(0, 70);
-      const int packed_step = bytes + draw(0, 1) * draw(0, 20), sum_step = draw(1, 3);
+      const int packed_step = bytes + draw(0, 1) * draw(1, 5) * BytesOfUnit(packing), sum_step = draw(1, 3);
       SCOPED_TRACE(std::to_string(channels) + " channels, " + std::to_string(pixels) + " pixels, steps of " +
                    std::to_string(code_step) + " and " + std::to_string(packed_step));
       std::vector<uint8_t> codes(code_step * pixels);
