@@ -187,7 +187,8 @@ class BinaryConvolution : public Stage {
       int32_t* const sums = DigitSums(room, image, p) + int64_t{padded_row} * width * info_.groups;
       PadPixels(p, 0, begin, packed, sums);
       if (!inside) continue;
-      if ((g.kernel_w - 1) * g.dilation_w + 1 >= g.stride_w) {
+      const bool all_are_in_windows = IsInAWindow(g.stride_w - 1, g.kernel_w, g.stride_w, g.dilation_w);
+      if (all_are_in_windows) {
         PackPixels(p, codes, begin, input_.width, packed, sums);
       } else {
         for (int column = begin; column < end; ++column) {
