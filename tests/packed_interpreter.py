@@ -120,7 +120,7 @@ class Interpreter:
         t = None if step.tensor is None else self.whole(step.tensor)
         if step.kind == StepKind.AFFINE:
             a, b = (array.astype(np.float64)[:, None, None] for array in step.arrays)
-            assert len(a) == y.shape[1]
+            assert {len(a), len(b)} <= {1, y.shape[1]}
             return a * y + b
         if step.kind == StepKind.ADD:
             return p[0] * y + p[1] * t

@@ -385,6 +385,29 @@ def test_shortcuts_stay_real(tmp_path):
     assert plan.stages[2].steps[1].parameters == [-1.25, 0.5]
 
 
+def test_an_offset_of_a_sum_is_added_once(tmp_path):
+    n = NetOf(3, 8, 8)
+    x = n.quant(n.norm(n.data))
+    total = n.sum(n.norm(n.conv(x, 5)), n.norm(n.conv(x, 5), scale=True), coeff=[0.5, -2])
+    kept = n.norm(n.conv(x, 5))
+    n.product(n.sum(total, n.sum(kept, n.norm(n.conv(x, 5)))), 3, binary=False)
+    n.product(kept, 3, binary=False)
+    _, plan = compared(n.net, tmp_path)
+    offsets = [step.arrays[1] for stage in plan.stages for step in stage.steps if step.kind == AFFINE]
+    # The one that others read, too, stays where it is.
+    assert [offset.tolist() == [0] for offset in offsets].count(True) == 1
+    assert [len(offset) for offset in offsets].count(5) == 3
+
+
+def test_one_number_for_all_channels(tmp_path):
+    n = NetOf(3, 6, 6)
+    x = n.quant(n.norm(n.data))
+    n.product(x, 4, binary=False, bias=True)
+    _, plan = compared(n.net, tmp_path)
+    factor, offset = plan.stages[-1].steps[0].arrays
+    assert factor.tolist() == [1] and offset.shape == (4,)
+
+
 def test_projected_shortcut_and_three_terms(tmp_path):
     n = NetOf(3, 8, 8)
     quantized = n.quant(n.norm(n.data))
@@ -766,6 +789,7 @@ def filled(name, folder):
     [
         ("imagenet/alex-hwgq-3ne-clip-step-160k", 10.4, 21.8),
         ("imagenet/res18-hwgq-3ne-clip-poly-320k", 13.1, 23.9),
+        ("imagenet/res50-hwgq-3ne-clip-poly-640k", 8.7, 19.7),
     ],
 )
 def test_files_are_as_small_as_the_parameters_allow(tmp_path, name, in_float, in_int8):
@@ -773,7 +797,8 @@ def test_files_are_as_small_as_the_parameters_allow(tmp_path, name, in_float, in
     for first_last, ratio in (("float", in_float), ("int8", in_int8)):
         report = pack(*files, tmp_path / "net.hwgq", first_last=first_last)
         assert report.packed_bytes == report.path.stat().st_size
-        assert report.ratio == pytest.approx(ratio, rel=0.02)
+        # 2 % from it, or smaller still.
+        assert report.ratio >= 0.98 * ratio
         for weights in report.weights:
             if weights.encoding == Encoding.BITS:
                 assert weights.packed_bytes * 30 <= weights.float_bytes

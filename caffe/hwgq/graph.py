@@ -311,7 +311,15 @@ def has_codes(node: Node) -> Quantizer | None:
 
 def simplify(graph: Graph) -> None:
     """Rewrites the graph until nothing is left to rewrite."""
-    passes = (_merge_equal, _merge_affine, _skip_relu, _pool_codes, _pool_first, _enter_concat)
+    passes = (
+        _merge_equal,
+        _merge_affine,
+        _add_offsets,
+        _skip_relu,
+        _pool_codes,
+        _pool_first,
+        _enter_concat,
+    )
     while any([rewrite(graph) for rewrite in passes]):
         pass
 
@@ -355,6 +363,26 @@ def _merge_affine(graph: Graph) -> bool:
             )
             second.layers = joined(first.layers, second.layers)
             second.inputs = first.inputs
+            return True
+    return False
+
+
+def _add_offsets(graph: Graph) -> bool:
+    """One offset in place of two where the sum alone of two functions is read, as of a projected shortcut."""
+    readers = graph.readers()
+    for total in readers:
+        if not isinstance(total, Eltwise) or total.operation != caffe_pb2.EltwiseParameter.SUM:
+            continue
+        first, second = total.inputs
+        if not all(
+            isinstance(operand, Affine) and only_reader(graph, readers, operand) is total
+            for operand in total.inputs
+        ):
+            continue
+        if first.offset.any() and total.factors[1] != 0:
+            second.offset = second.offset + total.factors[0] / total.factors[1] * first.offset
+            first.offset = np.zeros_like(first.offset)
+            first.name += " without its offset"
             return True
     return False
 

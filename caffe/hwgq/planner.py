@@ -386,7 +386,7 @@ class _Planner:
 
     def _affine(self, factor: np.ndarray, offset: np.ndarray) -> None:
         if (factor != 1).any() or offset.any():
-            self._step(StepKind.AFFINE, arrays=[factor.astype(np.float32), offset.astype(np.float32)])
+            self._step(StepKind.AFFINE, arrays=[_once_if_equal(factor), _once_if_equal(offset)])
 
     def _quantize(self, quantizer: g.Quantizer) -> None:
         for tensor, channel in self._places(quantizer, TensorKind.CODES):
@@ -428,6 +428,12 @@ def _other_operand(function: g.Eltwise, node: g.Node) -> g.Node:
 def _geometry(conv: g.Convolution) -> list[int]:
     outputs, height, width, _ = conv.kernel.shape
     return [outputs, height, width, *conv.stride, *conv.padding, *conv.dilation, conv.groups]
+
+
+def _once_if_equal(values: np.ndarray) -> np.ndarray:
+    """One value for all channels where they have the same, in single precision."""
+    values = values.astype(np.float32)
+    return values[:1] if (values == values[0]).all() else values
 
 
 def _bits(signs: np.ndarray) -> np.ndarray:

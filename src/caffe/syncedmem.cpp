@@ -3,13 +3,12 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "caffe/lowbit/huge_pages.hpp"
 #include "caffe/util/gpu_memory.hpp"
 
 namespace caffe {
 
 namespace {
-
-constexpr size_t kAlignment = 64;
 
 #ifndef CPU_ONLY
 
@@ -37,8 +36,8 @@ void CaffeMallocHost(void** ptr, size_t size, bool* use_cuda) {
   *use_cuda = false;
   *ptr = nullptr;
   // A whole number of lines, at least one: an empty blob still has a valid pointer.
-  CHECK_LE(size, SIZE_MAX - 2 * kAlignment) << "impossible allocation";
-  const size_t rounded = (size / kAlignment + 1) * kAlignment;
+  CHECK_LE(size, SIZE_MAX - 2 * lowbit::kCacheLine) << "impossible allocation";
+  const size_t rounded = (size / lowbit::kCacheLine + 1) * lowbit::kCacheLine;
 #ifndef CPU_ONLY
   if (Caffe::mode() == Caffe::GPU) {
     if (cudaMallocHost(ptr, rounded) == cudaSuccess) {
@@ -49,9 +48,9 @@ void CaffeMallocHost(void** ptr, size_t size, bool* use_cuda) {
     cudaGetLastError();
   }
 #endif
-  *ptr = std::aligned_alloc(kAlignment, rounded);
-  CHECK(*ptr != nullptr) << "not enough memory: could not allocate " << size
-                         << " bytes; use a smaller batch_size or input";
+  CHECK(posix_memalign(ptr, lowbit::AlignmentFor(rounded), rounded) == 0)
+      << "not enough memory: could not allocate " << size << " bytes; use a smaller batch_size or input";
+  lowbit::PreferHugePages(*ptr, rounded);
 }
 
 void CaffeFreeHost(void* ptr, bool use_cuda) {

@@ -11,6 +11,7 @@
 #include "caffe/lowbit/scratch.hpp"
 #include "caffe/lowbit/stage.hpp"
 #include "caffe/lowbit/thread_pool.hpp"
+#include "caffe/lowbit/transpose.hpp"
 
 namespace caffe {
 namespace lowbit {
@@ -20,9 +21,8 @@ namespace {
 // Elements of a tensor that pass together: more images at a time would take more memory, and not be faster.
 constexpr int64_t kElementsAtOnce = int64_t{1} << 18;
 
-// Of the blocks in which results are put into Caffe's order: lines of the cache, read whole, and runs that
-// are written without a gap.
-constexpr int64_t kBlockChannels = 16, kBlockPixels = 64;
+// Channels that are put into Caffe's order together: a line of the cache, read whole.
+constexpr int64_t kBlockChannels = 16;
 
 // Values that a thread codes at a time, where they stay in their order.
 constexpr int64_t kPiece = 4096;
@@ -167,12 +167,19 @@ class BinaryProduct::Engine {
     loop(parts * tensors_.images, [&](int64_t task) {
       const int64_t image = task / parts * result_.elements(), begin = task % parts * kBlockChannels;
       const int64_t end = std::min(begin + kBlockChannels, channels);
-      for (int64_t first = 0; first < pixels; first += kBlockPixels) {
-        const int64_t last = std::min(first + kBlockPixels, pixels);
-        for (int64_t c = begin; c < end; ++c) {
-          const float* from = values_ + image + c;
-          float* to = output + image + c * pixels;
-          for (int64_t p = first; p < last; ++p) to[p] = from[p * channels];
+      const float* const from = values_ + image;
+      float* const to = output + image;
+      const int64_t whole_pixels = pixels / 4 * 4, whole_end = begin + (end - begin) / 4 * 4;
+      for (int64_t p = 0; p < whole_pixels; p += 4) {
+        for (int64_t c = begin; c < whole_end; c += 4) {
+          Quad quads[4];
+          Transpose(from + p * channels + c, channels, quads);
+          for (int i = 0; i < 4; ++i) *reinterpret_cast<Quad*>(to + (c + i) * pixels + p) = quads[i];
+        }
+      }
+      for (int64_t c = begin; c < end; ++c) {
+        for (int64_t p = c < whole_end ? whole_pixels : 0; p < pixels; ++p) {
+          to[c * pixels + p] = from[p * channels + c];
         }
       }
     });

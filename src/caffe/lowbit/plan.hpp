@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -39,7 +40,7 @@ struct BlobInfo {
 
 enum class ArrayType : uint32_t { kFloat = 0, kInt32 = 1, kUint8 = 2, kInt8 = 3, kInt16 = 4 };
 
-/// A part of the file's data, 64-byte aligned.
+/// A part of the file's data, 64-byte aligned, or one of Plan::spread.
 struct ArrayView {
   ArrayType type;
   size_t count;
@@ -105,6 +106,8 @@ struct Plan {
   std::vector<BlobInfo> inputs;
   std::vector<BlobInfo> outputs;
   std::vector<StageInfo> stages;
+  /// What the file holds once for all channels of an affine step, one a channel as the steps' arrays are.
+  std::vector<std::shared_ptr<const std::vector<float>>> spread;
 };
 
 /// The words of an error about a part of the plan.
@@ -113,7 +116,8 @@ std::string StageMessage(const StageInfo& stage, const std::string& what);
 /**
  * @brief Reads a packed model.
  *
- * @param file the file's bytes, 64-byte aligned; the plan's arrays point into them.
+ * @param file the file's bytes, 64-byte aligned; the plan's arrays point into them, but for those of affine
+ *        steps with one value for all channels, which become one a channel.
  * @throws PlanError where they are no packed model, damaged, of another version, or contradict themselves:
  *         each stage and step of the result has the inputs, arrays and shapes that its kind asks for.
  */

@@ -39,6 +39,12 @@ void CheckArray(const StageInfo& stage, const std::vector<ArrayView>& arrays, si
         stage, "an array is missing, or of another type or size than its kind asks for");
 }
 
+// One value a channel, or one for all of them.
+void CheckChannels(const StageInfo& stage, const StepInfo& step, size_t index, int channels) {
+  const bool is_one = index < step.arrays.size() && step.arrays[index].count == 1;
+  CheckArray(stage, step.arrays, index, ArrayType::kFloat, is_one ? 1 : channels);
+}
+
 // Reads kernel, stride and padding, and dilation where there is one, and checks that a window fits.
 Geometry ReadGeometry(const StageInfo& stage, const int* attributes, bool dilated, const TensorInfo& input) {
   Geometry g = {
@@ -167,8 +173,8 @@ void CheckParameters(const StageInfo& stage, const StepInfo& step, int channels)
   const char* const wrong = "a step has wrong parameters";
   switch (step.kind) {
     case StepKind::kAffine:
-      CheckArray(stage, step.arrays, 0, ArrayType::kFloat, channels);
-      CheckArray(stage, step.arrays, 1, ArrayType::kFloat, channels);
+      CheckChannels(stage, step, 0, channels);
+      CheckChannels(stage, step, 1, channels);
       break;
     case StepKind::kAdd:
       Check(count == 2, stage, wrong);
@@ -292,9 +298,12 @@ class Order {
 int64_t PreparedBytes(const Plan& plan, const StageInfo& stage, const Shape& shape) {
   int64_t bytes = int64_t{16} * shape.channels;
   for (const StepInfo& step : stage.steps) {
-    if (step.kind != StepKind::kThreshold) continue;
     for (const ArrayView& array : step.arrays) {
-      bytes += static_cast<int64_t>(array.count * (sizeof(int16_t) + sizeof(int32_t)));
+      if (step.kind == StepKind::kThreshold) {
+        bytes += static_cast<int64_t>(array.count * (sizeof(int16_t) + sizeof(int32_t)));
+      } else if (step.kind == StepKind::kAffine && array.count == 1) {
+        bytes += static_cast<int64_t>(sizeof(float)) * shape.channels;
+      }
     }
   }
   const bool binary = stage.kind == StageKind::kBinaryConvolution;

@@ -225,6 +225,22 @@ Header ReadHeader(const uint8_t* file, size_t size) {
   return header;
 }
 
+// Gives the arrays of affine steps a value for each channel, as all that computes with them expects.
+void SpreadAffine(Plan* plan) {
+  for (StageInfo& stage : plan->stages) {
+    if (stage.kind == StageKind::kCaffeLayer) continue;
+    const size_t channels = ResultShape(*plan, stage).channels;
+    for (StepInfo& step : stage.steps) {
+      if (step.kind != StepKind::kAffine) continue;
+      for (ArrayView& array : step.arrays) {
+        if (array.count == channels) continue;
+        plan->spread.push_back(std::make_shared<const std::vector<float>>(channels, array.as<float>()[0]));
+        array = {ArrayType::kFloat, channels, reinterpret_cast<const uint8_t*>(plan->spread.back()->data())};
+      }
+    }
+  }
+}
+
 }  // namespace
 
 std::string StageMessage(const StageInfo& stage, const std::string& what) {
@@ -240,6 +256,7 @@ Plan ParsePlan(const uint8_t* file, size_t size) {
 Plan ReadPlan(const uint8_t* file, size_t size) {
   Plan plan = ParsePlan(file, size);
   CheckPlan(plan, size);
+  SpreadAffine(&plan);
   return plan;
 }
 

@@ -121,6 +121,23 @@ TEST(PlanReaderTest, ReadsWhatWasWritten) {
   EXPECT_EQ(PackedModel(plan).bytes, file.bytes);
 }
 
+TEST(PlanReaderTest, SpreadsOneValueOverAllChannels) {
+  const auto with = [](const std::vector<float>& a, const std::vector<float>& b) {
+    Model model;
+    model.step(model.binary, 1).arrays = {model.Floats(a), model.Floats(b)};
+    return PackedModel(model.plan).bytes;
+  };
+  const std::vector<float> twos(6, 2.f), offsets = {1, 2, 3, 4, 5, 6}, threes(6, 3.f);
+  const std::pair<std::vector<uint8_t>, std::vector<uint8_t>> files[] = {
+      {with({2}, {3}), with(twos, threes)},
+      {with({2}, offsets), with(twos, offsets)},
+      {with(offsets, {3}), with(offsets, threes)}};
+  for (const auto& [one, all] : files) {
+    const Plan plan = ReadPlan(one.data(), one.size());
+    EXPECT_EQ(PackedModel(plan).bytes, all);
+  }
+}
+
 // ---------------------------------------------------------------------- the file
 
 TEST(PlanReaderTest, RefusesOtherFiles) {
@@ -771,6 +788,25 @@ TEST(PlanReaderTest, RefusesWeightsOutOfProportionToTheFile) {
         ExpectError(file.bytes, message);
       }
     }
+  }
+}
+
+// Each step of a few bytes has numbers for all channels.
+TEST(PlanReaderTest, RefusesFactorsOutOfProportionToTheFile) {
+  for (const int affine_steps : {2, 20}) {
+    PlanMaker maker;
+    const int channels = 1 << 20, input = maker.Input(channels, 1, 1),
+              output = maker.Tensor(TensorKind::kReal, channels, 1, 1);
+    StageInfo& stage = maker.Stage(StageKind::kMap, {input});
+    for (int i = 0; i < affine_steps; ++i) {
+      stage.steps.push_back(MakeStep(StepKind::kAffine, -1, {}, {maker.Floats({2}), maker.Floats({0})}));
+    }
+    stage.steps.push_back(MakeStep(StepKind::kStore, output));
+    maker.Output(output);
+    const std::string error = ErrorOf(PackedModel(maker.plan).bytes);
+    EXPECT_EQ(error.find("take too much memory for the size of the file") != std::string::npos,
+              affine_steps == 20)
+        << error;
   }
 }
 

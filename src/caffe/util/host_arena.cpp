@@ -10,22 +10,24 @@
 #include <vector>
 
 #include "caffe/common.hpp"
+#include "caffe/lowbit/huge_pages.hpp"
 
 namespace caffe {
 
 namespace {
 
-constexpr size_t kAlignment = 64;
 // Addresses cost nothing. Where the system does not let a process have so many, a range is as long as it must
 // be.
 constexpr size_t kRangeBytes = size_t{1} << 36;
 
-size_t RoundedUp(size_t bytes) { return (bytes / kAlignment + 1) * kAlignment; }
+size_t RoundedUp(size_t bytes) { return (bytes / lowbit::kCacheLine + 1) * lowbit::kCacheLine; }
 
 char* Map(size_t bytes) {
   void* memory =
       mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  return memory == MAP_FAILED ? nullptr : static_cast<char*>(memory);
+  if (memory == MAP_FAILED) return nullptr;
+  lowbit::PreferHugePages(memory, bytes);
+  return static_cast<char*>(memory);
 }
 
 }  // namespace

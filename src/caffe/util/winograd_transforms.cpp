@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "caffe/lowbit/transpose.hpp"
 #include "caffe/util/target_clones.hpp"
 
 // A vector is never passed between functions that are compiled apart, so that how it is passed is no matter.
@@ -14,7 +15,7 @@ namespace {
 constexpr int kLanes = kWinogradLanes, kInputs = kWinogradInputs, kPoints = kWinogradPoints;
 
 typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
-typedef float Quad __attribute__((vector_size(4 * sizeof(float)), aligned(4), may_alias));
+using lowbit::Quad, lowbit::Transpose;
 
 typedef uint32_t Words __attribute__((vector_size(kLanes * sizeof(uint32_t)), aligned(4), may_alias));
 typedef BF16 Halves __attribute__((vector_size(kLanes * sizeof(BF16)), aligned(2), may_alias));
@@ -118,21 +119,6 @@ INSIDE void StorePoints(const Lanes* points, int64_t stride, BF16* to) {
     const Words rounded = (reinterpret_cast<const Words&>(points[i]) + 0x8000) >> 16;
     *reinterpret_cast<Halves*>(to + i * stride) = __builtin_convertvector(rounded, Halves);
   }
-}
-
-// The transpose of a matrix of 4x4 whose rows are `stride` and then `made_stride` apart.
-INSIDE void Transpose(const float* from, int64_t stride, Quad* made) {
-  const Quad a = *reinterpret_cast<const Quad*>(from), b = *reinterpret_cast<const Quad*>(from + stride);
-  const Quad c = *reinterpret_cast<const Quad*>(from + 2 * stride);
-  const Quad d = *reinterpret_cast<const Quad*>(from + 3 * stride);
-  const Quad ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5),
-             ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
-  const Quad cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5),
-             cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-  made[0] = __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5);
-  made[1] = __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7);
-  made[2] = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
-  made[3] = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
 }
 
 template <int kOutputs, typename Point>
