@@ -27,7 +27,6 @@ template <typename Dtype>
 class HDF5OutputLayer : public Layer<Dtype> {
  public:
   explicit HDF5OutputLayer(const LayerParameter& param) : Layer<Dtype>(param) {}
-  ~HDF5OutputLayer() override;
   void LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
   /// There is no top to shape.
   void Reshape(const vector<Blob<Dtype>*>&, const vector<Blob<Dtype>*>&) override {}
@@ -46,9 +45,8 @@ class HDF5OutputLayer : public Layer<Dtype> {
   /// Adds data_blob_ and label_blob_ to the file.
   virtual void SaveBlobs();
 
-  bool file_opened_ = false;
   std::string file_name_;
-  hid_t file_id_ = -1;
+  Hdf5Handle file_;
   Blob<Dtype> data_blob_;
   Blob<Dtype> label_blob_;
 };

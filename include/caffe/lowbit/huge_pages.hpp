@@ -20,10 +20,10 @@ constexpr size_t AlignmentFor(size_t bytes) { return bytes >= kHugePage ? kHugeP
 /**
  * @brief Asks the system for large pages where whole ones lie in a range of memory, before that is touched.
  *
- * A processor finds the place of a large page with one look where it needs 512 for small ones, and in its caches
- * the parts of one do not push each other out, as those of small pages do by chance. By Linux's default they are
- * given only where they are asked for. The range never takes more memory than its bytes; where the system has
- * no large pages, nothing changes.
+ * A processor finds the place of a large page with one look where it needs 512 for small ones, and in its
+ * caches the parts of one do not push each other out, as those of small pages do by chance. By Linux's
+ * default they are given only where they are asked for. The range never takes more memory than its bytes;
+ * where the system has no large pages, nothing changes.
  */
 inline void PreferHugePages([[maybe_unused]] void* begin, [[maybe_unused]] size_t bytes) {
 #ifdef MADV_HUGEPAGE

@@ -3,7 +3,6 @@
 
 #include <functional>
 #include <string>
-#include <utility>
 
 #include "caffe/blob.hpp"
 #include "caffe/common.hpp"
@@ -33,8 +32,6 @@ class Hdf5Handle {
 
   hid_t get() const { return id_; }
   bool valid() const { return id_ >= 0; }
-  /// Leaves the closing to the caller.
-  hid_t Release() { return std::exchange(id_, -1); }
 
  private:
   hid_t id_ = -1;

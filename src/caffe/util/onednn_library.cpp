@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "caffe/util/logging.hpp"
+#include "caffe/util/own_library.hpp"
 
 namespace caffe {
 
@@ -12,10 +13,7 @@ namespace {
 
 #ifdef USE_ONEDNN
 bool LoadOneDnn(OneDnnLibrary* loaded) {
-  Dl_info here;
-  if (!dladdr(reinterpret_cast<void*>(&GetOneDnn), &here) || !here.dli_fname) return false;
-  const string own = here.dli_fname;
-  const string file = own.substr(0, own.rfind('/') + 1) + "libcaffe_onednn.so";
+  const string file = OwnLibrary("libcaffe_onednn.so");
   void* const library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
   bool has_all = true;
   const auto load = [&](auto* function, const char* name) {

@@ -6,8 +6,8 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <filesystem>
 
+#include "caffe/util/own_library.hpp"
 #include "caffe/util/parallel_for.hpp"
 
 namespace caffe {
@@ -17,11 +17,7 @@ namespace {
 using Maker = ProcessGroup* (*)(string* error);
 
 // MPI is linked to a library of its own, so that Caffe works where there is none.
-string MpiLibrary() {
-  Dl_info here;
-  if (!dladdr(reinterpret_cast<void*>(&JoinMpi), &here) || !here.dli_fname) return "libcaffe_mpi.so";
-  return std::filesystem::path(here.dli_fname).replace_filename("libcaffe_mpi.so").string();
-}
+string MpiLibrary() { return OwnLibrary("libcaffe_mpi.so"); }
 
 // The processors that this process may run on, as text, and their number.
 string Affinity(int* processors) {
