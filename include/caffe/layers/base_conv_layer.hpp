@@ -77,12 +77,11 @@ class BaseConvolutionLayer : public Layer<Dtype> {
    *
    * Adds the gradients by the weights and the bias to the diffs of blobs_[0] and blobs_[1], or hands that by
    * the weights to the one who takes it (Layer::SetGradientTaker). Sums over the
-   * images are in an order that depends on the number of threads only. In BF16 are those products for which
-   * there is a library (see ConvolutionEngine) and Winograd's.
+   * images are in an order that depends on the number of threads only. In CpuBackwardPrecision() are those
+   * products for which there is a library (see ConvolutionEngine) and Winograd's.
    */
   void Backward_images(const Blob<Dtype>& weights, const vector<Blob<Dtype>*>& top,
-                       const vector<bool>& propagate_down, const vector<Blob<Dtype>*>& bottom,
-                       Precision precision = Precision::kFloat);
+                       const vector<bool>& propagate_down, const vector<Blob<Dtype>*>& bottom);
 
   /// Dimension i of an input image: the channels for 0, then the spatial axes.
   inline int input_shape(int i) { return (*bottom_shape_)[channel_axis_ + i]; }

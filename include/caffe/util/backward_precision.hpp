@@ -27,8 +27,8 @@ enum class BF16Instructions {
 };
 BF16Instructions BF16OfProcessor();
 
-/// The same on the CPU: BF16 where that is asked for and the processor has instructions for it, or else
-/// FLOAT.
+/// The same on the CPU, where it is of the gradients of all convolutions: BF16 where that is asked for and
+/// the processor has instructions for it, or else FLOAT.
 Precision CpuBackwardPrecision();
 
 }  // namespace caffe

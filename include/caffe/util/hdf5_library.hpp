@@ -21,8 +21,8 @@ struct Hdf5Datasets {
 
 /**
  * @brief What hdf5.hpp declares. It is linked to a library of its own, libcaffe_hdf5 beside this one, as HDF5
- * brings some thirty libraries and takes 6 MB of memory as soon as it is loaded, which programs that have no such
- * file can do without.
+ * brings some thirty libraries and takes 6 MB of memory as soon as it is loaded, which programs that have no
+ * such file can do without.
  */
 struct Hdf5Library {
   void (*close)(hid_t id, herr_t (*close)(hid_t));

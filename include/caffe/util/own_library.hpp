@@ -7,8 +7,8 @@
 
 namespace caffe {
 
-/// Where a part of this project lies that is loaded when it is needed: beside the library that this is in. The
-/// name alone, for the system to search, where that is not known.
+/// Where a part of this project lies that is loaded when it is needed: beside the library that this is in.
+/// The name alone, for the system to search, where that is not known.
 string OwnLibrary(const string& name);
 
 }  // namespace caffe

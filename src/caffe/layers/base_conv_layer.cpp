@@ -202,8 +202,9 @@ bool BaseConvolutionLayer<Dtype>::WinogradGradients(const Blob<Dtype>& weights, 
         num_,     channels_,          num_output_,        input[1],
         input[2], pad_.cpu_data()[0], pad_.cpu_data()[1], kernel_shape_.cpu_data()[0]};
     if (!IsWinogradWorthwhile(shape, precision)) return false;
-    // Of 5x5 there is hardly less to do in BF16, with an error of 3 %.
-    if (shape.kernel == 5) precision = Precision::kFloat;
+    // Of 5x5 small products take no less in BF16.
+    constexpr int kLeastChannels = 64;
+    if (shape.kernel == 5 && std::min(channels_, num_output_) < kLeastChannels) precision = Precision::kFloat;
     WinogradBackward(shape, weight_diff ? bottom->cpu_data() : nullptr, top.cpu_diff(),
                      to_bottom ? weights.cpu_data() : nullptr, weight_diff,
                      to_bottom ? bottom->mutable_cpu_diff() : nullptr, precision);
@@ -391,7 +392,8 @@ template <typename Dtype>
 void BaseConvolutionLayer<Dtype>::Backward_images(const Blob<Dtype>& weights_blob,
                                                   const vector<Blob<Dtype>*>& top,
                                                   const vector<bool>& propagate_down,
-                                                  const vector<Blob<Dtype>*>& bottom, Precision precision) {
+                                                  const vector<Blob<Dtype>*>& bottom) {
+  const Precision precision = CpuBackwardPrecision();
   const Dtype* weights = weights_blob.cpu_data();
   const bool reverse = reverse_dimensions();
   const bool to_bias = bias_term_ && this->param_propagate_down_[1];

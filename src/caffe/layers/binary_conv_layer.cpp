@@ -57,7 +57,7 @@ void BinaryConvolutionLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top
     return ConvolutionLayer<Dtype>::Backward_cpu(top, propagate_down, bottom);
   }
   integers_.FillBinaryWeights(*this->blobs_[0], &alphas_, &binary_weights_);
-  this->Backward_images(binary_weights_, top, propagate_down, bottom, CpuBackwardPrecision());
+  this->Backward_images(binary_weights_, top, propagate_down, bottom);
 }
 
 #ifdef CPU_ONLY
