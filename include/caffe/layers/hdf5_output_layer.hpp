@@ -45,7 +45,10 @@ class HDF5OutputLayer : public Layer<Dtype> {
   /// Adds data_blob_ and label_blob_ to the file.
   virtual void SaveBlobs();
 
+  bool file_opened_ = false;
   std::string file_name_;
+  /// The file's identifier, which file_ closes.
+  hid_t file_id_ = -1;
   Hdf5Handle file_;
   Blob<Dtype> data_blob_;
   Blob<Dtype> label_blob_;

@@ -23,19 +23,21 @@ void CopyForFile(const Blob<Dtype>& bottom, Blob<Dtype>* copy) {
 
 template <typename Dtype>
 void HDF5OutputLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>&, const vector<Blob<Dtype>*>&) {
-  CHECK(!file_.valid()) << "an HDF5Output layer can be set up only once";
+  CHECK(!file_opened_) << "an HDF5Output layer can be set up only once";
   CHECK(this->layer_param_.hdf5_output_param().has_file_name())
       << "hdf5_output_param.file_name is not given: name the file to write";
   file_name_ = this->layer_param_.hdf5_output_param().file_name();
   file_ = Hdf5CreateFile(file_name_);
+  file_id_ = file_.get();
+  file_opened_ = true;
 }
 
 template <typename Dtype>
 void HDF5OutputLayer<Dtype>::SaveBlobs() {
   CHECK_EQ(data_blob_.shape(0), label_blob_.shape(0)) << "data and labels must have the same number of items";
   LOG(INFO) << "Saving HDF5 file " << file_name_;
-  hdf5_append_nd_dataset(file_.get(), HDF5_DATA_DATASET_NAME, data_blob_);
-  hdf5_append_nd_dataset(file_.get(), HDF5_DATA_LABEL_NAME, label_blob_);
+  hdf5_append_nd_dataset(file_id_, HDF5_DATA_DATASET_NAME, data_blob_);
+  hdf5_append_nd_dataset(file_id_, HDF5_DATA_LABEL_NAME, label_blob_);
   LOG(INFO) << "Successfully saved " << data_blob_.shape(0) << " rows";
 }
 

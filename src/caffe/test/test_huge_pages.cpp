@@ -26,7 +26,8 @@ bool IsAskedFor(const void* memory) {
   bool is_there = false;
   for (std::string line; std::getline(maps, line);) {
     unsigned long begin, end;  // NOLINT(google-runtime-int): as sscanf has it
-    if (std::sscanf(line.c_str(), "%lx-%lx ", &begin, &end) == 2) is_there = begin <= address && address < end;
+    if (std::sscanf(line.c_str(), "%lx-%lx ", &begin, &end) == 2)
+      is_there = begin <= address && address < end;
     if (is_there && line.find("VmFlags:") == 0) return line.find(" hg") != std::string::npos;
   }
   return false;
