@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <cstdint>
@@ -60,14 +61,19 @@ TEST_F(HugePagesTest, AreAskedForWhereMemoryIsLarge) {
 }
 
 TEST_F(HugePagesTest, AreNotAskedForBesideARange) {
-  const std::unique_ptr<char[]> memory(new char[4 * lowbit::kHugePage]);
-  const auto begin = reinterpret_cast<uintptr_t>(memory.get());
+  // The system's own, as the heap may have been asked for before.
+  constexpr size_t kMapped = 4 * lowbit::kHugePage;
+  void* const memory =
+      mmap(nullptr, kMapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  ASSERT_NE(memory, MAP_FAILED);
+  const auto begin = reinterpret_cast<uintptr_t>(memory);
   const uintptr_t page = (begin / lowbit::kHugePage + 1) * lowbit::kHugePage;
   // A byte is missing at each end of what would be three.
   lowbit::PreferHugePages(reinterpret_cast<void*>(page + 1), 3 * lowbit::kHugePage - 2);
   EXPECT_FALSE(IsAskedFor(reinterpret_cast<void*>(page)));
   EXPECT_TRUE(IsAskedFor(reinterpret_cast<void*>(page + lowbit::kHugePage)));
   EXPECT_FALSE(IsAskedFor(reinterpret_cast<void*>(page + 2 * lowbit::kHugePage)));
+  munmap(memory, kMapped);
 }
 
 TEST(AlignmentTest, FitsTheSize) {
