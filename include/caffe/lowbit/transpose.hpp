@@ -31,6 +31,30 @@ inline __attribute__((always_inline)) void Transpose(const float* from, int64_t 
   made[3] = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
 }
 
+/// A matrix's transpose: to[c * to_stride + r] = from[r * stride + c], or += where is_added. Part of its
+/// caller, too.
+inline __attribute__((always_inline)) void TransposeMatrix(const float* from, int64_t stride, int64_t rows,
+                                                           int64_t columns, bool is_added, float* to,
+                                                           int64_t to_stride) {
+  const int64_t whole_rows = rows / 4 * 4, whole_columns = columns / 4 * 4;
+  for (int64_t r = 0; r < whole_rows; r += 4) {
+    for (int64_t c = 0; c < whole_columns; c += 4) {
+      Quad quads[4];
+      Transpose(from + r * stride + c, stride, quads);
+      for (int i = 0; i < 4; ++i) {
+        Quad& values = *reinterpret_cast<Quad*>(to + (c + i) * to_stride + r);
+        values = is_added ? values + quads[i] : quads[i];
+      }
+    }
+  }
+  for (int64_t c = 0; c < columns; ++c) {
+    for (int64_t r = c < whole_columns ? whole_rows : 0; r < rows; ++r) {
+      float& value = to[c * to_stride + r];
+      value = is_added ? value + from[r * stride + c] : from[r * stride + c];
+    }
+  }
+}
+
 }  // namespace lowbit
 }  // namespace caffe
 

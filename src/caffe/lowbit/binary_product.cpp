@@ -167,21 +167,8 @@ class BinaryProduct::Engine {
     loop(parts * tensors_.images, [&](int64_t task) {
       const int64_t image = task / parts * result_.elements(), begin = task % parts * kBlockChannels;
       const int64_t end = std::min(begin + kBlockChannels, channels);
-      const float* const from = values_ + image;
-      float* const to = output + image;
-      const int64_t whole_pixels = pixels / 4 * 4, whole_end = begin + (end - begin) / 4 * 4;
-      for (int64_t p = 0; p < whole_pixels; p += 4) {
-        for (int64_t c = begin; c < whole_end; c += 4) {
-          Quad quads[4];
-          Transpose(from + p * channels + c, channels, quads);
-          for (int i = 0; i < 4; ++i) *reinterpret_cast<Quad*>(to + (c + i) * pixels + p) = quads[i];
-        }
-      }
-      for (int64_t c = begin; c < end; ++c) {
-        for (int64_t p = c < whole_end ? whole_pixels : 0; p < pixels; ++p) {
-          to[c * pixels + p] = from[p * channels + c];
-        }
-      }
+      TransposeMatrix(values_ + image + begin, channels, pixels, end - begin, false,
+                      output + image + begin * pixels, pixels);
     });
   }
 

@@ -15,7 +15,7 @@ namespace {
 constexpr int kLanes = kWinogradLanes, kInputs = kWinogradInputs, kPoints = kWinogradPoints;
 
 typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
-using lowbit::Quad, lowbit::Transpose;
+using lowbit::Quad, lowbit::Transpose, lowbit::TransposeMatrix;
 
 typedef uint32_t Words __attribute__((vector_size(kLanes * sizeof(uint32_t)), aligned(4), may_alias));
 typedef BF16 Halves __attribute__((vector_size(kLanes * sizeof(BF16)), aligned(2), may_alias));
@@ -153,22 +153,8 @@ INSIDE void TransformWeights(const float* kernels, int lanes, int64_t point_stri
   constexpr int kWeights = kKernel * kKernel;
   Lanes weights[kWeights], half[kInputs * kKernel], all[kPoints];
   float* values = reinterpret_cast<float*>(weights);
-  constexpr int kWhole = kWeights / 4 * 4;
-  const bool has_all_lanes = lanes == kLanes;
-  if (has_all_lanes) {
-    for (int lane = 0; lane < kLanes; lane += 4) {
-      for (int i = 0; i < kWhole; i += 4) {
-        Quad quads[4];
-        Transpose(kernels + lane * kWeights + i, kWeights, quads);
-        for (int j = 0; j < 4; ++j) *reinterpret_cast<Quad*>(values + (i + j) * kLanes + lane) = quads[j];
-      }
-    }
-  }
-  for (int i = has_all_lanes ? kWhole : 0; i < kWeights; ++i) {
-    for (int lane = 0; lane < kLanes; ++lane) {
-      values[i * kLanes + lane] = lane < lanes ? kernels[lane * kWeights + i] : 0.f;
-    }
-  }
+  if (lanes < kLanes) std::fill_n(values, kWeights * kLanes, 0.f);
+  TransposeMatrix(kernels, kWeights, lanes, kWeights, false, values, kLanes);
   for (int x = 0; x < kKernel; ++x) ByWeights<kKernel>(weights + x, kKernel, half + x, kKernel);
   for (int y = 0; y < kInputs; ++y) ByWeights<kKernel>(half + y * kKernel, 1, all + y * kInputs, 1);
   StorePoints(all, point_stride, points);
@@ -197,20 +183,8 @@ INSIDE void AddWeightGradient(const float* points, int64_t point_stride, int lan
   for (int x = 0; x < kInputs; ++x) ByWeightsTransposed<kKernel>(all + x, kInputs, half + x, kInputs);
   for (int y = 0; y < kKernel; ++y)
     ByWeightsTransposed<kKernel>(half + y * kInputs, 1, gradient + y * kKernel, 1);
-  constexpr int kWeights = kKernel * kKernel, kWhole = kWeights / 4 * 4;
-  if (lanes == kLanes) {
-    const float* values = reinterpret_cast<const float*>(gradient);
-    for (int lane = 0; lane < kLanes; lane += 4) {
-      for (int i = 0; i < kWhole; i += 4) {
-        Quad quads[4];
-        Transpose(values + i * kLanes + lane, kLanes, quads);
-        for (int j = 0; j < 4; ++j) *reinterpret_cast<Quad*>(kernels + (lane + j) * kWeights + i) += quads[j];
-      }
-    }
-  }
-  for (int i = lanes == kLanes ? kWhole : 0; i < kWeights; ++i) {
-    for (int lane = 0; lane < lanes; ++lane) kernels[lane * kWeights + i] += gradient[i][lane];
-  }
+  constexpr int kWeights = kKernel * kKernel;
+  TransposeMatrix(reinterpret_cast<const float*>(gradient), kLanes, kWeights, lanes, true, kernels, kWeights);
 }
 
 }  // namespace
