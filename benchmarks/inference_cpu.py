@@ -24,7 +24,7 @@ before the softmax, relative to its largest value there (the median of the image
 which the same class is best. Peers are compared with the net with ReLU, packed nets with the net as it is.
 With random weights a code on the other side of a threshold changes the whole rest of the net, and int8
 changes much: this says nothing about trained nets. On processors with AMX there are variants that keep off
-it: HWGQ_KERNEL for packed nets, ONEDNN_MAX_CPU_ISA for OpenVINO.
+it: HWGQ_AMX for packed nets, ONEDNN_MAX_CPU_ISA for OpenVINO.
 
 Then, for each net packed, what bounds its stages: multiply-adds over the measured peak of the kernel
 (build/benchmarks/binary_kernels, else the fastest stage of the net; float32 in registers), bytes over the

@@ -154,8 +154,9 @@ void Sums32(const uint8_t* const* pixels, int count, const Window& window, const
 
 }  // namespace
 
-const BinaryKernel kAvx2Lookup = {"avx2_lookup",       Packing::kOffsets, HasAvx2, {480, 250, 480}, 16,
-                                  HalfByteWeightBytes, PackWeights,       Sums16,  Sums32,          nullptr};
+const BinaryKernel kAvx2Lookup = {
+    "avx2_lookup",       Packing::kOffsets, false,  HasAvx2, {480, 250, 480}, 16,
+    HalfByteWeightBytes, PackWeights,       Sums16, Sums32,  nullptr};
 
 }  // namespace lowbit
 }  // namespace caffe

@@ -105,8 +105,8 @@ void SumPixels(const uint8_t* const* pixels, int count, const Window& window, co
 }  // namespace
 
 const BinaryKernel kAvx2Multiply = {
-    "avx2_multiply", Packing::kBytes, HasAvx2,   {130, 45, 130}, 16,
-    QuadWeightBytes, PackQuadWeights, SumPixels, SumPixels,      ScratchBytes};
+    "avx2_multiply", Packing::kBytes, false,     HasAvx2,   {130, 45, 130}, 16,
+    QuadWeightBytes, PackQuadWeights, SumPixels, SumPixels, ScratchBytes};
 
 }  // namespace lowbit
 }  // namespace caffe

@@ -93,8 +93,9 @@ void SumPixels(const uint8_t* const* pixels, int count, const Window& window, co
 
 }  // namespace
 
-const BinaryKernel kAvx2Popcount = {"avx2_popcount", Packing::kPlanes, HasAvx2,   {160, 150, 160}, 16,
-                                    WordWeightBytes, PackWordWeights,  SumPixels, SumPixels,       nullptr};
+const BinaryKernel kAvx2Popcount = {
+    "avx2_popcount", Packing::kPlanes, false,     HasAvx2,   {160, 150, 160}, 16,
+    WordWeightBytes, PackWordWeights,  SumPixels, SumPixels, nullptr};
 
 }  // namespace lowbit
 }  // namespace caffe

@@ -132,8 +132,8 @@ void Sums32(const uint8_t* const* pixels, int count, const Window& window, const
 }  // namespace
 
 const BinaryKernel kAvx512Lookup = {
-    "avx512_lookup",     Packing::kOffsets, HasAvx512, {590, 290, 590}, 16,
-    HalfByteWeightBytes, PackWeights,       Sums16,    Sums32,          nullptr};
+    "avx512_lookup",     Packing::kOffsets, false,  HasAvx512, {590, 290, 590}, 16,
+    HalfByteWeightBytes, PackWeights,       Sums16, Sums32,    nullptr};
 
 }  // namespace lowbit
 }  // namespace caffe

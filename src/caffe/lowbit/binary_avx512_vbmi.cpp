@@ -377,9 +377,8 @@ void Sums32(const uint8_t* const* pixels, int count, const Window& window, const
 
 }  // namespace
 
-const BinaryKernel kAvx512Vbmi = {
-    "avx512_vbmi", Packing::kSixes, HasAvx512Vbmi, {600, 200, 700}, 56,
-    WeightBytes,   PackWeights,     Sums16,        Sums32,          FourthsBytes};
+const BinaryKernel kAvx512Vbmi = {"avx512_vbmi", Packing::kSixes, false,  HasAvx512Vbmi, {600, 200, 700}, 56,
+                                  WeightBytes,   PackWeights,     Sums16, Sums32,        FourthsBytes};
 
 }  // namespace lowbit
 }  // namespace caffe

@@ -84,8 +84,9 @@ void SumPixels(const uint8_t* const* pixels, int count, const Window& window, co
 
 }  // namespace
 
-const BinaryKernel kAvx512Vnni = {"avx512_vnni",   Packing::kBytes, HasAvx512Vnni, {300, 70, 300}, 20,
-                                  QuadWeightBytes, PackQuadWeights, SumPixels,     SumPixels,      nullptr};
+const BinaryKernel kAvx512Vnni = {
+    "avx512_vnni",   Packing::kBytes, false,     HasAvx512Vnni, {300, 70, 300}, 20,
+    QuadWeightBytes, PackQuadWeights, SumPixels, SumPixels,     nullptr};
 
 }  // namespace lowbit
 }  // namespace caffe

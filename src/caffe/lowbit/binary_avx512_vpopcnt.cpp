@@ -100,8 +100,8 @@ void SumPixels(const uint8_t* const* pixels, int count, const Window& window, co
 }  // namespace
 
 const BinaryKernel kAvx512Vpopcnt = {
-    "avx512_vpopcnt", Packing::kPlanes, HasAvx512Vpopcnt, {500, 450, 500}, 18,
-    WordWeightBytes,  PackWordWeights,  SumPixels,        SumPixels,       nullptr};
+    "avx512_vpopcnt", Packing::kPlanes, false,     HasAvx512Vpopcnt, {500, 450, 500}, 18,
+    WordWeightBytes,  PackWordWeights,  SumPixels, SumPixels,        nullptr};
 
 }  // namespace lowbit
 }  // namespace caffe

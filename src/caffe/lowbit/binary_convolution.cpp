@@ -17,10 +17,17 @@ namespace lowbit {
 namespace {
 
 constexpr int kOutputs = BinaryKernel::kOutputs;
+// Most pixels of a part, and of a kernel's call.
+constexpr int kMostPixels = 2 * kPartPixels;
+
+// Of digits where a kernel's sums need nothing to be known of them.
+constexpr int32_t kNoDigitSums[kMostPixels] = {};
+
 // With S the sum of digits under weights of +1 and D that of all digits, 2 S - D is the sum under the
-// weights; a plane adds it to v, times the plane's multiplier.
+// weights, which a kernel with signs gives by itself (factor 1, D = 0); a plane adds it to v, times the
+// plane's multiplier.
 template <typename Sum>
-inline void AddPlane(const Sum* sums, const int32_t* digit_sums, int pixels, int32_t multiplier,
+inline void AddPlane(const Sum* sums, int factor, const int32_t* digit_sums, int pixels, int32_t multiplier,
                      const int32_t* constants, bool first, int32_t* values) {
   for (int p = 0; p < pixels; ++p) {
     const Sum* s = sums + p * kOutputs;
@@ -28,22 +35,23 @@ inline void AddPlane(const Sum* sums, const int32_t* digit_sums, int pixels, int
     const int32_t all = digit_sums[p];
     if (first) {
       for (int o = 0; o < kOutputs; ++o) {
-        v[o] = static_cast<int32_t>(multiplier * (2 * s[o] - all) - constants[o]);
+        v[o] = static_cast<int32_t>(multiplier * (factor * s[o] - all) - constants[o]);
       }
     } else {
-      for (int o = 0; o < kOutputs; ++o) v[o] = static_cast<int32_t>(v[o] + multiplier * (2 * s[o] - all));
+      for (int o = 0; o < kOutputs; ++o)
+        v[o] = static_cast<int32_t>(v[o] + multiplier * (factor * s[o] - all));
     }
   }
 }
 
-CAFFE_TARGET_CLONES void Plane32(const uint16_t* sums, const int32_t* digit_sums, int pixels,
+CAFFE_TARGET_CLONES void Plane32(const uint16_t* sums, int factor, const int32_t* digit_sums, int pixels,
                                  int32_t multiplier, const int32_t* constants, bool first, int32_t* values) {
-  AddPlane(sums, digit_sums, pixels, multiplier, constants, first, values);
+  AddPlane(sums, factor, digit_sums, pixels, multiplier, constants, first, values);
 }
 
-CAFFE_TARGET_CLONES void Plane32(const uint32_t* sums, const int32_t* digit_sums, int pixels,
+CAFFE_TARGET_CLONES void Plane32(const uint32_t* sums, int factor, const int32_t* digit_sums, int pixels,
                                  int32_t multiplier, const int32_t* constants, bool first, int32_t* values) {
-  AddPlane(sums, digit_sums, pixels, multiplier, constants, first, values);
+  AddPlane(sums, factor, digit_sums, pixels, multiplier, constants, first, values);
 }
 
 // Adds every `step`-th of the sums to a total.
@@ -62,7 +70,7 @@ class BinaryConvolution : public Stage {
         tensor_(stage.inputs[0]),
         info_(ReadConvolution(plan, stage)),
         kernel_(kernel),
-        tile_(std::min(kernel.pixels, kPartPixels)),
+        tile_(std::min(kernel.pixels, kMostPixels)),
         group_channels_(input_.channels / info_.groups),
         units_((group_channels_ + ChannelsOfUnit(kernel.packing) - 1) / ChannelsOfUnit(kernel.packing)),
         layout_(input_, info_, units_, BytesOfUnit(kernel.packing)),
@@ -81,8 +89,8 @@ class BinaryConvolution : public Stage {
                                      *std::max_element(plane.digits.begin(), plane.digits.begin() + levels_));
     }
     const int64_t digits = info_.weights * largest_digit_;
-    sums16_ = kernel.sums16 && (!kernel.sums32 || digits <= 65535);
-    values16_ = sums16_ && planes_.size() == 1 && planes_[0].multiplier == 1 && digits <= 32766;
+    values16_ = kernel.sums16 && planes_.size() == 1 && planes_[0].multiplier == 1 && digits <= 32766;
+    sums16_ = values16_ || (kernel.sums16 && !kernel.signed_sums && (!kernel.sums32 || digits <= 65535));
     PackWeights(stage.arrays[0].bytes, threads);
     if (values16_) constants16_.assign(constants32_.begin(), constants32_.end());
   }
@@ -97,22 +105,27 @@ class BinaryConvolution : public Stage {
     EachRow(tensors.images, layout_.padded_height, threads,
             [&](int image, int row) { PackRow(tensors, image, row, room); });
     const int64_t pixels = tensors.images * int64_t{info_.result.height} * info_.result.width;
-    RunParts(pixels, group_blocks_ * info_.groups, threads,
-             [&](int64_t first, int count, int begin, int end) {
-               RunBlocks(tensors, room, first, count, begin, end);
-             });
+    RunParts(
+        pixels, group_blocks_ * info_.groups, threads,
+        [&](int64_t first, int count, int begin, int end) {
+          RunBlocks(tensors, room, first, count, begin, end);
+        },
+        std::max(tile_, kPartPixels));
   }
 
  private:
   // Of an image and a plane: its packed digits, and the sums of each pixel's and group's digits.
   size_t PlaneBytes() const { return Aligned(layout_.image_bytes() + BinaryKernel::kReadAhead); }
   size_t SumsBytes() const {
+    if (kernel_.signed_sums) return 0;
     return Aligned(sizeof(int32_t) * info_.groups * layout_.padded_height * layout_.padded_width);
   }
   uint8_t* Digits(uint8_t* room, int image, size_t plane) const {
     return room + (image * planes_.size() + plane) * (PlaneBytes() + SumsBytes());
   }
+  // Null where nobody asks for them.
   int32_t* DigitSums(uint8_t* room, int image, size_t plane) const {
+    if (kernel_.signed_sums) return nullptr;
     return reinterpret_cast<int32_t*>(Digits(room, image, plane) + PlaneBytes());
   }
 
@@ -184,7 +197,8 @@ class BinaryConvolution : public Stage {
         (int64_t{image} * input_.height + (inside ? row : 0)) * input_.width * input_.channels;
     for (size_t p = 0; p < planes_.size(); ++p) {
       uint8_t* const packed = Digits(room, image, p) + padded_row * width * layout_.pixel_bytes;
-      int32_t* const sums = DigitSums(room, image, p) + int64_t{padded_row} * width * info_.groups;
+      int32_t* const all_sums = DigitSums(room, image, p);
+      int32_t* const sums = all_sums ? all_sums + int64_t{padded_row} * width * info_.groups : nullptr;
       PadPixels(p, 0, begin, packed, sums);
       if (!inside) continue;
       const bool all_are_in_windows = IsInAWindow(g.stride_w - 1, g.kernel_w, g.stride_w, g.dilation_w);
@@ -209,7 +223,7 @@ class BinaryConvolution : public Stage {
                             input_.channels,
                             packed + column * layout_.pixel_bytes + group * layout_.group_bytes,
                             layout_.pixel_bytes,
-                            sums + column * info_.groups + group,
+                            sums ? sums + column * info_.groups + group : nullptr,
                             info_.groups,
                             count};
       PackDigits(kernel_.packing, row, group_channels_, planes_[plane], identity_[plane]);
@@ -222,7 +236,7 @@ class BinaryConvolution : public Stage {
       for (int group = 0; group < info_.groups; ++group) {
         std::memcpy(packed + column * layout_.pixel_bytes + group * layout_.group_bytes,
                     padding.packed.data(), layout_.group_bytes);
-        sums[column * info_.groups + group] = padding.digit_sum;
+        if (sums) sums[column * info_.groups + group] = padding.digit_sum;
       }
     }
   }
@@ -246,8 +260,8 @@ class BinaryConvolution : public Stage {
 
   // Where the windows of a part's pixels begin in a plane, and the sums of their digits.
   struct Pixels {
-    const uint8_t* windows[kPartPixels];
-    int32_t digit_sums[kPartPixels];
+    const uint8_t* windows[kMostPixels];
+    int32_t digit_sums[kMostPixels];
   };
 
   void Locate(uint8_t* room, size_t plane, int group, int64_t first, int count, Pixels* pixels) const {
@@ -260,8 +274,9 @@ class BinaryConvolution : public Stage {
       const uint8_t* const window = Digits(room, place.image, plane) +
                                     layout_.WindowOffset(place.y, place.x) + group * layout_.group_bytes;
       for (int p = begin; p < end; ++p) pixels->windows[p] = window + (p - begin) * step;
-      SumWindows(DigitSums(room, place.image, plane) + group, place.y, place.x, end - begin,
-                 pixels->digit_sums + begin);
+      if (const int32_t* const sums = DigitSums(room, place.image, plane)) {
+        SumWindows(sums + group, place.y, place.x, end - begin, pixels->digit_sums + begin);
+      }
       begin = end;
       if (++place.y < height) continue;
       place.y = 0;
@@ -302,9 +317,9 @@ class BinaryConvolution : public Stage {
 
   void RunTile(const Tensors& tensors, const Pixels* pixels, int offset, int64_t first, int count,
                int block) const {
-    alignas(64) uint32_t sums[kPartPixels * kOutputs];
-    alignas(64) int32_t values[kPartPixels * kOutputs];
-    alignas(64) float real[kPartPixels * kOutputs];
+    alignas(64) uint32_t sums[kMostPixels * kOutputs];
+    alignas(64) int32_t values[kMostPixels * kOutputs];
+    alignas(64) float real[kMostPixels * kOutputs];
     const int output = block % group_blocks_ * kOutputs;
     const Part part = {first, count, block / group_blocks_ * group_outputs_ + output,
                        std::min(kOutputs, group_outputs_ - output)};
@@ -314,24 +329,26 @@ class BinaryConvolution : public Stage {
     uint8_t* scratch =
         kernel_.scratch_bytes ? ThreadScratch(kernel_.scratch_bytes(window.total_units)) : nullptr;
     uint16_t* const sums16 = reinterpret_cast<uint16_t*>(sums);
+    const int factor = kernel_.signed_sums ? 1 : 2;
     for (size_t plane = 0; plane < planes_.size(); ++plane) {
       const uint8_t* const* windows = pixels[plane].windows + offset;
-      const int32_t* digit_sums = pixels[plane].digit_sums + offset;
+      const int32_t* digit_sums = kernel_.signed_sums ? kNoDigitSums : pixels[plane].digit_sums + offset;
       if (sums16_) {
         kernel_.sums16(windows, count, window, weights, scratch, sums16);
       } else {
         kernel_.sums32(windows, count, window, weights, scratch, sums);
       }
       if (values16_) {
-        const Sums16 values16 = {sums16, digit_sums, constants16_.data() + constants};
+        const Sums16 values16 = {reinterpret_cast<const int16_t*>(sums16), factor, digit_sums,
+                                 constants16_.data() + constants};
         return steps_.Run(tensors, part, values16, {real, kOutputs});
       }
       const int32_t multiplier = planes_[plane].multiplier;
       const int32_t* const constants32 = constants32_.data() + constants;
       if (sums16_) {
-        Plane32(sums16, digit_sums, count, multiplier, constants32, plane == 0, values);
+        Plane32(sums16, factor, digit_sums, count, multiplier, constants32, plane == 0, values);
       } else {
-        Plane32(sums, digit_sums, count, multiplier, constants32, plane == 0, values);
+        Plane32(sums, factor, digit_sums, count, multiplier, constants32, plane == 0, values);
       }
     }
     steps_.Run(tensors, part, Tile<const int32_t>{values, kOutputs}, {real, kOutputs});
@@ -372,8 +389,13 @@ PixelOrder OrderOfPixels(const ConvolutionInfo& info) {
 }  // namespace
 
 std::unique_ptr<Stage> MakeBinaryConvolution(const Plan& plan, const StageInfo& stage, int threads) {
-  const ConvolutionInfo info = ReadConvolution(plan, stage);
-  return std::make_unique<BinaryConvolution>(plan, stage, ChooseBinaryKernel(OrderOfPixels(info)), threads);
+  const PixelOrder order = OrderOfPixels(ReadConvolution(plan, stage));
+  return MakeBinaryConvolution(plan, stage, ChooseBinaryKernel(order), threads);
+}
+
+std::unique_ptr<Stage> MakeBinaryConvolution(const Plan& plan, const StageInfo& stage,
+                                             const BinaryKernel& kernel, int threads) {
+  return std::make_unique<BinaryConvolution>(plan, stage, kernel, threads);
 }
 
 }  // namespace lowbit

@@ -60,7 +60,8 @@ struct KernelRates {
  *
  * A kernel computes, for some pixels and a block of kOutputs outputs, S[p][o] = the sum of the digits in
  * pixel p's window whose weight for output o is +1. (Sum with -1 for the others: 2 S - sum of all digits.)
- * The plain kernel is the definition; all others equal it bit for bit.
+ * Where `signed_sums` says so it computes that one, as two's complement. The plain kernel is the definition;
+ * all others equal it bit for bit.
  *
  * Kernels may read, and ignore, up to kReadAhead bytes beyond a window's pieces.
  */
@@ -71,6 +72,8 @@ struct BinaryKernel {
 
   const char* name;
   Packing packing;
+  /// Whether the others' weights are -1 in its sums, and not 0.
+  bool signed_sums;
   /// Whether this processor has the instructions.
   bool (*available)();
   /// The fastest available kernel is chosen.
@@ -94,8 +97,8 @@ struct BinaryKernel {
    * @param pixels where each pixel's window begins.
    * @param scratch scratch_bytes(total_units) bytes, 64-byte aligned, whose content is nobody else's.
    *
-   * sums16 holds where total_units * ChannelsOfUnit * the largest digit is at most 65535 (uint16_t);
-   * sums32 always. Either may be null in a kernel that has only the other.
+   * sums16 holds where total_units * ChannelsOfUnit * the largest digit is at most 65535 (uint16_t), or 32767
+   * with a sign; sums32 always. Either may be null in a kernel that has only the other.
    */
   void (*sums16)(const uint8_t* const* pixels, int count, const Window& window, const uint8_t* weights,
                  uint8_t* scratch, uint16_t* sums);

@@ -132,9 +132,9 @@ void Sums32(const uint8_t* const* pixels, int count, const Window& window, const
 
 }  // namespace
 
-const BinaryKernel kNeon = {
-    "neon", Packing::kOffsets, HasNeon, {150, 75, 150}, 16, HalfByteWeightBytes, PackWeights, Sums16, Sums32,
-    nullptr};
+const BinaryKernel kNeon = {"neon", Packing::kOffsets,   false,       HasNeon, {150, 75, 150},
+                            16,     HalfByteWeightBytes, PackWeights, Sums16,  Sums32,
+                            nullptr};
 
 }  // namespace lowbit
 }  // namespace caffe

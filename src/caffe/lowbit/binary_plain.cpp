@@ -52,8 +52,8 @@ void SumPixels(const uint8_t* const* pixels, int count, const Window& window, co
 
 }  // namespace
 
-const BinaryKernel kPlain = {"plain",     Packing::kBytes, IsAvailable, {1, 1, 1}, 16,
-                             WeightBytes, PackWeights,     SumPixels,   SumPixels, nullptr};
+const BinaryKernel kPlain = {"plain",     Packing::kBytes, false,     IsAvailable, {1, 1, 1}, 16,
+                             WeightBytes, PackWeights,     SumPixels, SumPixels,   nullptr};
 
 }  // namespace lowbit
 }  // namespace caffe

@@ -46,8 +46,9 @@ void SumPixels(const uint8_t* const* pixels, int count, const Window& window, co
 
 }  // namespace
 
-const BinaryKernel kPopcount64 = {"popcount64",    Packing::kPlanes, HasPopcount, {100, 100, 100}, 16,
-                                  WordWeightBytes, PackWordWeights,  SumPixels,   SumPixels,       nullptr};
+const BinaryKernel kPopcount64 = {
+    "popcount64",    Packing::kPlanes, false,     HasPopcount, {100, 100, 100}, 16,
+    WordWeightBytes, PackWordWeights,  SumPixels, SumPixels,   nullptr};
 
 }  // namespace lowbit
 }  // namespace caffe

@@ -9,6 +9,8 @@
 #endif
 
 #include <cstdint>
+#include <cstdlib>
+#include <cstring>
 
 namespace caffe {
 namespace lowbit {
@@ -66,6 +68,8 @@ const Features& ThisProcessor() {
 // Linux gives a process the large registers of the tiles when it asks for them.
 bool AskForTiles() {
 #ifdef __linux__
+  const char* const wanted = std::getenv("HWGQ_AMX");
+  if (wanted && std::strcmp(wanted, "0") == 0) return false;
   constexpr int kRequestPermission = 0x1023, kTileData = 18;
   return ThisProcessor().Keeps(kTileState) && syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 #else

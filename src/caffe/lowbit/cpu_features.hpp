@@ -13,7 +13,8 @@ bool HasAvx512();  ///< F, BW, DQ and VL
 bool HasAvx512Vnni();
 bool HasAvx512Vpopcnt();
 bool HasAvx512Vbmi();
-/// The first call of these asks Linux for the tiles, once for the whole process. They come with AVX-512.
+/// The first call of these asks Linux for the tiles, once for the whole process, unless the environment
+/// variable HWGQ_AMX is 0. They come with AVX-512.
 bool HasAmxInt8();
 bool HasAmxBf16();
 bool HasNeon();

@@ -1,5 +1,9 @@
 #include "caffe/lowbit/digits.hpp"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include <algorithm>
 #include <cstring>
 
@@ -13,24 +17,41 @@ namespace lowbit {
 
 namespace {
 
-// Of digits that are at most 15: in 16-bit halves of words, several at a time.
-CAFFE_TARGET_CLONES int32_t Sum(const uint8_t* digits, int channels) {
-  constexpr int kMost = 8192;  // digits whose sums the halves hold
+#ifdef __SSE2__
+int32_t Sum(const uint8_t* digits, int channels) {
+  __m128i sums = _mm_setzero_si128();
+  int c = 0;
+  for (; c + 16 <= channels; c += 16) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(digits + c));
+    sums = _mm_add_epi64(sums, _mm_sad_epu8(bytes, _mm_setzero_si128()));
+  }
+  int32_t sum = _mm_cvtsi128_si32(_mm_add_epi64(sums, _mm_unpackhi_epi64(sums, sums)));
+  for (; c < channels; ++c) sum += digits[c];
+  return sum;
+}
+#else
+// Of digits that are at most 15. A word's bytes hold the sums of 16 of them; the topmost of its four parts of
+// 16 bits then gets the sum of all.
+int32_t Sum(const uint8_t* digits, int channels) {
+  constexpr int kMost = 16 * 8;
+  constexpr uint64_t kEvenBytes = 0x00ff00ff00ff00ffu;
   int32_t sum = 0;
   int c = 0;
-  while (c + 4 <= channels) {
-    const int end = c + std::min(kMost, (channels - c) / 4 * 4);
-    uint32_t halves = 0;
-    for (; c < end; c += 4) {
-      uint32_t word;
-      std::memcpy(&word, digits + c, 4);
-      halves += (word & 0x00ff00ffu) + (word >> 8 & 0x00ff00ffu);
+  while (c + 8 <= channels) {
+    const int end = c + std::min(kMost, (channels - c) / 8 * 8);
+    uint64_t bytes = 0;
+    for (; c < end; c += 8) {
+      uint64_t word;
+      std::memcpy(&word, digits + c, sizeof(word));
+      bytes += word;
     }
-    sum += static_cast<int32_t>((halves & 0xffff) + (halves >> 16));
+    const uint64_t parts = (bytes & kEvenBytes) + (bytes >> 8 & kEvenBytes);
+    sum += static_cast<int32_t>(parts * 0x0001000100010001u >> 48);
   }
   for (; c < channels; ++c) sum += digits[c];
   return sum;
 }
+#endif
 
 // Four digits d0 to d3 of 2 bits, bytes of a word, as 16 (d0 + 4 d1 + 16 d2 + 64 d3): the product has them,
 // shifted and added, in its highest byte, and no carry reaches that.
@@ -110,6 +131,20 @@ int32_t PackPixel(Packing packing, const uint8_t* codes, int channels, const Dig
   return sum;
 }
 
+// Codes that are their digits, a byte each.
+void CopyBytes(const PixelRow& row, int channels) {
+  const bool in_one_piece = row.code_step == channels && row.packed_step == channels;
+  if (in_one_piece) {
+    std::memcpy(row.packed, row.codes, int64_t{channels} * row.pixels);
+    if (!row.sums) return;
+  }
+  for (int p = 0; p < row.pixels; ++p) {
+    const uint8_t* const codes = row.codes + p * row.code_step;
+    if (!in_one_piece) std::memcpy(row.packed + p * row.packed_step, codes, channels);
+    if (row.sums) row.sums[p * row.sum_step] = Sum(codes, channels);
+  }
+}
+
 }  // namespace
 
 bool DigitPlane::IsIdentity(int levels) const {
@@ -144,11 +179,17 @@ std::vector<DigitPlane> DecomposeLevels(const int32_t* levels, int count, int la
 
 void PackDigits(Packing packing, const PixelRow& row, int channels, const DigitPlane& plane, bool identity) {
 #ifdef __x86_64__
-  if (packing == Packing::kSixes && identity && HasAvx512Vbmi()) return PackSixesAvx512(row, channels);
+  if (packing == Packing::kSixes && identity && row.sums && HasAvx512Vbmi()) {
+    return PackSixesAvx512(row, channels);
+  }
 #endif
+  if (packing == Packing::kBytes && identity && channels % ChannelsOfUnit(packing) == 0) {
+    return CopyBytes(row, channels);
+  }
   for (int p = 0; p < row.pixels; ++p) {
-    row.sums[p * row.sum_step] = PackPixel(packing, row.codes + p * row.code_step, channels, plane, identity,
-                                           row.packed + p * row.packed_step);
+    const int32_t sum = PackPixel(packing, row.codes + p * row.code_step, channels, plane, identity,
+                                  row.packed + p * row.packed_step);
+    if (row.sums) row.sums[p * row.sum_step] = sum;
   }
 }
 

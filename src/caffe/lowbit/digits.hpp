@@ -39,6 +39,7 @@ struct PixelRow {
   /// one's end.
   uint8_t* packed;
   int64_t packed_step;
+  /// Null where nobody asks for them.
   int32_t* sums;
   int sum_step;
   int pixels;

@@ -5,20 +5,21 @@
 #include "caffe/lowbit/float_kernel.hpp"
 #include "caffe/lowbit/float_tiles.hpp"
 #include "caffe/lowbit/simd_avx512.hpp"
+#include "caffe/lowbit/tile_config.hpp"
 
 namespace caffe {
 namespace lowbit {
 
 namespace {
 
-constexpr int kLanes = 16, kRows = 16, kRowBytes = 64, kTileBytes = kRows * kRowBytes;
+constexpr int kLanes = 16;
 
 int Min(int a, int b) { return a < b ? a : b; }
 
 int Steps(int total_units) { return (total_units + FloatTiles::kStep - 1) / FloatTiles::kStep; }
 
 // Rows of collected windows are a vector longer than tiles need.
-int RowStride(int total_units) { return (Steps(total_units) + 1) * kRowBytes; }
+int RowStride(int total_units) { return (Steps(total_units) + 1) * kTileRowBytes; }
 int64_t PartBytes(int total_units) { return int64_t{FloatTiles::kPixels} * RowStride(total_units); }
 
 // Floats are rounded to the nearest bfloat16, their upper half; of two, to the even one. The largest are cut
@@ -77,7 +78,7 @@ struct Pixels {
 // Rows that a tile has beyond the pixels are those of the last one.
 Pixels FillTiles(const uint8_t* const* pixels, int count) {
   Pixels filled;
-  filled.count = (count + kRows - 1) / kRows * kRows;
+  filled.count = (count + kTileRows - 1) / kTileRows * kTileRows;
   for (int p = 0; p < filled.count; ++p) filled.windows[p] = pixels[Min(p, count - 1)];
   return filled;
 }
@@ -88,7 +89,7 @@ void GatherPart(const Pixels& pixels, const Window& window, int64_t part_offset,
   const int row_stride = RowStride(window.total_units);
   for (int piece = 0; piece < window.pieces; ++piece) {
     const int bytes = window.units[piece] * static_cast<int>(sizeof(uint16_t));
-    for (int i = 0; i < bytes; i += kRowBytes) {
+    for (int i = 0; i < bytes; i += kTileRowBytes) {
       pixels.Copy(part_offset + window.offsets[piece] + i, rows + i, row_stride);
     }
     rows += bytes;
@@ -106,25 +107,6 @@ void Gather(const uint8_t* const* pixels, int count, const Window& window, int64
   }
 }
 
-// What is stored is not held back: GCC does not know that its tile instructions read memory.
-void FinishStores() { __asm__ volatile("" ::: "memory"); }
-
-// Tiles 0 to 3: sums (first pixels, first and second outputs; second pixels, likewise); 4 and 5: values of
-// the first and second pixels; 6 and 7: weights of the first and second outputs.
-void Configure() {
-  struct {
-    uint8_t palette = 1, start_row = 0, reserved[14] = {};
-    uint16_t row_bytes[16] = {};
-    uint8_t rows[16] = {};
-  } config;
-  for (int tile = 0; tile < 8; ++tile) {
-    config.row_bytes[tile] = kRowBytes;
-    config.rows[tile] = kRows;
-  }
-  FinishStores();
-  _tile_loadconfig(&config);
-}
-
 // A part of the values and one of the weights.
 struct Pair {
   int of_values, of_weights;
@@ -135,20 +117,20 @@ constexpr Pair kPairs[] = {{2, 0}, {1, 1}, {0, 2}, {1, 0}, {0, 1}, {0, 0}};
 
 template <bool kTwo>
 void AddProducts(const uint8_t* rows, int row_stride, const uint8_t* weights, int steps) {
-  const uint8_t* second_rows = rows + int64_t{kRows} * row_stride;
+  const uint8_t* second_rows = rows + int64_t{kTileRows} * row_stride;
   for (int step = 0; step < steps; ++step) {
-    _tile_loadd(6, weights, kRowBytes);
+    _tile_loadd(6, weights, kTileRowBytes);
     _tile_loadd(4, rows, row_stride);
     _tile_dpbf16ps(0, 4, 6);
-    _tile_loadd(7, weights + kTileBytes, kRowBytes);
+    _tile_loadd(7, weights + kTileBytes, kTileRowBytes);
     _tile_dpbf16ps(1, 4, 7);
     if (kTwo) {
       _tile_loadd(5, second_rows, row_stride);
       _tile_dpbf16ps(2, 5, 6);
       _tile_dpbf16ps(3, 5, 7);
     }
-    rows += kRowBytes;
-    second_rows += kRowBytes;
+    rows += kTileRowBytes;
+    second_rows += kTileRowBytes;
     weights += 2 * kTileBytes;
   }
 }
@@ -171,17 +153,20 @@ void SumStrip(const uint8_t* rows, int total_units, int parts, const uint8_t* we
   _tile_stored(0, sums, kStride);
   _tile_stored(1, sums + 16, kStride);
   if (kTwo) {
-    _tile_stored(2, sums + kRows * FloatTiles::kOutputs, kStride);
-    _tile_stored(3, sums + kRows * FloatTiles::kOutputs + 16, kStride);
+    _tile_stored(2, sums + kTileRows * FloatTiles::kOutputs, kStride);
+    _tile_stored(3, sums + kTileRows * FloatTiles::kOutputs + 16, kStride);
   }
 }
 
 void Sums(const uint8_t* rows, int count, int total_units, int parts, const uint8_t* weights, int strips,
           float* sums) {
   const int64_t strip_bytes = int64_t{FloatTiles::kParts} * Steps(total_units) * 2 * kTileBytes;
-  Configure();
+  const TileConfig config(kTileRows, kTileRows);
+  FinishStores(&config);
+  FinishStores(rows);
+  _tile_loadconfig(&config);
   for (int strip = 0; strip < strips; ++strip, weights += strip_bytes, sums += FloatTiles::kStrip) {
-    if (count > kRows) {
+    if (count > kTileRows) {
       SumStrip<true>(rows, total_units, parts, weights, sums);
     } else {
       SumStrip<false>(rows, total_units, parts, weights, sums);

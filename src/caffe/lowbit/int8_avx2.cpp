@@ -31,7 +31,8 @@ struct Avx2 {
 }  // namespace
 
 // Its products of bytes add two of them in 16 bits, which is not exact.
-const Int8Kernel kInt8Avx2 = {"int8_avx2", HasAvx2, {2 * Avx2::kLanes, Int8Sums<Avx2, 6, 1>}, {0, nullptr}};
+const Int8Kernel kInt8Avx2 = {
+    "int8_avx2", HasAvx2, 24, {kInt8UnitBytes, 2 * Avx2::kLanes, nullptr, Int8Sums<Avx2, 6, 1>}, {}};
 
 }  // namespace lowbit
 }  // namespace caffe

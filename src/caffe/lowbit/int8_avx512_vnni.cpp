@@ -46,8 +46,9 @@ struct Bytes : Vnni {
 
 const Int8Kernel kInt8Vnni = {"int8_vnni",
                               HasAvx512Vnni,
-                              {2 * Vnni::kLanes, Int8Sums<Words, 6, 2>},
-                              {2 * Vnni::kLanes, Int8Sums<Bytes, 6, 2>}};
+                              24,
+                              {kInt8UnitBytes, 2 * Vnni::kLanes, nullptr, Int8Sums<Words, 6, 2>},
+                              {kInt8UnitBytes, 2 * Vnni::kLanes, nullptr, Int8Sums<Bytes, 6, 2>}};
 
 }  // namespace lowbit
 }  // namespace caffe

@@ -20,8 +20,8 @@ namespace lowbit {
 namespace {
 
 constexpr int kOutputs = Int8Kernel::kOutputs;
-// A multiple of what kernels take at a time; tiles stay in the first cache.
-constexpr int kTilePixels = 24;
+// Most pixels of a kernel's call.
+constexpr int kMostPixels = 32;
 // Sums that leave the input fewer steps than this from 0 to the largest magnitude are left to floats.
 constexpr int kLeastSteps = 4095;
 
@@ -55,6 +55,7 @@ class Int8Convolution : public RowStage {
         tensor_(stage.inputs[0]),
         info_(ReadConvolution(plan, stage)),
         kernel_(kernel),
+        tile_(std::min(kernel.pixels, kMostPixels)),
         most_(most),
         group_channels_(input_.channels / info_.groups),
         group_outputs_(info_.outputs / info_.groups),
@@ -100,8 +101,7 @@ class Int8Convolution : public RowStage {
     RunParts((end_row - begin_row) * info_.result.width, group_blocks_ * info_.groups, threads,
              [&](int64_t first, int count, int begin, int end) {
                for (int p = 0; p < count;) {
-                 p += RunTile(tensors, room, first_pixel + first + p, std::min(kTilePixels, count - p), begin,
-                              end);
+                 p += RunTile(tensors, room, first_pixel + first + p, std::min(tile_, count - p), begin, end);
                }
              });
   }
@@ -276,16 +276,21 @@ class Int8Convolution : public RowStage {
 
   // Returns how many pixels it has taken: those whose images are of one form.
   int RunTile(const Tensors& tensors, uint8_t* room, int64_t first, int count, int begin, int end) const {
-    alignas(64) float room_for_sums[kTilePixels * kOutputs];
-    const uint8_t* windows[kTilePixels];
-    const int32_t* starts[kTilePixels];
-    float units[kTilePixels];
+    alignas(64) float room_for_sums[kMostPixels * kOutputs];
+    const uint8_t* windows[kMostPixels];
+    const int32_t* starts[kMostPixels];
+    float units[kMostPixels];
     PixelPlace pixel(info_.result, first);
-    const bool bytes = Of(room, pixel.image).info->bytes;
+    Image of = Of(room, pixel.image);
+    const bool bytes = of.info->bytes;
     const IntegerForm& form = bytes ? *bytes_ : words_;
     bool finite = true;
+    int image = pixel.image;
     for (int p = 0; p < count; ++p, pixel.Next()) {
-      const Image of = Of(room, pixel.image);
+      if (pixel.image != image) {
+        image = pixel.image;
+        of = Of(room, image);
+      }
       if (of.info->bytes != bytes) {
         count = p;
         break;
@@ -297,8 +302,8 @@ class Int8Convolution : public RowStage {
     }
     for (int block = begin; block < end; ++block) {
       const int group = block / group_blocks_, output = block % group_blocks_ * kOutputs;
-      const uint8_t* of_group[kTilePixels];
-      const int32_t* of_block[kTilePixels];
+      const uint8_t* of_group[kMostPixels];
+      const int32_t* of_block[kMostPixels];
       for (int p = 0; p < count; ++p) {
         of_group[p] = windows[p] + int64_t{group} * form.layout.group_bytes;
         of_block[p] = bytes ? starts[p] + int64_t{block} * kOutputs : starts[p];
@@ -353,6 +358,8 @@ class Int8Convolution : public RowStage {
   const int tensor_;
   const ConvolutionInfo info_;
   const Int8Kernel& kernel_;
+  /// Pixels whose sums are made at a time.
+  const int tile_;
   /// The largest magnitude that the input's words may have.
   const int most_;
   const int group_channels_, group_outputs_, group_blocks_;

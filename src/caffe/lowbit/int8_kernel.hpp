@@ -1,6 +1,7 @@
 #ifndef CAFFE_LOWBIT_INT8_KERNEL_HPP_
 #define CAFFE_LOWBIT_INT8_KERNEL_HPP_
 
+#include <cstddef>
 #include <cstdint>
 
 #include "caffe/lowbit/binary_kernel.hpp"
@@ -20,14 +21,18 @@ struct FloatKernel;
  */
 struct Int8Kernel {
   static constexpr int kOutputs = BinaryKernel::kOutputs;
+  /// Bytes that may be read, and ignored, beyond a window's pieces, and beyond the last strip's weights.
+  static constexpr int kReadAhead = 64, kWeightsReadAhead = 2048;
 
-  /// The sums of integers of one type. A unit of a window is kUnitBytes of them.
+  /// The sums of integers of one type.
   struct Sums {
-    static constexpr int kUnitBytes = 4;
-
+    /// Of a unit of a window: of a whole number of values.
+    int unit_bytes;
     /// Outputs of a strip; it divides kOutputs. A block's weights are strip by strip; in each by unit of the
     /// window; in each by output; then those of the unit's values.
     int strip;
+    /// Of what `run` has to be given; null where it needs no scratch.
+    size_t (*scratch_bytes)(int total_units);
     /**
      * @param pixels where each pixel's window begins. What fills a piece's last unit has to meet weights of
      * 0.
@@ -36,15 +41,18 @@ struct Int8Kernel {
      * @param starts of each pixel, one for each output of the strips.
      * @param units one a pixel.
      * @param scales one for each output of the strips.
+     * @param scratch 64-byte aligned, whose content is nobody else's.
      * @param sums count x kOutputs; outputs of other strips are left as they are.
      */
     void (*run)(const uint8_t* const* pixels, int count, const Window& window, const int8_t* weights,
                 int strips, const int32_t* const* starts, const float* units, const float* scales,
-                float* sums);
+                uint8_t* scratch, float* sums);
   };
 
   const char* name;
   bool (*available)();
+  /// How many pixels it likes at a time: whole numbers of those that it sums together.
+  int pixels;
   /// Of int16_t.
   Sums words;
   /// Of uint8_t; `run` is null where words are summed as fast.
@@ -61,6 +69,7 @@ extern const Int8Kernel kInt8Plain;
 #ifdef __x86_64__
 extern const Int8Kernel kInt8Avx2;
 extern const Int8Kernel kInt8Vnni;
+extern const Int8Kernel kInt8Amx;
 #endif
 
 }  // namespace lowbit

@@ -7,15 +7,15 @@ namespace lowbit {
 
 namespace {
 
-constexpr int kStrip = 8;
+constexpr int kUnitBytes = 4, kStrip = 8;
 
 bool AlwaysAvailable() { return true; }
 
 template <typename Value>
 void SumPlain(const uint8_t* const* pixels, int count, const Window& window, const int8_t* weights,
-              int strips, const int32_t* const* starts, const float* units, const float* scales,
+              int strips, const int32_t* const* starts, const float* units, const float* scales, uint8_t*,
               float* sums) {
-  constexpr int kValues = Int8Kernel::Sums::kUnitBytes / sizeof(Value);
+  constexpr int kValues = kUnitBytes / sizeof(Value);
   for (int p = 0; p < count; ++p) {
     for (int output = 0; output < strips * kStrip; ++output) {
       const int8_t* w =
@@ -23,8 +23,7 @@ void SumPlain(const uint8_t* const* pixels, int count, const Window& window, con
       int32_t sum = starts[p][output];
       for (int piece = 0; piece < window.pieces; ++piece) {
         const uint8_t* at = pixels[p] + window.offsets[piece];
-        for (int unit = 0; unit < window.units[piece];
-             ++unit, at += Int8Kernel::Sums::kUnitBytes, w += kStrip * kValues) {
+        for (int unit = 0; unit < window.units[piece]; ++unit, at += kUnitBytes, w += kStrip * kValues) {
           Value values[kValues];
           std::memcpy(values, at, sizeof(values));
           for (int i = 0; i < kValues; ++i) sum += w[i] * values[i];
@@ -37,8 +36,11 @@ void SumPlain(const uint8_t* const* pixels, int count, const Window& window, con
 
 }  // namespace
 
-const Int8Kernel kInt8Plain = {
-    "int8_plain", AlwaysAvailable, {kStrip, SumPlain<int16_t>}, {kStrip, SumPlain<uint8_t>}};
+const Int8Kernel kInt8Plain = {"int8_plain",
+                               AlwaysAvailable,
+                               24,
+                               {kUnitBytes, kStrip, nullptr, SumPlain<int16_t>},
+                               {kUnitBytes, kStrip, nullptr, SumPlain<uint8_t>}};
 
 }  // namespace lowbit
 }  // namespace caffe

@@ -11,6 +11,8 @@ namespace caffe {
 namespace lowbit {
 namespace {
 
+constexpr int kInt8UnitBytes = 4;
+
 // One pixel takes each weight once, from memory, which the processor by itself does not ask early enough.
 constexpr int kPrefetchedBytes = 2048;
 
@@ -36,7 +38,7 @@ inline void SumInt8Block(const uint8_t* const* pixels, const Window& window, con
       }
       for (int p = 0; p < kPixels; ++p) {
         int values;
-        std::memcpy(&values, x[p] + unit * Int8Kernel::Sums::kUnitBytes, sizeof(values));
+        std::memcpy(&values, x[p] + unit * kInt8UnitBytes, sizeof(values));
         const typename Simd::Vector everywhere = Simd::Everywhere(values);
         for (int v = 0; v < kVectors; ++v) total[p][v] = Simd::MultiplyAdd(total[p][v], w[v], everywhere);
       }
@@ -66,7 +68,7 @@ void SumFewInt8Pixels(const uint8_t* const* pixels, int count, const Window& win
 // kStrips strips of kPixels pixels at a time.
 template <typename Simd, int kPixels, int kStrips>
 void Int8Sums(const uint8_t* const* pixels, int count, const Window& window, const int8_t* weights,
-              int strips, const int32_t* const* starts, const float* units, const float* scales,
+              int strips, const int32_t* const* starts, const float* units, const float* scales, uint8_t*,
               float* sums) {
   constexpr int kStrip = 2 * Simd::kLanes;
   static_assert(Int8Kernel::kOutputs % (kStrip * kStrips) == 0,

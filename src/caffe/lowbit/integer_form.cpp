@@ -15,7 +15,7 @@ IntegerForm::IntegerForm(const TensorInfo& input, const ConvolutionInfo& info, i
                          const Int8Kernel::Sums& kernel, const int8_t* weights)
     : layout(input, info, input.channels / info.groups, value_bytes),
       kernel_(kernel),
-      values_(Int8Kernel::Sums::kUnitBytes / value_bytes),
+      values_(kernel.unit_bytes / value_bytes),
       groups_(info.groups),
       group_outputs_(info.outputs / info.groups),
       group_blocks_((group_outputs_ + kOutputs - 1) / kOutputs) {
@@ -33,12 +33,14 @@ void IntegerForm::Sum(const uint8_t* const* pixels, int count, int block, const 
   const int group = block / group_blocks_, in_group = block % group_blocks_;
   const Window window = {offsets_.data(), units_.data(), static_cast<int>(offsets_.size()), total_units_};
   const uint8_t* const weights = weights_.data() + Offset(group, in_group * kOutputs / kernel_.strip);
+  uint8_t* const scratch =
+      kernel_.scratch_bytes ? ThreadScratch(kernel_.scratch_bytes(total_units_)) : nullptr;
   kernel_.run(pixels, count, window, reinterpret_cast<const int8_t*>(weights), Strips(in_group), starts,
-              units, scales, sums);
+              units, scales, scratch, sums);
 }
 
 void IntegerForm::Pack(const int8_t* weights) {
-  weights_ = AlignedBytes(GroupBytes() * groups_);
+  weights_ = AlignedBytes(GroupBytes() * groups_ + Int8Kernel::kWeightsReadAhead);
   std::fill_n(weights_.data(), weights_.size(), uint8_t{0});
   const Window window = layout.window();
   for (int output = 0; output < groups_ * group_outputs_; ++output) {

@@ -21,8 +21,8 @@ class IntegerForm {
   IntegerForm(const TensorInfo& input, const ConvolutionInfo& info, int value_bytes,
               const Int8Kernel::Sums& kernel, const int8_t* weights);
 
-  /// Of an image, with what the last unit of a window reads beyond it.
-  size_t ImageBytes() const { return layout.image_bytes() + Int8Kernel::Sums::kUnitBytes; }
+  /// Of an image, with what may be read beyond it.
+  size_t ImageBytes() const { return layout.image_bytes() + Int8Kernel::kReadAhead; }
 
   /// Sums of the outputs of a block, which is counted through all groups; else see Int8Kernel::Sums.
   void Sum(const uint8_t* const* pixels, int count, int block, const int32_t* const* starts,

@@ -11,6 +11,7 @@
 namespace caffe {
 namespace lowbit {
 
+struct BinaryKernel;
 struct FloatKernel;
 struct Int8Kernel;
 
@@ -53,6 +54,8 @@ std::unique_ptr<Stage> MakeStage(const Plan& plan, const StageInfo& stage);
 
 /// Packs its weights on `threads` threads.
 std::unique_ptr<Stage> MakeBinaryConvolution(const Plan& plan, const StageInfo& stage, int threads = 1);
+std::unique_ptr<Stage> MakeBinaryConvolution(const Plan& plan, const StageInfo& stage,
+                                             const BinaryKernel& kernel, int threads);
 std::unique_ptr<Stage> MakeFloatConvolution(const Plan& plan, const StageInfo& stage);
 /// With a kernel that has tiles.
 std::unique_ptr<Stage> MakeFloatTileConvolution(const Plan& plan, const StageInfo& stage,

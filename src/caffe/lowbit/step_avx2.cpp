@@ -22,10 +22,11 @@ __m256i At(const void* at) { return _mm256_loadu_si256(static_cast<const __m256i
 
 void Store(uint8_t* codes, __m256i code) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes), code); }
 
-// The values 2 sums - digits - constants of 16 outputs.
-__m256i ValuesOf16(const uint16_t* sums, __m256i digits, __m256i constants) {
+// The values of 16 outputs; `twice` has all bits where sums count twice.
+__m256i ValuesOf16(const int16_t* sums, __m256i twice, __m256i digits, __m256i constants) {
   const __m256i s = At(sums);
-  return _mm256_sub_epi16(_mm256_sub_epi16(_mm256_add_epi16(s, s), digits), constants);
+  const __m256i product = _mm256_add_epi16(s, _mm256_and_si256(s, twice));
+  return _mm256_sub_epi16(_mm256_sub_epi16(product, digits), constants);
 }
 
 // Codes of kChannels channels; of kThresholds thresholds, or of any number where that is 0.
@@ -41,11 +42,12 @@ void ThresholdChannels(const Sums16& values, int first, int pixels, const int16_
   const __m256i low_constants = At(values.constants + first);
   const __m256i high_constants = At(values.constants + first + 16);
   const __m256i all = _mm256_set1_epi8(static_cast<char>(count));
+  const __m256i twice = _mm256_set1_epi8(values.factor == 2 ? -1 : 0);
   for (int p = 0; p < pixels; ++p) {
-    const uint16_t* const sums = values.sums + p * kOutputs + first;
+    const int16_t* const sums = values.sums + p * kOutputs + first;
     const __m256i digits = _mm256_set1_epi16(static_cast<int16_t>(values.digit_sums[p]));
-    const __m256i low = ValuesOf16(sums, digits, low_constants);
-    const __m256i high = ValuesOf16(sums + 16, digits, high_constants);
+    const __m256i low = ValuesOf16(sums, twice, digits, low_constants);
+    const __m256i high = ValuesOf16(sums + 16, twice, digits, high_constants);
     // Minus the number of thresholds above the values.
     __m256i low_above = _mm256_setzero_si256(), high_above = _mm256_setzero_si256();
     for (int j = 0; j < count; ++j) {
@@ -91,7 +93,10 @@ class Reals {
 // These are small integers, whose floats are exact in whatever order they are added.
 class Sums {
  public:
-  Sums(const Sums16& values, int first) : sums_(values.sums + first), digit_sums_(values.digit_sums) {
+  Sums(const Sums16& values, int first)
+      : sums_(values.sums + first),
+        digit_sums_(values.digit_sums),
+        factor_(_mm256_set1_ps(static_cast<float>(values.factor))) {
     for (int i = 0; i < kGroups; ++i) {
       const __m256i words = _mm256_cvtepi16_epi32(Words(values.constants + first + i * kLanes));
       constants_[i] = _mm256_cvtepi32_ps(words);
@@ -100,16 +105,17 @@ class Sums {
 
   __m256 Load(int pixel, int group) const {
     const __m128i words = Words(sums_ + pixel * kOutputs + group * kLanes);
-    const __m256 sums = _mm256_cvtepi32_ps(_mm256_cvtepu16_epi32(words));
+    const __m256 sums = _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(words));
     const __m256 digits = _mm256_set1_ps(static_cast<float>(digit_sums_[pixel]));
-    return _mm256_fmsub_ps(_mm256_set1_ps(2), sums, _mm256_add_ps(digits, constants_[group]));
+    return _mm256_fmsub_ps(factor_, sums, _mm256_add_ps(digits, constants_[group]));
   }
 
  private:
   static __m128i Words(const void* at) { return _mm_loadu_si128(static_cast<const __m128i*>(at)); }
 
-  const uint16_t* const sums_;
+  const int16_t* const sums_;
   const int32_t* const digit_sums_;
+  const __m256 factor_;
   __m256 constants_[kGroups];
 };
 

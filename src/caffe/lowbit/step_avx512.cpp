@@ -24,10 +24,11 @@ T* Row(const Tile<T>& tile, int pixel) {
   return tile.values + static_cast<int64_t>(pixel) * tile.stride;
 }
 
-// The values 2 sums - digits - constants of half a pixel's outputs.
-__m512i HalfOfValues(const uint16_t* sums, __m512i digits, __m512i constants) {
+// The values of half a pixel's outputs; `twice` has all bits where sums count twice.
+__m512i HalfOfValues(const int16_t* sums, __m512i twice, __m512i digits, __m512i constants) {
   const __m512i s = _mm512_loadu_si512(sums);
-  return _mm512_sub_epi16(_mm512_sub_epi16(_mm512_add_epi16(s, s), digits), constants);
+  const __m512i product = _mm512_add_epi16(s, _mm512_and_si512(s, twice));
+  return _mm512_sub_epi16(_mm512_sub_epi16(product, digits), constants);
 }
 
 void Thresholds(const Sums16& values, int pixels, int channels, const int16_t* t, int count, int stride,
@@ -37,11 +38,12 @@ void Thresholds(const Sums16& values, int pixels, int channels, const int16_t* t
   const __m512i low_constants = _mm512_loadu_si512(values.constants);
   const __m512i high_constants = _mm512_loadu_si512(values.constants + 32);
   const __m512i one = _mm512_set1_epi8(1);
+  const __m512i twice = _mm512_set1_epi8(values.factor == 2 ? -1 : 0);
   for (int p = 0; p < pixels; ++p) {
-    const uint16_t* const sums = values.sums + p * kOutputs;
+    const int16_t* const sums = values.sums + p * kOutputs;
     const __m512i digits = _mm512_set1_epi16(static_cast<int16_t>(values.digit_sums[p]));
-    const __m512i low = HalfOfValues(sums, digits, low_constants);
-    const __m512i high = HalfOfValues(sums + 32, digits, high_constants);
+    const __m512i low = HalfOfValues(sums, twice, digits, low_constants);
+    const __m512i high = HalfOfValues(sums + 32, twice, digits, high_constants);
     __m512i code = _mm512_setzero_si512();
     const int16_t* of_channels = t;
     for (int j = 0; j < count; ++j, of_channels += stride) {
@@ -74,7 +76,10 @@ class Reals {
 template <int kGroups>
 class Sums {
  public:
-  Sums(const Sums16& values, int first) : sums_(values.sums + first), digit_sums_(values.digit_sums) {
+  Sums(const Sums16& values, int first)
+      : sums_(values.sums + first),
+        digit_sums_(values.digit_sums),
+        factor_(_mm512_set1_ps(static_cast<float>(values.factor))) {
     for (int i = 0; i < kGroups; ++i) {
       const __m256i words = At(values.constants + first + i * kLanes);
       constants_[i] = _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(words));
@@ -83,16 +88,17 @@ class Sums {
 
   __m512 Load(int pixel, int group, __mmask16) const {
     const __m256i words = At(sums_ + pixel * kOutputs + group * kLanes);
-    const __m512 sums = _mm512_cvtepi32_ps(_mm512_cvtepu16_epi32(words));
+    const __m512 sums = _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(words));
     const __m512 digits = _mm512_set1_ps(static_cast<float>(digit_sums_[pixel]));
-    return _mm512_fmsub_ps(_mm512_set1_ps(2), sums, _mm512_add_ps(digits, constants_[group]));
+    return _mm512_fmsub_ps(factor_, sums, _mm512_add_ps(digits, constants_[group]));
   }
 
  private:
   static __m256i At(const void* at) { return _mm256_loadu_si256(static_cast<const __m256i*>(at)); }
 
-  const uint16_t* const sums_;
+  const int16_t* const sums_;
   const int32_t* const digit_sums_;
+  const __m512 factor_;
   __m512 constants_[kGroups];
 };
 

@@ -20,21 +20,23 @@ struct Tile {
 /**
  * @brief A binary convolution's values of 16 bits, as its kernel leaves them.
  *
- * Output o of pixel p has the value 2 sums[p * kOutputs + o] - digit_sums[p] - constants[o], which is neither
- * -32768 nor 32767.
+ * Output o of pixel p has the value factor sums[p * kOutputs + o] - digit_sums[p] - constants[o], which is
+ * neither -32768 nor 32767.
  */
 struct Sums16 {
   /// All of these are there, whatever part of them counts.
   static constexpr int kOutputs = 64;
 
-  const uint16_t* sums;
+  const int16_t* sums;
+  /// 1 or 2.
+  int factor;
   const int32_t* digit_sums;
   const int16_t* constants;
 
   void Expand(int pixel, int16_t* values) const {
     const int32_t all = digit_sums[pixel];
-    const uint16_t* s = sums + pixel * kOutputs;
-    for (int o = 0; o < kOutputs; ++o) values[o] = static_cast<int16_t>(2 * s[o] - all - constants[o]);
+    const int16_t* s = sums + pixel * kOutputs;
+    for (int o = 0; o < kOutputs; ++o) values[o] = static_cast<int16_t>(factor * s[o] - all - constants[o]);
   }
 };
 

@@ -135,6 +135,9 @@ inline __m512i _mm512_slli_epi16(const __m512i& a, unsigned count) {
 inline __m512i _mm512_srli_epi32(const __m512i& a, unsigned count) {
   return MakeLanes<uint32_t>([&](int i) { return count < 32 ? a.Get<uint32_t>(i) >> count : 0; });
 }
+inline __m512i _mm512_slli_epi32(const __m512i& a, unsigned count) {
+  return MakeLanes<uint32_t>([&](int i) { return count < 32 ? a.Get<uint32_t>(i) << count : 0; });
+}
 inline __m512i _mm512_srlv_epi64(const __m512i& a, const __m512i& counts) {
   return MakeLanes<uint64_t>([&](int i) {
     const uint64_t count = counts.Get<uint64_t>(i);
@@ -155,6 +158,9 @@ inline __m512i _mm512_permutexvar_epi8(const __m512i& index, const __m512i& tabl
 }
 inline __m512i _mm512_maskz_mov_epi8(uint64_t mask, const __m512i& a) {
   return MakeLanes<uint8_t>([&](int i) { return mask >> i & 1 ? a.bytes[i] : 0; });
+}
+inline __m512i _mm512_mask_blend_epi8(uint64_t mask, const __m512i& a, const __m512i& b) {
+  return MakeLanes<uint8_t>([&](int i) { return (mask >> i & 1 ? b : a).bytes[i]; });
 }
 
 // A mask of the lanes of which `is_set` is true.
@@ -302,6 +308,9 @@ inline __m512i _mm512_dpwssd_epi32(const __m512i& sums, const __m512i& a, const 
 }
 inline __m512 _mm512_loadu_ps(const void* at) { return LoadBytes<__m512>(at); }
 inline void _mm512_storeu_ps(void* at, const __m512& a) { std::memcpy(at, a.bytes, sizeof(a.bytes)); }
+inline __m256i _mm512_cvtepi16_epi8(const __m512i& a) {
+  return MakeLanes<uint8_t, __m256i>([&](int i) { return a.bytes[2 * i]; });
+}
 inline __m256i _mm512_cvtepi32_epi16(const __m512i& a) {
   return MakeLanes<uint16_t, __m256i>([&](int i) { return a.Get<uint32_t>(i); });
 }
@@ -361,7 +370,9 @@ inline void CheckProduct(const TileRegister& to, const TileRegister& left, const
     throw std::logic_error("these tiles cannot be multiplied");
   }
 }
-inline void _tile_dpbusd(int sums, int a, int b) {
+// Of bytes, the left ones of type `Left`.
+template <typename Left>
+void MultiplyBytes(int sums, int a, int b) {
   TileRegister& to = Tiles()[sums];
   const TileRegister &left = Tiles()[a], &right = Tiles()[b];
   CheckProduct(to, left, right);
@@ -370,12 +381,17 @@ inline void _tile_dpbusd(int sums, int a, int b) {
       for (int column = 0; column < to.row_bytes / 4; ++column) {
         uint32_t sum;
         std::memcpy(&sum, &to.bytes[row][4 * column], sizeof(sum));
-        sum += FourProducts(&left.bytes[row][4 * k], &right.bytes[k][4 * column]);
+        for (int i = 0; i < 4; ++i) {
+          const int value = static_cast<Left>(left.bytes[row][4 * k + i]);
+          sum += static_cast<uint32_t>(value * static_cast<int8_t>(right.bytes[k][4 * column + i]));
+        }
         std::memcpy(&to.bytes[row][4 * column], &sum, sizeof(sum));
       }
     }
   }
 }
+inline void _tile_dpbusd(int sums, int a, int b) { MultiplyBytes<uint8_t>(sums, a, b); }
+inline void _tile_dpbssd(int sums, int a, int b) { MultiplyBytes<int8_t>(sums, a, b); }
 
 // What is smaller than the least normal float is 0 for the tiles, before and after an operation.
 inline float Flushed(float value) { return std::abs(value) < FLT_MIN ? std::copysign(0.f, value) : value; }

@@ -20,6 +20,7 @@
 #include "caffe/lowbit/int8_kernel.hpp"
 #include "caffe/lowbit/int8_sums.hpp"
 #include "caffe/lowbit/step_kernel.hpp"
+#include "caffe/lowbit/tile_config.hpp"
 
 // Every kernel in a namespace of its own, since they give their parts the same names; the intrinsics in one
 // around them, so that they come before those of the compiler where some other header includes these.
@@ -90,6 +91,13 @@ using namespace ::caffe::lowbit;
 #include "caffe/lowbit/int8_avx512_vnni.cpp"
 }  // namespace int8_vnni
 
+namespace int8_amx {
+namespace caffe::lowbit {
+using namespace ::caffe::lowbit;
+}
+#include "caffe/lowbit/int8_amx.cpp"
+}  // namespace int8_amx
+
 }  // namespace emulated
 
 namespace caffe {
@@ -114,7 +122,7 @@ std::vector<const StepKernel*> EmulatedStepKernels() {
 }
 
 std::vector<const Int8Kernel*> EmulatedInt8Kernels() {
-  return {&emulated::int8_vnni::caffe::lowbit::kInt8Vnni};
+  return {&emulated::int8_vnni::caffe::lowbit::kInt8Vnni, &emulated::int8_amx::caffe::lowbit::kInt8Amx};
 }
 
 }  // namespace lowbit

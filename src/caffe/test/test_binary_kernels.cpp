@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <numeric>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -74,7 +75,9 @@ class Problem {
   }
 
   int Channels() const { return total_units_ * channels_of_unit_; }
-  bool FitsInto16Bits() const { return int64_t{Channels()} * shape_.largest_digit <= 65535; }
+  bool FitsInto16Bits(const BinaryKernel& kernel) const {
+    return int64_t{Channels()} * shape_.largest_digit <= (kernel.signed_sums ? 32767 : 65535);
+  }
 
   void Check(const BinaryKernel& kernel) {
     SCOPED_TRACE(Describe(kernel));
@@ -90,7 +93,7 @@ class Problem {
     kernel.pack_weights(bits_.data(), window, weights.data());
     ASSERT_TRUE(kernel.sums32);
     CheckSums<uint32_t>(kernel, kernel.sums32, window, weights.data());
-    if (kernel.sums16 && FitsInto16Bits()) {
+    if (kernel.sums16 && FitsInto16Bits(kernel)) {
       CheckSums<uint16_t>(kernel, kernel.sums16, window, weights.data());
     }
   }
@@ -191,6 +194,9 @@ class Problem {
         const size_t first = (place + offsets_[piece]) / BytesOfUnit(shape_.packing);
         for (int i = 0; i < pieces_[piece]; ++i) digits.push_back(&digits_[(first + i) * channels_of_unit_]);
       }
+      uint32_t all = 0;
+      for (const uint8_t* unit : digits) all = std::accumulate(unit, unit + channels_of_unit_, all);
+      digit_sums_.push_back(all);
       for (int output = 0; output < kOutputs; ++output) {
         const uint8_t* bits = bits_.data() + static_cast<size_t>(output) * Channels();
         uint32_t sum = 0;
@@ -214,7 +220,9 @@ class Problem {
     function(pixels.data(), shape_.pixels, window, weights, kernel.scratch_bytes ? scratch.data() : nullptr,
              values);
     for (size_t i = 0; i < expected_.size(); ++i) {
-      ASSERT_EQ(values[i], expected_[i])
+      const uint32_t expected =
+          kernel.signed_sums ? 2 * expected_[i] - digit_sums_[i / kOutputs] : expected_[i];
+      ASSERT_EQ(values[i], static_cast<Value>(expected))
           << 8 * sizeof(Value) << " bits, pixel " << i / kOutputs << ", output " << i % kOutputs;
     }
     const auto is_garbage = [](uint8_t byte) { return byte == kGarbage; };
@@ -237,7 +245,8 @@ class Problem {
   std::vector<int> places_;
   std::unique_ptr<Memory> memory_;
   std::vector<uint8_t> digits_, bits_;
-  std::vector<uint32_t> expected_;
+  // Of each pixel and output; and of each pixel.
+  std::vector<uint32_t> expected_, digit_sums_;
 };
 
 std::vector<const BinaryKernel*> KernelsToTest() {

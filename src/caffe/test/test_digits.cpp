@@ -178,6 +178,13 @@ TEST(DigitsTest, PackRowsOfPixels) {
       PackDigits(packing, row, channels, plane, true);
       EXPECT_EQ(packed, expected);
       EXPECT_EQ(sums, expected_sums);
+      PixelRow without_sums = row;
+      without_sums.sums = nullptr;
+      for (const bool identity : {true, false}) {
+        std::fill(packed.begin(), packed.end(), kGarbage);
+        PackDigits(packing, without_sums, channels, plane, identity);
+        EXPECT_EQ(packed, expected);
+      }
       if (packing != Packing::kSixes) continue;
       std::fill(packed.begin(), packed.end(), kGarbage);
       std::fill(sums.begin(), sums.end(), -1);

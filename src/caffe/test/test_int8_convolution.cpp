@@ -33,7 +33,7 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 // All that this build has.
 std::vector<const Int8Kernel*> Kernels() {
 #ifdef __x86_64__
-  return {&kInt8Plain, &kInt8Avx2, &kInt8Vnni};
+  return {&kInt8Plain, &kInt8Avx2, &kInt8Vnni, &kInt8Amx};
 #else
   return {&kInt8Plain};
 #endif
@@ -62,22 +62,25 @@ std::unique_ptr<Stage> MakeFloats(const Plan& plan, const StageInfo& stage) {
 }
 
 // Sums of a kernel for outputs of a block, of integers of one type; `pieces` are lengths of a window's pieces
-// in units.
+// in fours of values.
 template <typename Value>
 std::vector<float> Sums(const Int8Kernel::Sums& kernel, int pixels, const std::vector<int32_t>& pieces,
                         int outputs, unsigned seed) {
-  constexpr int kUnitBytes = Int8Kernel::Sums::kUnitBytes, kValues = kUnitBytes / sizeof(Value);
+  const int unit_values = kernel.unit_bytes / static_cast<int>(sizeof(Value));
   std::mt19937 random(seed);
   const auto draw = [&](int least, int most) {
     return std::uniform_int_distribution<int>(least, most)(random);
   };
-  int total_units = 0;
-  std::vector<int32_t> offsets;
-  for (const int units : pieces) {
-    offsets.push_back(kUnitBytes * total_units + static_cast<int>(sizeof(Value)) * draw(0, 9));
-    total_units += units;
+  int row_weights = 0;
+  std::vector<int32_t> offsets, units_of_pieces;
+  for (const int fours : pieces) {
+    offsets.push_back(static_cast<int>(sizeof(Value)) * (row_weights + draw(0, 9)));
+    units_of_pieces.push_back(4 * fours / unit_values);
+    row_weights += 4 * fours;
   }
-  std::vector<Value> values(kValues * total_units + 10 + 3 * pixels);
+  const int total_units = row_weights / unit_values;
+  constexpr int kReadAhead = Int8Kernel::kReadAhead / sizeof(Value);
+  std::vector<Value> values(row_weights + 10 + 3 * pixels + kReadAhead);
   for (Value& value : values)
     value = static_cast<Value>(sizeof(Value) == 1 ? draw(0, 255) : draw(-1000, 1000));
   std::vector<const uint8_t*> windows;
@@ -91,22 +94,23 @@ std::vector<float> Sums(const Int8Kernel::Sums& kernel, int pixels, const std::v
   std::vector<float> units(pixels), scales(kOutputs);
   for (float& unit : units) unit = std::ldexp(1.f, draw(-10, 10));
   for (float& scale : scales) scale = static_cast<float>(draw(1, 1000)) / 7;
-  const int row_weights = kValues * total_units;
   std::vector<int8_t> rows(static_cast<size_t>(kOutputs) * row_weights);
   for (int8_t& weight : rows) weight = static_cast<int8_t>(draw(-128, 127));
-  std::vector<int8_t> packed(rows.size());
+  // A value that may be read and not count.
+  std::vector<int8_t> packed(rows.size() + Int8Kernel::kWeightsReadAhead, 77);
   for (int output = 0; output < kOutputs; ++output) {
     for (int k = 0; k < row_weights; ++k) {
-      const int unit = output / kernel.strip * total_units + k / kValues;
-      packed[(unit * kernel.strip + output % kernel.strip) * kValues + k % kValues] =
+      const int unit = output / kernel.strip * total_units + k / unit_values;
+      packed[(unit * kernel.strip + output % kernel.strip) * unit_values + k % unit_values] =
           rows[output * row_weights + k];
     }
   }
   std::vector<float> sums(static_cast<size_t>(pixels) * kOutputs, -1);
   const int strips = (outputs + kernel.strip - 1) / kernel.strip;
+  const AlignedBytes scratch(kernel.scratch_bytes ? kernel.scratch_bytes(total_units) : 0);
   kernel.run(windows.data(), pixels,
-             {offsets.data(), pieces.data(), static_cast<int>(pieces.size()), total_units}, packed.data(),
-             strips, starts.data(), units.data(), scales.data(), sums.data());
+             {offsets.data(), units_of_pieces.data(), static_cast<int>(pieces.size()), total_units},
+             packed.data(), strips, starts.data(), units.data(), scales.data(), scratch.data(), sums.data());
   for (int i = 0; i < pixels * kOutputs; ++i) {
     if (i % kOutputs >= strips * kernel.strip) {
       EXPECT_EQ(sums[i], -1) << "more is written than the strips";
@@ -177,8 +181,8 @@ TEST(Int8KernelsTest, SumRandomShapes) {
   };
   for (unsigned seed = 0; seed < 60; ++seed) {
     std::vector<int32_t> pieces(draw(1, 9));
-    for (int32_t& units : pieces) units = draw(1, 20);
-    CheckKernels(draw(1, 30), pieces, draw(1, kOutputs), seed);
+    for (int32_t& fours : pieces) fours = draw(1, 20);
+    CheckKernels(draw(1, 70), pieces, draw(1, kOutputs), seed);
     if (HasFatalFailure()) return;
   }
 }
@@ -225,7 +229,7 @@ Images DrawBytes(RandomConvolution* convolution, int images, const std::vector<i
 
 // A kernel without its sums of bytes.
 Int8Kernel WordsAlone(const Int8Kernel& kernel) {
-  return {kernel.name, kernel.available, kernel.words, {0, nullptr}};
+  return {kernel.name, kernel.available, kernel.pixels, kernel.words, {}};
 }
 
 TEST(Int8ConvolutionTest, BytesAndWordsGiveTheSame) {
@@ -251,9 +255,9 @@ TEST(Int8ConvolutionTest, TakesBytesWhereAllValuesAre) {
   Int8Kernel counting = kInt8Plain;
   counting.bytes.run = [](const uint8_t* const* pixels, int count, const Window& window,
                           const int8_t* weights, int strips, const int32_t* const* starts, const float* units,
-                          const float* scales, float* sums) {
+                          const float* scales, uint8_t* scratch, float* sums) {
     ++calls_of_bytes;
-    kInt8Plain.bytes.run(pixels, count, window, weights, strips, starts, units, scales, sums);
+    kInt8Plain.bytes.run(pixels, count, window, weights, strips, starts, units, scales, scratch, sums);
   };
   const auto takes_bytes = [&](const RandomConvolution& convolution, const Images& images) {
     calls_of_bytes = 0;
@@ -427,21 +431,23 @@ TEST(Int8ConvolutionTest, LeavesSumsThatOverflowToFloats) {
   }
 }
 
-// With one pixel, what is read of AVX2's weights is less than with floats; many pixels are faster in longer
-// vectors, and in tiles.
+// With one pixel, what is read of AVX2's weights is less than with floats, and tiles would have but one row;
+// many pixels are faster in longer vectors, and in tiles, where those of integers are the fastest.
 TEST(Int8KernelsTest, ChooseWhatIsFaster) {
   unsetenv("HWGQ_FLOAT_KERNEL");
   unsetenv("HWGQ_INT8_KERNEL");
   const FloatKernel* const tiled = EmulatedFloatKernels()[0];
-  EXPECT_EQ(ChooseInt8Kernel(*tiled, false), nullptr);
 #ifdef __x86_64__
-  const Int8Kernel* const best = KernelsToTest().back();
-  const bool is_avx2 = best == &kInt8Avx2;
-  if (best != &kInt8Plain) {
-    EXPECT_EQ(ChooseInt8Kernel(kFloatAvx512, true), best);
-    EXPECT_EQ(ChooseInt8Kernel(kFloatAvx512, false), is_avx2 ? nullptr : best);
-    EXPECT_EQ(ChooseInt8Kernel(kFloatAvx2, false), best);
-  }
+  const Int8Kernel* const tiles = kInt8Amx.available() ? &kInt8Amx : nullptr;
+  EXPECT_EQ(ChooseInt8Kernel(*tiled, false), tiles);
+  const Int8Kernel* const vectors = kInt8Vnni.available()   ? &kInt8Vnni
+                                    : kInt8Avx2.available() ? &kInt8Avx2
+                                                            : nullptr;
+  EXPECT_EQ(ChooseInt8Kernel(kFloatAvx512, true), vectors);
+  EXPECT_EQ(ChooseInt8Kernel(kFloatAvx512, false), tiles ? tiles : vectors == &kInt8Avx2 ? nullptr : vectors);
+  EXPECT_EQ(ChooseInt8Kernel(kFloatAvx2, false), tiles ? tiles : vectors);
+#else
+  EXPECT_EQ(ChooseInt8Kernel(*tiled, false), nullptr);
 #endif
 }
 
@@ -452,8 +458,8 @@ TEST(Int8ConvolutionTest, IsChosenForInt8WeightsAlone) {
   const auto kernel = [](const Plan& plan) {
     return std::string(MakeFloatConvolution(plan, plan.stages[0])->Kernel());
   };
-  const bool has_kernel = KernelsToTest().back() != &kInt8Plain;
-  EXPECT_EQ(kernel(maker.plan), has_kernel ? KernelsToTest().back()->name : ChooseFloatKernel(false).name);
+  const Int8Kernel* const fastest = ChooseInt8Kernel(ChooseFloatKernel(false), true);
+  EXPECT_EQ(kernel(maker.plan), fastest ? fastest->name : ChooseFloatKernel(false).name);
   EXPECT_EQ(kernel(too_long.plan), ChooseFloatKernel(false).name);
   PlanMaker floats = OnePixel(3, {1});
   floats.plan.stages[0].attributes.back() = 0;

@@ -63,20 +63,30 @@ class Random {
   std::mt19937 engine_;
 };
 
-// A kernel's sums, with digits and constants that have values of all sizes.
+// A kernel's sums, with digits and constants that have values of all sizes; or those of one with signs.
 struct SomeSums {
   SomeSums(int pixels, int most, Random* random)
-      : sums(random->Integers<uint16_t>(static_cast<size_t>(pixels) * kOutputs, 0, most)),
+      : sums(random->Integers<int16_t>(static_cast<size_t>(pixels) * kOutputs, 0, most)),
+        factor(random->Integer(1, 2)),
         digit_sums(random->Integers<int32_t>(pixels, 0, most)),
         constants(random->Integers<int16_t>(kOutputs, -most / 2, 0)) {
     for (int p = 0; p < pixels; ++p) {
-      for (int o = 0; o < kOutputs; ++o) sums[p * kOutputs + o] %= digit_sums[p] + 1;
+      for (int o = 0; o < kOutputs; ++o) {
+        int16_t& sum = sums[p * kOutputs + o];
+        if (factor == 2) {
+          sum = static_cast<int16_t>(sum % (digit_sums[p] + 1));
+        } else if (random->Integer(0, 1)) {
+          sum = static_cast<int16_t>(-sum);
+        }
+      }
+      if (factor == 1) digit_sums[p] = 0;
     }
   }
 
-  Sums16 values() const { return {sums.data(), digit_sums.data(), constants.data()}; }
+  Sums16 values() const { return {sums.data(), factor, digit_sums.data(), constants.data()}; }
 
-  std::vector<uint16_t> sums;
+  std::vector<int16_t> sums;
+  int factor;
   std::vector<int32_t> digit_sums;
   std::vector<int16_t> constants;
 };
@@ -203,17 +213,21 @@ TEST(StepKernelsTest, CompareSumsWithThresholds) {
 }
 
 TEST(StepKernelsTest, ExpandSums) {
-  const std::vector<uint16_t> sums = {5, 32766, 0};
-  const std::vector<int32_t> digit_sums = {32766};
-  std::vector<uint16_t> all(kOutputs);
+  const std::vector<int16_t> sums = {5, 32766, 0, -32766};
+  const std::vector<int32_t> digit_sums = {32766}, none = {0};
+  std::vector<int16_t> all(kOutputs);
   std::copy(sums.begin(), sums.end(), all.begin());
   std::vector<int16_t> constants(kOutputs);
   constants[0] = -3;
   int16_t values[kOutputs];
-  Sums16{all.data(), digit_sums.data(), constants.data()}.Expand(0, values);
+  Sums16{all.data(), 2, digit_sums.data(), constants.data()}.Expand(0, values);
   EXPECT_EQ(values[0], 10 - 32766 + 3);
   EXPECT_EQ(values[1], 32766);
   EXPECT_EQ(values[2], -32766);
+  Sums16{all.data(), 1, none.data(), constants.data()}.Expand(0, values);
+  EXPECT_EQ(values[0], 5 + 3);
+  EXPECT_EQ(values[1], 32766);
+  EXPECT_EQ(values[3], -32766);
 }
 
 TEST(StepKernelsTest, RunTailsOfSums) {
