@@ -18,7 +18,7 @@ constexpr int kOutputs = FloatTiles::kOutputs, kParts = FloatTiles::kParts, kPix
 
 /// A convolution of real numbers that a kernel multiplies in tiles. Images are split once, not window by
 /// window.
-class FloatTileConvolution : public Stage {
+class FloatTileConvolution : public RowStage {
  public:
   FloatTileConvolution(const Plan& plan, const StageInfo& stage, const FloatKernel& kernel)
       : input_(plan.tensors[stage.inputs[0]]),
@@ -40,23 +40,28 @@ class FloatTileConvolution : public Stage {
 
   const char* Kernel() const override { return name_; }
 
-  void Run(const Tensors& tensors, uint8_t* room, int threads) const override {
+  int ResultHeight() const override { return info_.result.height; }
+
+  void Prepare(const Tensors& tensors, uint8_t* room, int threads) const override {
     EachRow(tensors.images, layout_.padded_height, threads,
             [&](int image, int row) { SplitRow(tensors, image, row, room); });
     for (int image = 0; image < tensors.images; ++image) {
       uint8_t* const of_rows = PartsOfRows(room, image);
       *PartsOfImage(room, image) = *std::max_element(of_rows, of_rows + layout_.padded_height);
     }
-    const int64_t pixels = tensors.images * int64_t{info_.result.height} * info_.result.width;
+  }
+
+  void RunRows(const Tensors& tensors, uint8_t* room, int64_t begin_row, int64_t end_row,
+               int threads) const override {
+    const int64_t first_pixel = begin_row * info_.result.width;
     // Parts of pixels are whole pairs of tiles.
-    RunParts(
-        pixels, group_blocks_ * info_.groups, threads,
-        [&](int64_t first, int count, int begin, int end) {
-          for (int p = 0; p < count; p += kPixels) {
-            RunTile(tensors, room, first + p, std::min(kPixels, count - p), begin, end);
-          }
-        },
-        4 * kPixels);
+    RunParts((end_row - begin_row) * info_.result.width, group_blocks_ * info_.groups, threads,
+             [&](int64_t first, int count, int begin, int end) {
+               for (int p = 0; p < count; p += kPixels) {
+                 RunTile(tensors, room, first_pixel + first + p, std::min(kPixels, count - p), begin, end);
+               }
+             },
+             4 * kPixels);
   }
 
  private:

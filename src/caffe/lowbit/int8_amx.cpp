@@ -16,6 +16,7 @@ constexpr int kPixels = 2 * kTileRows;
 // Of a unit of a window, the values that meet one row of a tile of weights.
 constexpr int kUnitValues = 4;
 constexpr int kStripRowBytes = kStrip * kUnitValues;
+
 static_assert((kTileRows - 1) * kStripRowBytes <= Int8Kernel::kWeightsReadAhead,
               "a strip's last tile may have but one row of its own");
 

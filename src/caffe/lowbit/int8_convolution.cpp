@@ -159,10 +159,7 @@ class Int8Convolution : public RowStage {
 
   void Measure(const float* values, RowInfo* row) const {
     row->bits = LargestBits(values, RowElements());
-    if (!bytes_) return;
-    std::fill_n(row->least, input_.channels, 0.f);
-    std::fill_n(row->most, input_.channels, 0.f);
-    WidenRanges(values, input_.width, input_.channels, row->least, row->most);
+    if (bytes_) FindRanges(values, input_.width, input_.channels, row->least, row->most);
   }
 
   void Choose(const Image& of) const {

@@ -13,24 +13,26 @@ namespace {
 // Numbers between 2^23 and 2^24 have no fraction, and the integer in their lowest bits.
 constexpr float kShift = 12582912.f;
 
-// Values of interleaved channels are taken by so many at once that vectors have the same channels each time.
-constexpr int kPixels = 16, kMostValues = kPixels * kMostByteChannels;
+// Values of interleaved channels are taken by so many pixels at once, a power of two, that vectors have the
+// same channels each time: vectors of floats, and longer ones of bytes.
+constexpr int kFloatPixels = 16, kBytePixels = 32;
 
-// What is given for each channel, for each of kPixels pixels.
-template <typename Value>
-void Repeat(const Value* of_channels, int channels, Value* of_pixels) {
-  for (int i = 0; i < kPixels; ++i) std::copy_n(of_channels, channels, of_pixels + i * channels);
-}
-
-// `values` by as many as `most_at_once`; those that come first in a row come first in `least` and `most`.
-CAFFE_TARGET_CLONES void Widen(const float* values, int64_t count, int most_at_once, float* least,
+// The ranges of `channels` channels, of `values` by as many as `at_once`; there is room for as many ranges.
+CAFFE_TARGET_CLONES void Widen(const float* values, int64_t count, int channels, int at_once, float* least,
                                float* most) {
-  for (int64_t start = 0; start < count; start += most_at_once) {
-    const int some = static_cast<int>(count - start < most_at_once ? count - start : most_at_once);
+  for (int i = 0; i < at_once; ++i) least[i] = most[i] = 0;
+  for (int64_t start = 0; start < count; start += at_once) {
+    const int some = static_cast<int>(count - start < at_once ? count - start : at_once);
     for (int i = 0; i < some; ++i) {
       const float value = values[start + i];
       least[i] = value < least[i] ? value : least[i];
       most[i] = value > most[i] ? value : most[i];
+    }
+  }
+  for (int half = at_once / 2; half >= channels; half /= 2) {
+    for (int i = 0; i < half; ++i) {
+      least[i] = least[i + half] < least[i] ? least[i + half] : least[i];
+      most[i] = most[i + half] > most[i] ? most[i + half] : most[i];
     }
   }
 }
@@ -74,24 +76,21 @@ CAFFE_TARGET_CLONES void ToWords(const float* values, int64_t count, float facto
   }
 }
 
-void WidenRanges(const float* row, int64_t pixels, int channels, float* least, float* most) {
-  float all_least[kMostValues], all_most[kMostValues];
-  Repeat(least, channels, all_least);
-  Repeat(most, channels, all_most);
-  Widen(row, pixels * channels, kPixels * channels, all_least, all_most);
-  for (int i = 0; i < kPixels; ++i) {
-    for (int c = 0; c < channels; ++c) {
-      least[c] = std::min(least[c], all_least[i * channels + c]);
-      most[c] = std::max(most[c], all_most[i * channels + c]);
-    }
-  }
+void FindRanges(const float* row, int64_t pixels, int channels, float* least, float* most) {
+  float all_least[kFloatPixels * kMostByteChannels], all_most[kFloatPixels * kMostByteChannels];
+  Widen(row, pixels * channels, channels, kFloatPixels * channels, all_least, all_most);
+  std::copy_n(all_least, channels, least);
+  std::copy_n(all_most, channels, most);
 }
 
 bool ToBytes(const float* row, int64_t pixels, int channels, float factor, const int32_t* least,
              uint8_t* bytes) {
-  int32_t all_least[kMostValues];
-  Repeat(least, channels, all_least);
-  return AllToBytes(row, pixels * channels, kPixels * channels, factor, all_least, bytes);
+  int32_t all_least[kBytePixels * kMostByteChannels];
+  std::copy_n(least, channels, all_least);
+  for (int known = 1; known < kBytePixels; known *= 2) {
+    std::copy_n(all_least, known * channels, all_least + known * channels);
+  }
+  return AllToBytes(row, pixels * channels, kBytePixels * channels, factor, all_least, bytes);
 }
 
 }  // namespace lowbit

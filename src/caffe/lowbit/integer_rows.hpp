@@ -15,8 +15,8 @@ void ToWords(const float* values, int64_t count, float factor, int16_t* words);
 /// More channels than an image has are not taken by what follows.
 constexpr int kMostByteChannels = 16;
 
-/// Lowers `least` and raises `most`, one of each channel, to the values of a row of finite pixels.
-void WidenRanges(const float* row, int64_t pixels, int channels, float* least, float* most);
+/// The least and the largest of each channel's values in a row of finite pixels, 0 counted in.
+void FindRanges(const float* row, int64_t pixels, int channels, float* least, float* most);
 
 /**
  * @brief A row's values times `factor`, less the least of their channel, as bytes.

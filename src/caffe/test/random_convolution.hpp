@@ -57,7 +57,7 @@ class RandomConvolution {
     return values;
   }
 
-  /// Runs the stage that `make` makes. Images and results have channels first.
+  /// Runs the stage that `make` makes, one of rows in two pieces. Images and results have channels first.
   Images Run(const Make& make, const Images& images, int threads = 1) const {
     const TensorInfo &in = plan().tensors[0], &out = plan().tensors[output_];
     const int count = static_cast<int>(images.size() / in.elements());
@@ -67,7 +67,14 @@ class RandomConvolution {
     const AlignedBytes room(stage->RoomBytes(count));
     std::memset(room.data(), 0xff, room.size());
     const Tensors tensors = {{Bytes(&input), Bytes(&result)}, count};
-    stage->Run(tensors, room.data(), threads);
+    if (const auto* const of_rows = dynamic_cast<const RowStage*>(stage.get())) {
+      const int64_t rows = int64_t{count} * of_rows->ResultHeight(), some = (rows + 2) / 3;
+      of_rows->Prepare(tensors, room.data(), threads);
+      of_rows->RunRows(tensors, room.data(), 0, some, threads);
+      if (some < rows) of_rows->RunRows(tensors, room.data(), some, rows, threads);
+    } else {
+      stage->Run(tensors, room.data(), threads);
+    }
     return Reorder(result, count, static_cast<int>(out.pixels()), out.channels);
   }
 
