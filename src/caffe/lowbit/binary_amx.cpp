@@ -159,10 +159,10 @@ void StoreRow(const uint32_t* row, uint32_t* sums) {
 }
 
 void StoreRow(const uint32_t* row, uint16_t* sums) {
-  for (int o = 0; o < kQuadGroup; o += 16) {
-    const __m512i wide = _mm512_loadu_si512(row + o);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(sums + o), _mm512_cvtepi32_epi16(wide));
-  }
+  // By turns four sums of each half.
+  const __m512i words = _mm512_packs_epi32(_mm512_loadu_si512(row), _mm512_loadu_si512(row + 16));
+  const __m512i in_order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+  _mm512_storeu_si512(sums, _mm512_permutexvar_epi64(in_order, words));
 }
 
 template <typename Sum>

@@ -105,12 +105,14 @@ class BinaryConvolution : public Stage {
     EachRow(tensors.images, layout_.padded_height, threads,
             [&](int image, int row) { PackRow(tensors, image, row, room); });
     const int64_t pixels = tensors.images * int64_t{info_.result.height} * info_.result.width;
+    // Smaller parts are shared among threads more evenly.
+    const int part_pixels = threads > 1 ? kPartPixels : std::max(tile_, kPartPixels);
     RunParts(
         pixels, group_blocks_ * info_.groups, threads,
         [&](int64_t first, int count, int begin, int end) {
           RunBlocks(tensors, room, first, count, begin, end);
         },
-        std::max(tile_, kPartPixels));
+        part_pixels);
   }
 
  private:
@@ -265,22 +267,17 @@ class BinaryConvolution : public Stage {
   };
 
   void Locate(uint8_t* room, size_t plane, int group, int64_t first, int count, Pixels* pixels) const {
-    const int width = info_.result.width, height = info_.result.height;
     PixelPlace place(info_.result, first);
-    const int64_t step = info_.geometry.stride_w * layout_.pixel_bytes;
-    // Row by row of the result.
-    for (int begin = 0; begin < count; place.x = 0) {
-      const int end = std::min(begin + width - place.x, count);
+    for (int begin = 0; begin < count;) {
+      const int in_row = place.InRow(count - begin), end = begin + in_row;
       const uint8_t* const window = Digits(room, place.image, plane) +
                                     layout_.WindowOffset(place.y, place.x) + group * layout_.group_bytes;
-      for (int p = begin; p < end; ++p) pixels->windows[p] = window + (p - begin) * step;
+      for (int p = begin; p < end; ++p) pixels->windows[p] = window + (p - begin) * layout_.window_step();
       if (const int32_t* const sums = DigitSums(room, place.image, plane)) {
-        SumWindows(sums + group, place.y, place.x, end - begin, pixels->digit_sums + begin);
+        SumWindows(sums + group, place.y, place.x, in_row, pixels->digit_sums + begin);
       }
       begin = end;
-      if (++place.y < height) continue;
-      place.y = 0;
-      ++place.image;
+      place.Next(in_row);
     }
   }
 

@@ -27,6 +27,9 @@ class ConvolutionLayout {
         geometry_.kernel_w, units_of_group_,     static_cast<int32_t>(geometry_.dilation_w * pixel_bytes)};
   }
 
+  /// From a window to the next one in a row.
+  int64_t window_step() const { return geometry_.stride_w * pixel_bytes; }
+
   int64_t image_bytes() const { return int64_t{padded_height} * padded_width * pixel_bytes; }
 
   /// Bytes from an image's start to the window of the result's pixel (y, x).
@@ -45,8 +48,8 @@ class ConvolutionLayout {
   int total_units_;
 };
 
-/// Where a pixel of a result lies, and then those that follow it: a division for each takes longer than the
-/// sums of a small window.
+/// Where a pixel of a result lies, and then those that follow it, row by row: a division for each takes
+/// longer than the sums of a small window.
 class PixelPlace {
  public:
   /// @param pixel counted through all images.
@@ -57,8 +60,13 @@ class PixelPlace {
         height_(result.height),
         width_(result.width) {}
 
-  void Next() {
-    if (++x < width_) return;
+  /// How many of `count` pixels from here on lie in this row.
+  int InRow(int count) const { return count < width_ - x ? count : width_ - x; }
+
+  /// Goes on by one, or by as many as lie in this row.
+  void Next(int pixels = 1) {
+    x += pixels;
+    if (x < width_) return;
     x = 0;
     if (++y < height_) return;
     y = 0;

@@ -116,9 +116,14 @@ class FloatConvolution : public RowStage {
     alignas(64) float room[kTilePixels * kOutputs];
     const float* windows[kTilePixels];
     PixelPlace pixel(info_.result, first);
-    for (int p = 0; p < count; ++p, pixel.Next()) {
-      windows[p] = reinterpret_cast<const float*>(images + pixel.image * layout_.image_bytes() +
-                                                  layout_.WindowOffset(pixel.y, pixel.x));
+    for (int p = 0; p < count;) {
+      const uint8_t* window =
+          images + pixel.image * layout_.image_bytes() + layout_.WindowOffset(pixel.y, pixel.x);
+      const int in_row = pixel.InRow(count - p);
+      pixel.Next(in_row);
+      for (const int end = p + in_row; p < end; ++p, window += layout_.window_step()) {
+        windows[p] = reinterpret_cast<const float*>(window);
+      }
     }
     for (int block = begin; block < end; ++block) {
       const int group = block / group_blocks_, output = block % group_blocks_ * kOutputs;

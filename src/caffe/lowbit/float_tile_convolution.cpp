@@ -115,10 +115,13 @@ class FloatTileConvolution : public RowStage {
     const uint8_t* windows[kPixels];
     PixelPlace place(info_.result, first);
     int parts = 1;
-    for (int p = 0; p < count; ++p, place.Next()) {
-      windows[p] =
-          Image(room, place.image) + group * layout_.group_bytes + layout_.WindowOffset(place.y, place.x);
+    for (int p = 0; p < count;) {
       parts = std::max<int>(parts, *PartsOfImage(room, place.image));
+      const uint8_t* window =
+          Image(room, place.image) + group * layout_.group_bytes + layout_.WindowOffset(place.y, place.x);
+      const int in_row = place.InRow(count - p);
+      place.Next(in_row);
+      for (const int end = p + in_row; p < end; ++p, window += layout_.window_step()) windows[p] = window;
     }
     tiles_.gather(windows, count, layout_.window(), PartBytes(), parts, rows);
     return parts;

@@ -277,25 +277,25 @@ class Int8Convolution : public RowStage {
     const uint8_t* windows[kMostPixels];
     const int32_t* starts[kMostPixels];
     float units[kMostPixels];
-    PixelPlace pixel(info_.result, first);
-    Image of = Of(room, pixel.image);
-    const bool bytes = of.info->bytes;
+    PixelPlace place(info_.result, first);
+    const bool bytes = Of(room, place.image).info->bytes;
     const IntegerForm& form = bytes ? *bytes_ : words_;
     bool finite = true;
-    int image = pixel.image;
-    for (int p = 0; p < count; ++p, pixel.Next()) {
-      if (pixel.image != image) {
-        image = pixel.image;
-        of = Of(room, image);
-      }
+    for (int p = 0; p < count;) {
+      const Image of = Of(room, place.image);
       if (of.info->bytes != bytes) {
         count = p;
         break;
       }
-      windows[p] = of.integers + form.layout.WindowOffset(pixel.y, pixel.x);
-      starts[p] = bytes ? of.starts : kNoStarts;
-      units[p] = of.info->unit;
-      finite = finite && std::isfinite(units[p]);
+      finite = finite && std::isfinite(of.info->unit);
+      const uint8_t* window = of.integers + form.layout.WindowOffset(place.y, place.x);
+      const int in_row = place.InRow(count - p);
+      place.Next(in_row);
+      for (const int end = p + in_row; p < end; ++p, window += form.layout.window_step()) {
+        windows[p] = window;
+        starts[p] = bytes ? of.starts : kNoStarts;
+        units[p] = of.info->unit;
+      }
     }
     for (int block = begin; block < end; ++block) {
       const int group = block / group_blocks_, output = block % group_blocks_ * kOutputs;

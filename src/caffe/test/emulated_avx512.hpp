@@ -156,6 +156,16 @@ inline __m512i _mm512_shuffle_epi8(const __m512i& table, const __m512i& index) {
 inline __m512i _mm512_permutexvar_epi8(const __m512i& index, const __m512i& table) {
   return MakeLanes<uint8_t>([&](int i) { return table.bytes[index.bytes[i] % 64]; });
 }
+inline __m512i _mm512_permutexvar_epi64(const __m512i& index, const __m512i& table) {
+  return MakeLanes<uint64_t>([&](int i) { return table.Get<uint64_t>(index.bytes[8 * i] % 8); });
+}
+// Within each 16 bytes: four of a's numbers, then four of b's, those that do not fit cut off.
+inline __m512i _mm512_packs_epi32(const __m512i& a, const __m512i& b) {
+  return MakeLanes<int16_t>([&](int i) {
+    const int value = (i % 8 < 4 ? a : b).Get<int32_t>(i / 8 * 4 + i % 4);
+    return value < -32768 ? -32768 : value > 32767 ? 32767 : value;
+  });
+}
 inline __m512i _mm512_maskz_mov_epi8(uint64_t mask, const __m512i& a) {
   return MakeLanes<uint8_t>([&](int i) { return mask >> i & 1 ? a.bytes[i] : 0; });
 }
