@@ -78,14 +78,16 @@ double Rate(const BinaryKernel& kernel, int channels, int pixels) {
 
 int main() {
   std::printf(
-      "multiply-adds a nanosecond      64 channels            256 channels           1024 channels\n");
-  std::printf(
-      "kernel           rate  pixels:     1     8    56          1     8    56          1     8    56\n");
+      "multiply-adds a nanosecond      64 channels                  256 channels                 1024 "
+      "channels\n"
+      "kernel           rate  pixels:     1     8    56   224          1     8    56   224          1     8  "
+      "  "
+      "56   224\n");
   for (const BinaryKernel* kernel : caffe::lowbit::BinaryKernels()) {
     if (!kernel->available()) continue;
     std::printf("%-15s %5.0f        ", kernel->name, kernel->rates.beside);
     for (const int channels : {64, 256, 1024}) {
-      for (const int pixels : {1, 8, 56}) std::printf(" %5.0f", Rate(*kernel, channels, pixels));
+      for (const int pixels : {1, 8, 56, 224}) std::printf(" %5.0f", Rate(*kernel, channels, pixels));
       std::printf("     ");
     }
     std::printf("\n");

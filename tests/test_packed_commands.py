@@ -67,6 +67,17 @@ def test_test_scores_a_packed_model(folder):
         assert found == pytest.approx(expected, rel=1e-5), arguments
 
 
+def test_amx_can_be_left_out(folder):
+    arguments = ["test", "-model", "net.hwgq", "-iterations", 1]
+    expected = run(*arguments, cwd=folder)
+    assert expected.returncode == 0, expected.stderr
+    without = run(*arguments, cwd=folder, HWGQ_AMX="0")
+    assert without.returncode == 0, without.stderr
+    assert scores(without.stderr) == pytest.approx(scores(expected.stderr), rel=1e-5)
+    for variable, kernel in (("HWGQ_KERNEL", "amx"), ("HWGQ_FLOAT_KERNEL", "amx_bf16")):
+        fails(run(*arguments, cwd=folder, HWGQ_AMX="0", **{variable: kernel}), variable, kernel)
+
+
 def test_test_says_what_a_packed_model_lacks(folder):
     deploy = NET[: NET.index("layer")] + 'input: "data" input_shape { dim: 1 dim: 3 dim: 12 dim: 12 }'
     deploy += NET[NET.index('layer { name: "conv"') : NET.index('layer { name: "accuracy"')]
