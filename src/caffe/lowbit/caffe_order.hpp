@@ -8,7 +8,7 @@ namespace lowbit {
 
 /// Images of a tensor from Caffe's order, channel by channel, to that of tensors here, pixel by pixel, and
 /// back.
-void FromCaffe(const TensorInfo& tensor, const float* x, int images, float* y);
+void FromCaffe(const TensorInfo& tensor, const float* x, int images, int threads, float* y);
 void ToCaffe(const TensorInfo& tensor, const float* x, int images, float* y);
 
 }  // namespace lowbit

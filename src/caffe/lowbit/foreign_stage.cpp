@@ -48,7 +48,7 @@ class ForeignStage : public Stage {
 
   const char* Kernel() const override { return "Caffe"; }
 
-  void Run(const Tensors& tensors, uint8_t* room, int) const override {
+  void Run(const Tensors& tensors, uint8_t* room, int threads) const override {
     std::vector<const float*> inputs;
     std::vector<float*> outputs;
     for (const Blob& blob : inputs_) {
@@ -67,7 +67,7 @@ class ForeignStage : public Stage {
       layer_->Forward(tensors.images, inputs, outputs);
     }
     for (size_t i = 0; i < outputs.size(); ++i) {
-      FromCaffe(outputs_[i].tensor, outputs[i], tensors.images, tensors.real(outputs_[i].index));
+      FromCaffe(outputs_[i].tensor, outputs[i], tensors.images, threads, tensors.real(outputs_[i].index));
     }
   }
 

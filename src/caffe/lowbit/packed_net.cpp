@@ -225,7 +225,7 @@ class PackedNet::Engine {
     }
     for (size_t i = 0; i < inputs_.size(); ++i) {
       const int tensor = plan_.inputs[i].tensor;
-      FromCaffe(plan_.tensors[tensor], inputs[i] + (first + begin) * inputs_[i].elements, count,
+      FromCaffe(plan_.tensors[tensor], inputs[i] + (first + begin) * inputs_[i].elements, count, threads,
                 tensors.real(tensor));
     }
     head_->Run(head, threads, seconds);
