@@ -17,6 +17,7 @@ namespace lowbit {
 
 namespace {
 
+// The sum of digits that are at most 15.
 #ifdef __SSE2__
 int32_t Sum(const uint8_t* digits, int channels) {
   __m128i sums = _mm_setzero_si128();
@@ -30,8 +31,8 @@ int32_t Sum(const uint8_t* digits, int channels) {
   return sum;
 }
 #else
-// Of digits that are at most 15. A word's bytes hold the sums of 16 of them; the topmost of its four parts of
-// 16 bits then gets the sum of all.
+// A word's bytes hold the sums of 16 of them; the topmost of its four parts of 16 bits then gets the sum of
+// all.
 int32_t Sum(const uint8_t* digits, int channels) {
   constexpr int kMost = 16 * 8;
   constexpr uint64_t kEvenBytes = 0x00ff00ff00ff00ffu;
