@@ -203,7 +203,6 @@ void SumPixels(const uint8_t* const* pixels, int count, const Window& window, co
       first_rows = first.rows;
       second_rows = second.pixels > 0 ? second.rows : kTileRows;
       const TileConfig config(first_rows, second_rows);
-      FinishStores(&config);
       _tile_loadconfig(&config);
     }
     for (int group = 0; group < kGroups; ++group) {

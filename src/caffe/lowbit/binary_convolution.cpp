@@ -269,14 +269,13 @@ class BinaryConvolution : public Stage {
   void Locate(uint8_t* room, size_t plane, int group, int64_t first, int count, Pixels* pixels) const {
     PixelPlace place(info_.result, first);
     for (int begin = 0; begin < count;) {
-      const int in_row = place.InRow(count - begin), end = begin + in_row;
-      const uint8_t* const window = Digits(room, place.image, plane) +
-                                    layout_.WindowOffset(place.y, place.x) + group * layout_.group_bytes;
-      for (int p = begin; p < end; ++p) pixels->windows[p] = window + (p - begin) * layout_.window_step();
+      const int in_row = place.InRow(count - begin);
+      layout_.LocateInRow(Digits(room, place.image, plane) + group * layout_.group_bytes, place, in_row,
+                          pixels->windows + begin);
       if (const int32_t* const sums = DigitSums(room, place.image, plane)) {
         SumWindows(sums + group, place.y, place.x, in_row, pixels->digit_sums + begin);
       }
-      begin = end;
+      begin += in_row;
       place.Next(in_row);
     }
   }

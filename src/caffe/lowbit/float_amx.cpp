@@ -162,8 +162,6 @@ void Sums(const uint8_t* rows, int count, int total_units, int parts, const uint
           float* sums) {
   const int64_t strip_bytes = int64_t{FloatTiles::kParts} * Steps(total_units) * 2 * kTileBytes;
   const TileConfig config(kTileRows, kTileRows);
-  FinishStores(&config);
-  FinishStores(rows);
   _tile_loadconfig(&config);
   for (int strip = 0; strip < strips; ++strip, weights += strip_bytes, sums += FloatTiles::kStrip) {
     if (count > kTileRows) {

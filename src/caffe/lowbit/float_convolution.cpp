@@ -114,22 +114,19 @@ class FloatConvolution : public RowStage {
   void RunTile(const Tensors& tensors, const uint8_t* images, int64_t first, int count, int begin,
                int end) const {
     alignas(64) float room[kTilePixels * kOutputs];
-    const float* windows[kTilePixels];
+    const uint8_t* windows[kTilePixels];
     PixelPlace pixel(info_.result, first);
     for (int p = 0; p < count;) {
-      const uint8_t* window =
-          images + pixel.image * layout_.image_bytes() + layout_.WindowOffset(pixel.y, pixel.x);
       const int in_row = pixel.InRow(count - p);
+      layout_.LocateInRow(images + pixel.image * layout_.image_bytes(), pixel, in_row, windows + p);
+      p += in_row;
       pixel.Next(in_row);
-      for (const int end = p + in_row; p < end; ++p, window += layout_.window_step()) {
-        windows[p] = reinterpret_cast<const float*>(window);
-      }
     }
     for (int block = begin; block < end; ++block) {
       const int group = block / group_blocks_, output = block % group_blocks_ * kOutputs;
       const float* of_group[kTilePixels];
       for (int p = 0; p < count; ++p) {
-        of_group[p] = windows[p] + group * layout_.group_bytes / static_cast<int>(sizeof(float));
+        of_group[p] = reinterpret_cast<const float*>(windows[p] + int64_t{group} * layout_.group_bytes);
       }
       const Part part = {first, count, group * group_outputs_ + output,
                          std::min(kOutputs, group_outputs_ - output)};

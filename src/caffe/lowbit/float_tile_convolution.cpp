@@ -117,11 +117,10 @@ class FloatTileConvolution : public RowStage {
     int parts = 1;
     for (int p = 0; p < count;) {
       parts = std::max<int>(parts, *PartsOfImage(room, place.image));
-      const uint8_t* window =
-          Image(room, place.image) + group * layout_.group_bytes + layout_.WindowOffset(place.y, place.x);
       const int in_row = place.InRow(count - p);
+      layout_.LocateInRow(Image(room, place.image) + group * layout_.group_bytes, place, in_row, windows + p);
+      p += in_row;
       place.Next(in_row);
-      for (const int end = p + in_row; p < end; ++p, window += layout_.window_step()) windows[p] = window;
     }
     tiles_.gather(windows, count, layout_.window(), PartBytes(), parts, rows);
     return parts;

@@ -185,8 +185,6 @@ void Sum(const uint8_t* const* pixels, int count, const Window& window, const in
     const bool two = some > kTileRows;
     windows.Collect(pixels + p, some, window);
     const TileConfig config(Min(some, kTileRows), two ? some - kTileRows : kTileRows);
-    FinishStores(&config);
-    FinishStores(scratch);
     _tile_loadconfig(&config);
     const auto sum = two ? SumStrip<true, Values> : SumStrip<false, Values>;
     for (int strip = 0; strip < strips; ++strip) {

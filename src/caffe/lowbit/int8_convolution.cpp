@@ -288,14 +288,12 @@ class Int8Convolution : public RowStage {
         break;
       }
       finite = finite && std::isfinite(of.info->unit);
-      const uint8_t* window = of.integers + form.layout.WindowOffset(place.y, place.x);
       const int in_row = place.InRow(count - p);
+      form.layout.LocateInRow(of.integers, place, in_row, windows + p);
+      std::fill_n(starts + p, in_row, bytes ? of.starts : kNoStarts);
+      std::fill_n(units + p, in_row, of.info->unit);
+      p += in_row;
       place.Next(in_row);
-      for (const int end = p + in_row; p < end; ++p, window += form.layout.window_step()) {
-        windows[p] = window;
-        starts[p] = bytes ? of.starts : kNoStarts;
-        units[p] = of.info->unit;
-      }
     }
     for (int block = begin; block < end; ++block) {
       const int group = block / group_blocks_, output = block % group_blocks_ * kOutputs;

@@ -11,9 +11,13 @@ namespace {
 /// A tile has up to 16 rows of 64 bytes.
 constexpr int kTileRows = 16, kTileRowBytes = 64, kTileBytes = kTileRows * kTileRowBytes;
 
-/// The shapes of the tiles, as the processor reads them. Tiles 0 to 3: sums (first pixels, first and second
-/// outputs; second pixels, likewise); 4 and 5: values of the first and second pixels, one a row; 6 and 7:
-/// weights of the first and second outputs.
+/// What is stored is not held back: GCC does not know that its tile instructions read memory, nor of what a
+/// pointer points to that they do.
+inline void FinishStores(const void* read) { __asm__ volatile("" ::"r"(read) : "memory"); }
+
+/// The shapes of the tiles, as the processor reads them; what was stored before is there by then. Tiles 0 to
+/// 3: sums (first pixels, first and second outputs; second pixels, likewise); 4 and 5: values of the first
+/// and second pixels, one a row; 6 and 7: weights of the first and second outputs.
 struct TileConfig {
   uint8_t palette = 1, start_row = 0, reserved[14] = {};
   uint16_t row_bytes[16] = {};
@@ -25,12 +29,9 @@ struct TileConfig {
       row_bytes[tile] = kTileRowBytes;
       rows[tile] = static_cast<uint8_t>(of_weights ? kTileRows : of_second ? second_pixels : first_pixels);
     }
+    FinishStores(this);
   }
 };
-
-/// What is stored is not held back: GCC does not know that its tile instructions read memory, nor of what a
-/// pointer points to that they do.
-inline void FinishStores(const void* read) { __asm__ volatile("" ::"r"(read) : "memory"); }
 
 }  // namespace
 }  // namespace lowbit

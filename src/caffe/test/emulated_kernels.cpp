@@ -103,10 +103,15 @@ using namespace ::caffe::lowbit;
 namespace caffe {
 namespace lowbit {
 
-std::vector<const BinaryKernel*> EmulatedKernels() {
-  return {&emulated::lookup::caffe::lowbit::kAvx512Lookup, &emulated::vbmi::caffe::lowbit::kAvx512Vbmi,
-          &emulated::vnni::caffe::lowbit::kAvx512Vnni, &emulated::vpopcnt::caffe::lowbit::kAvx512Vpopcnt,
-          &emulated::amx::caffe::lowbit::kAmx};
+std::vector<const BinaryKernel*> BinaryKernelsToTest() {
+  std::vector<const BinaryKernel*> kernels = {
+      &emulated::lookup::caffe::lowbit::kAvx512Lookup, &emulated::vbmi::caffe::lowbit::kAvx512Vbmi,
+      &emulated::vnni::caffe::lowbit::kAvx512Vnni, &emulated::vpopcnt::caffe::lowbit::kAvx512Vpopcnt,
+      &emulated::amx::caffe::lowbit::kAmx};
+  for (const BinaryKernel* kernel : BinaryKernels()) {
+    if (kernel->available()) kernels.push_back(kernel);
+  }
+  return kernels;
 }
 
 void EmulatedPackSixes(const PixelRow& row, int channels) {

@@ -13,10 +13,12 @@ namespace caffe {
 namespace lowbit {
 
 /// The kernels for AVX-512 and AMX, made to run on every processor, whatever their available() says.
-std::vector<const BinaryKernel*> EmulatedKernels();
 std::vector<const FloatKernel*> EmulatedFloatKernels();
 std::vector<const StepKernel*> EmulatedStepKernels();
 std::vector<const Int8Kernel*> EmulatedInt8Kernels();
+
+/// The binary ones, and those that this processor has.
+std::vector<const BinaryKernel*> BinaryKernelsToTest();
 
 /// Likewise PackSixesAvx512.
 void EmulatedPackSixes(const PixelRow& row, int channels);

@@ -56,21 +56,13 @@ class RandomTensors {
   std::vector<std::vector<uint8_t>> tensors_;
 };
 
-std::vector<const BinaryKernel*> KernelsToTest() {
-  std::vector<const BinaryKernel*> kernels = EmulatedKernels();
-  for (const BinaryKernel* kernel : BinaryKernels()) {
-    if (kernel->available()) kernels.push_back(kernel);
-  }
-  return kernels;
-}
-
 void CheckStage(const Plan& plan, const StageInfo& stage, int images, unsigned seed) {
   const RandomTensors tensors(plan, stage, images, seed);
   const auto run = [&](const BinaryKernel& kernel, int threads) {
     return tensors.Run(*MakeBinaryConvolution(plan, stage, kernel, threads), threads);
   };
   const std::vector<std::vector<uint8_t>> expected = run(*BinaryKernels()[0], 1);
-  for (const BinaryKernel* kernel : KernelsToTest()) {
+  for (const BinaryKernel* kernel : BinaryKernelsToTest()) {
     const int threads = 1 + static_cast<int>(seed % 3);
     EXPECT_EQ(run(*kernel, threads), expected) << kernel->name << ", " << stage.name;
   }

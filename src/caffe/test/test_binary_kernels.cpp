@@ -249,17 +249,9 @@ class Problem {
   std::vector<uint32_t> expected_, digit_sums_;
 };
 
-std::vector<const BinaryKernel*> KernelsToTest() {
-  std::vector<const BinaryKernel*> kernels = EmulatedKernels();
-  for (const BinaryKernel* kernel : BinaryKernels()) {
-    if (kernel->available()) kernels.push_back(kernel);
-  }
-  return kernels;
-}
-
 void CheckAll(const Shape& shape, int seed) {
   Problem problem(shape, seed);
-  for (const BinaryKernel* kernel : KernelsToTest()) {
+  for (const BinaryKernel* kernel : BinaryKernelsToTest()) {
     if (kernel->packing == shape.packing) problem.Check(*kernel);
   }
 }

@@ -225,28 +225,8 @@ void GatherWinogradRows(const WinogradPlanes& planes, const float* image, int fi
 CAFFE_WIDE_TARGET_CLONES
 void ScatterWinogradRow(const WinogradPlanes& planes, const float* row, int pad, bool is_added, int y,
                         float* image) {
-  const int64_t plane = planes.plane();
-  float* to = image + static_cast<int64_t>(y) * planes.width;
-  row += pad * kLanes;
-  int x = 0;
-  if (planes.lanes == kLanes) {
-    for (; x + 4 <= planes.width; x += 4) {
-      for (int lane = 0; lane < kLanes; lane += 4) {
-        Quad quads[4];
-        Transpose(row + x * kLanes + lane, kLanes, quads);
-        for (int j = 0; j < 4; ++j) {
-          Quad& values = *reinterpret_cast<Quad*>(to + (lane + j) * plane + x);
-          values = is_added ? values + quads[j] : quads[j];
-        }
-      }
-    }
-  }
-  for (; x < planes.width; ++x) {
-    for (int lane = 0; lane < planes.lanes; ++lane) {
-      float& value = to[lane * plane + x];
-      value = is_added ? value + row[x * kLanes + lane] : row[x * kLanes + lane];
-    }
-  }
+  TransposeMatrix(row + pad * kLanes, kLanes, planes.width, planes.lanes, is_added,
+                  image + static_cast<int64_t>(y) * planes.width, planes.plane());
 }
 
 CAFFE_WIDE_TARGET_CLONES
