@@ -391,6 +391,7 @@ def test_the_commands_run_on_a_gpu(folder):
         done = run(folder, *COMMANDS[command], "-gpu", "0")
         assert done.returncode == 0, done.stderr
         assert "Use GPU with device ID 0" in done.stderr and "GPU device name: " in done.stderr
+        assert ("Memory on the GPU: " in done.stderr) == (command == "time")
     done = run(folder, "device_query", "-gpu", "all")
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("Device id: ") == _caffe.device_count()

@@ -26,8 +26,8 @@ def run(arguments: Sequence[str]) -> int:
     net = Net(options.model, flags.phase(options, caffe_pb2.TRAIN), level=level, stages=stages)
     last = len(net.layers) - 1
 
-    # Found for the CPU, before passes take any.
-    memory = "" if flags.gpus(options) else _memory(net)
+    # Found before passes take any.
+    memory = _memory(net, "GPU" if flags.gpus(options) else "CPU")
 
     # The first passes take memory and fill caches.
     _caffe.log("Performing Forward")
@@ -58,8 +58,7 @@ def run(arguments: Sequence[str]) -> int:
     _caffe.log(f"Average Backward pass: {flags.number(sum(backward) / options.iterations)} ms.")
     _caffe.log(f"Average Forward-Backward: {flags.number(total / options.iterations)} ms.")
     _caffe.log(f"Total Time: {flags.number(total)} ms.")
-    if memory:
-        _caffe.log(memory)
+    _caffe.log(memory)
     _caffe.log("*** Benchmark ends ***")
     return 0
 
@@ -71,7 +70,7 @@ def _milliseconds(timer: Timer, run_layers: Callable[[int, int], object], layer:
     return timer.ms
 
 
-def _memory(net: Net) -> str:
+def _memory(net: Net, device: str) -> str:
     # Those of a Split are its bottom's.
     copies = {
         top for name, tops in net.top_names.items() if net.layer_dict[name].type == "Split" for top in tops
@@ -79,6 +78,6 @@ def _memory(net: Net) -> str:
     blobs = sum(blob.count for name, blob in net.blobs.items() if name not in copies)
     parameters = sum(blob.count for blobs in net.params.values() for blob in blobs)
     return (
-        f"Memory on the CPU: {size(8 * parameters)} of parameters and their gradients; {size(8 * blobs)} of "
+        f"Memory on the {device}: {size(8 * parameters)} of parameters and their gradients; {size(8 * blobs)} of "
         f"blobs and theirs, or {size(net.pass_bytes())} where memory is reused, as in training."
     )

@@ -58,7 +58,7 @@ class Layer {
   virtual bool ReadsTopData(int) const { return true; }
   /// Tells a layer whether its net does so: what it then keeps for Backward should be small.
   virtual void SetReusesMemory(bool) {}
-  /// What the layer keeps from Forward to Backward on a CPU: blobs that have their shapes after Reshape, and
+  /// What the layer keeps from Forward to Backward: blobs that have their shapes after Reshape, and
   /// no data before Forward and after Backward.
   virtual vector<Blob<Dtype>*> KeptBlobs() { return {}; }
   /// Likewise what Backward fills for itself alone.

@@ -213,7 +213,7 @@ class Net {
   void PlanReuse();
   // Offers layers the one before (Layer::JoinMaker) where they may have it, or ends that.
   void JoinLayers(bool are_joined);
-  /// Whether this trains on a CPU, memory is reused, and nobody looks at a blob in the midst of a pass,
+  /// Whether this trains, memory is reused, and nobody looks at a blob in the midst of a pass,
   /// unless by callbacks in Backward.
   bool TrainsUnseen() const;
   bool MayReuseData(int blob_id) const;

@@ -114,8 +114,7 @@ void Net<Dtype>::PlanReuse() {
 // Not where somebody looks at the tops between two layers.
 template <typename Dtype>
 bool Net<Dtype>::TrainsUnseen() const {
-  return reuses_memory_ && phase_ == TRAIN && Caffe::mode() == Caffe::CPU && !debug_info_ &&
-         before_forward_.empty() && after_forward_.empty();
+  return reuses_memory_ && phase_ == TRAIN && !debug_info_ && before_forward_.empty() && after_forward_.empty();
 }
 
 template <typename Dtype>
@@ -185,7 +184,7 @@ void Net<Dtype>::TakeBackData(int layer_id) {
 template <typename Dtype>
 void Net<Dtype>::LendKeptBlobs(int layer_id, const vector<Blob<Dtype>*>& blobs) {
   are_kept_gone_[layer_id] = false;
-  if (!layer_need_backward_[layer_id] || phase_ == TEST || Caffe::mode() != Caffe::CPU) return;
+  if (!layer_need_backward_[layer_id] || phase_ == TEST) return;
   for (Blob<Dtype>* blob : blobs) {
     if (blob->count() == 0 || !IsFree(blob->data())) continue;
     blob->ExchangeData(pool_.Take(blob->data()->size()));
@@ -268,6 +267,7 @@ size_t Net<Dtype>::PassBytes() {
   const std::lock_guard<std::recursive_mutex> lock(mutex_);
   CHECK(!reuses_memory_) << "the net reuses memory already: ask before set_reuses_memory(true)";
   set_reuses_memory(true);
+  pool_.set_plans(true);
   // As in the pass: they may keep less.
   JoinLayers(TrainsUnseen());
   // What has memory of its own, and may share it.
@@ -303,6 +303,7 @@ size_t Net<Dtype>::PassBytes() {
   }
   size_t bytes = pool_.bytes();
   for (const auto& [memory, size] : own) bytes += size;
+  pool_.set_plans(false);
   // What is left lent, as after a pass, goes back.
   set_reuses_memory(false);
   return bytes;

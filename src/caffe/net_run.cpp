@@ -189,8 +189,8 @@ void Net<Dtype>::GiveGradients(const GradientTaker& taker) {
   gives_gradient_.assign(learnable_params_.size(), false);
   const bool has_python = std::any_of(layers_.begin(), layers_.end(),
                                       [](const auto& layer) { return string(layer->type()) == "Python"; });
-  const bool may_give =
-      taker && TrainsUnseen() && !has_python && before_backward_.empty() && after_backward_.empty();
+  const bool may_give = taker && Caffe::mode() == Caffe::CPU && TrainsUnseen() && !has_python &&
+                        before_backward_.empty() && after_backward_.empty();
   for (size_t i = 0; i < params_.size(); ++i) {
     const int id = learnable_param_ids_[i];
     const auto [layer_id, blob] = param_layer_indices_[i];

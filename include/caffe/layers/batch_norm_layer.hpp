@@ -8,9 +8,21 @@
 #include "caffe/blob.hpp"
 #include "caffe/layer.hpp"
 #include "caffe/proto/caffe.pb.h"
+#include "caffe/util/bf16.hpp"
 #include "caffe/util/channel_loops.hpp"
 
 namespace caffe {
+
+/// A normalization on the GPU that a following layer computes: see BatchNormLayer::SetJoined. All memory is
+/// the GPU's.
+template <typename Dtype>
+struct JoinedNormalization {
+  ChannelExtent extent;
+  const Dtype *mean, *deviation;  ///< of each channel
+  /// Where the normalized values are kept for the gradient; one is null.
+  Dtype* kept;
+  BF16* kept_bf16;
+};
 
 /**
  * @brief Normalizes each channel to mean 0 and variance 1: y = (x - mean) / sqrt(variance + eps)
@@ -30,22 +42,24 @@ class BatchNormLayer : public Layer<Dtype> {
   void Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
 
   const char* type() const override { return "BatchNorm"; }
-  bool ReadsBottomData(int) const override { return false; }
+  bool ReadsBottomData(int) const override {
+    return Caffe::mode() == Caffe::GPU && !is_in_place_ && !use_global_stats_;
+  }
   bool ReadsTopData(int) const override { return false; }
   bool BackwardMayBeInPlace() const override { return Caffe::mode() == Caffe::CPU; }
   vector<Blob<Dtype>*> KeptBlobs() override {
-    if (use_global_stats_) return {};
+    if (use_global_stats_ || !KeepsNormalized()) return {};
     return {keeps_bf16_ ? &x_norm_bf16_ : &x_norm_};
   }
   const Blob<Dtype>* KeptTop(int) const override {
-    return use_global_stats_ || Caffe::mode() != Caffe::CPU ? nullptr : &x_norm_;
+    return use_global_stats_ || !KeepsNormalized() ? nullptr : &x_norm_;
   }
   int ExactNumBottomBlobs() const override { return 1; }
   int ExactNumTopBlobs() const override { return 1; }
 
   /**
-   * @brief A following layer takes over the passes on the CPU (Layer::JoinMaker), or no longer does: Forward
-   * and Backward leave everything to it.
+   * @brief A following layer takes over the passes (Layer::JoinMaker), or no longer does: Forward and Backward
+   * leave everything to it.
    *
    * @return false where statistics are not those of the batch: then nothing changes.
    */
@@ -58,6 +72,13 @@ class BatchNormLayer : public Layer<Dtype> {
                      const std::function<void(int64_t begin, int64_t count, const Dtype* values)>& part);
   /// Backward_cpu in place of it, where gradient(begin, count) makes a part of the top's gradient, in dx.
   void BackwardJoined(const std::function<void(int64_t begin, int64_t count)>& gradient, Dtype* dx);
+#ifndef CPU_ONLY
+  /// Forward_gpu in place of it, but for the normalized values: the caller makes these of the bottom, and keeps
+  /// them where the result says.
+  JoinedNormalization<Dtype> ForwardJoinedGpu(const Blob<Dtype>& bottom);
+  /// What the caller has kept, for Backward_gpu in place of it.
+  JoinedNormalization<Dtype> JoinedOnGpu();
+#endif
 
  protected:
   void Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
@@ -73,6 +94,7 @@ class BatchNormLayer : public Layer<Dtype> {
   /// only where the layer is itself in place: else the gradient makes them from the bottom once more.
   Blob<Dtype> x_norm_;
   bool use_global_stats_ = false;
+  bool is_in_place_ = false;
   Dtype moving_average_fraction_ = 0;
   int channels_ = 0;
   Dtype eps_ = 0;
@@ -82,6 +104,11 @@ class BatchNormLayer : public Layer<Dtype> {
 
  private:
   ChannelExtent Extent(const Blob<Dtype>& blob) const;
+  // On the GPU the gradient is made from the bottom where that stays.
+  bool KeepsNormalized() const { return Caffe::mode() == Caffe::CPU || is_in_place_; }
+#ifndef CPU_ONLY
+  void FindStatisticsGpu(const Blob<Dtype>& bottom);
+#endif
   // Calls normalize(first, last) for ranges of channels as soon as their statistics are there.
   template <typename Normalize>
   void ForwardChannels(const ChannelExtent& extent, const Dtype* x, const Normalize& normalize);

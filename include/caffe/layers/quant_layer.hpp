@@ -2,8 +2,6 @@
 #define CAFFE_QUANT_LAYER_HPP_
 
 #include <algorithm>
-#include <array>
-#include <limits>
 #include <string>
 #include <vector>
 
@@ -52,7 +50,7 @@ class QuantLayer : public NeuronLayer<Dtype> {
     return {&kept_};
   }
   void Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
-  bool RestoresTop(int) const override { return KeepsMask() && has_codes_; }
+  bool RestoresTop(int) const override { return KeepsMask() && HasCodes(); }
   void RestoreTop(int top_index, Blob<Dtype>* top) override;
   /// Takes the passes of a BatchNormLayer over where this layer keeps bytes.
   void JoinMaker(Layer<Dtype>* maker) override;
@@ -73,7 +71,9 @@ class QuantLayer : public NeuronLayer<Dtype> {
 
  private:
   void SetUpCenters();
-  void SetUpCodes();
+  /// Whether the top has few levels, which have codes.
+  bool HasCodes() const;
+  void RestoreTopGpu(Blob<Dtype>* top) const;
   /// Whether Forward keeps, in a byte for each value, where the gradient passes, and the value's code: where
   /// the gradient does so as it is or not at all.
   bool KeepsMask() const;
@@ -85,6 +85,8 @@ class QuantLayer : public NeuronLayer<Dtype> {
   /// Calls run(f), with Derivative of f the gradient that is asked for.
   template <typename Run>
   void WithGradient(const Run& run) const;
+  /// Where the gradient ends.
+  Dtype Limit() const;
   // Forward of so many values, which keeps their bytes; not in parallel.
   void ForwardKept(int64_t count, const Dtype* x, Dtype* y, unsigned char* kept) const;
   void CheckNotInPlace(const vector<Blob<Dtype>*>& top, const vector<Blob<Dtype>*>& bottom) const;
@@ -92,12 +94,8 @@ class QuantLayer : public NeuronLayer<Dtype> {
   bool reuses_memory_ = false;
   /// Whose passes are part of this layer's; null where none's are.
   BatchNormLayer<Dtype>* batch_norm_ = nullptr;
-  /// Whether the top has few levels, which have codes.
-  bool has_codes_ = false;
-  /// Bytes, for each value of the last Forward twice its code, plus 1 where the gradient passes.
+  /// KeptByte of each value of the last Forward.
   Blob<Dtype> kept_;
-  /// The level that a byte of kept_ stands for.
-  std::array<Dtype, 256> kept_levels_;
 };
 
 template <typename Dtype>
@@ -142,9 +140,7 @@ void QuantLayer<Dtype>::WithForward(bool on_gpu, const Run& run) const {
 template <typename Dtype>
 template <typename Run>
 void QuantLayer<Dtype>::WithGradient(const Run& run) const {
-  const QuantParameter& param = this->layer_param_.quant_param();
-  const Dtype negative_slope = param.negative_slope();
-  const Dtype limit = param.clip_thr() > 0 ? param.clip_thr() : std::numeric_limits<Dtype>::infinity();
+  const Dtype negative_slope = this->layer_param_.quant_param().negative_slope(), limit = Limit();
   if (backward_func_ == "hard_tanh") {
     run(ClipFunction<Dtype>{-limit, limit});
   } else if (backward_func_ == "log_tailed_relu") {

@@ -13,9 +13,9 @@ using BF16 = uint16_t;
 
 /// Rounds to the nearest, halves to the even one; infinities stay. A NaN has to be one of those that
 /// computations make.
-inline BF16 ToBF16(float value) {
+CAFFE_HOST_DEVICE inline BF16 ToBF16(float value) {
   uint32_t bits;
-  std::memcpy(&bits, &value, sizeof(bits));
+  memcpy(&bits, &value, sizeof(bits));
   return static_cast<BF16>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 

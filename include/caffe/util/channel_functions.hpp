@@ -133,17 +133,18 @@ struct KeptNormalizedChannels {
 };
 
 /// The gradient of y = (x - mean) / deviation with respect to x, where mean and deviation are those of each
-/// channel of x: (dy - mean(dy) - y mean(dy y)) / deviation. Y is a function of channels that gives y.
-template <typename Dtype, typename Y>
+/// channel of x: (dy - mean(dy) - y mean(dy y)) / deviation. Y is a function of channels that gives y, and Dy
+/// something whose elements are dy.
+template <typename Dtype, typename Y, typename Dy = const Dtype*>
 struct NormalizedGradients {
-  const Dtype* dy;
+  Dy dy;
   Y y;
   const Dtype *sum_dy, *sum_dy_y;
   Dtype per_channel;  ///< elements
   const Dtype* deviation;
 
   struct OfChannel {
-    const Dtype* dy;
+    Dy dy;
     typename Y::OfChannel y;
     Dtype mean_dy, mean_dy_y, deviation;
     CAFFE_HOST_DEVICE Dtype operator()(int64_t i) const {

@@ -11,6 +11,7 @@
 #include "caffe/util/channel_functions.hpp"
 #include "caffe/util/channel_loops.hpp"
 #include "caffe/util/gpu_launch.cuh"
+#include "caffe/util/gpu_map.cuh"
 #include "caffe/util/int_divisor.hpp"
 
 namespace caffe {
@@ -60,16 +61,15 @@ struct StoreSumPair {
 
 namespace channel_kernels {
 
-template <typename Dtype, typename Function>
+template <typename Function>
 struct MapChannel {
   IntDivisor inner, channels;
   Function f;
-  Dtype* to;
 
-  __device__ void operator()(int i) const {
+  __device__ auto operator()(int i) const {
     int channel = inner.Quotient(i);
     channel = channels.Split(&channel);
-    to[i] = f(channel)(i);
+    return f(channel)(i);
   }
 };
 
@@ -94,16 +94,19 @@ struct ValueOfChannel {
   __device__ auto operator()(int channel, int i) const { return f(channel)(positions.Of(channel, i)); }
 };
 
-/// dy times a function of channels.
-template <typename Dtype, typename Y>
-struct ProductsWith {
-  const Dtype* dy;
+/// dy, and dy times a function of channels.
+template <typename Dtype, typename Y, typename Dy>
+struct GradientPairs {
+  Dy dy;
   Y y;
 
   struct OfChannel {
-    const Dtype* dy;
+    Dy dy;
     typename Y::OfChannel y;
-    CAFFE_HOST_DEVICE Dtype operator()(int64_t i) const { return dy[i] * y(i); }
+    CAFFE_HOST_DEVICE SumPair<Dtype> operator()(int64_t i) const {
+      const Dtype gradient = dy[i];
+      return {gradient, gradient * y(i)};
+    }
   };
   CAFFE_HOST_DEVICE OfChannel operator()(int c) const { return {dy, y(c)}; }
 };
@@ -128,24 +131,24 @@ struct CombineMoments {
   }
 };
 
-/// Of a few elements of a channel at a time, whose moments cost less than combining each. Relative to the
-/// channel's first element, so that a mean far from 0 costs no digits.
+/// Of a few elements of a channel at a time, whose moments cost less than combining each: those `pieces`
+/// apart, so that threads read neighbours at once. Relative to the channel's first element, so that a mean far
+/// from 0 costs no digits.
 template <typename Dtype>
 struct MomentsOfChannel {
   static constexpr int kElements = 4;
   ChannelPositions positions;
-  int size;
+  int size, pieces;
   const Dtype* x;
 
   CAFFE_HOST_DEVICE Dtype Origin(int channel) const { return x[channel * positions.inner_size]; }
   CAFFE_HOST_DEVICE Moments<Dtype> operator()(int channel, int piece) const {
     const Dtype origin = Origin(channel);
-    const int first = piece * kElements;
-    const int count = size - first < kElements ? size - first : kElements;
+    const int count = (size - 1 - piece) / pieces + 1;
     Dtype values[kElements];
     Dtype sum = 0;
     for (int i = 0; i < kElements; ++i) {
-      values[i] = i < count ? x[positions.Of(channel, first + i)] - origin : Dtype(0);
+      values[i] = i < count ? x[positions.Of(channel, piece + i * pieces)] - origin : Dtype(0);
       sum += values[i];
     }
     const Dtype mean = sum / static_cast<Dtype>(count);
@@ -175,8 +178,8 @@ template <typename Dtype, typename Function>
 void GpuMapChannels(const ChannelExtent& extent, const Function& f, Dtype* to) {
   const int64_t count = static_cast<int64_t>(extent.outer) * extent.channels * extent.inner;
   if (count == 0) return;
-  GpuForEach(count, channel_kernels::MapChannel<Dtype, Function>{IntDivisor(extent.inner),
-                                                                 IntDivisor(extent.channels), f, to});
+  GpuMap(count, channel_kernels::MapChannel<Function>{IntDivisor(extent.inner), IntDivisor(extent.channels), f},
+         to);
 }
 
 /// store(c, the sum of f(c)(i) over all positions i of channel c).
@@ -192,22 +195,22 @@ template <typename Dtype, typename Store>
 void GpuChannelMoments(const ChannelExtent& extent, const Dtype* x, const Store& store) {
   using namespace channel_kernels;
   const int size = extent.outer * extent.inner;
-  const MomentsOfChannel<Dtype> of_channel = {ChannelPositions(extent), size, x};
-  GpuReduceRows(extent.channels, (size - 1) / of_channel.kElements + 1, of_channel, CombineMoments<Dtype>(),
-                Moments<Dtype>{0, 0, 0}, StoreMoments<Dtype, Store>{of_channel, store});
+  const int pieces = (size - 1) / MomentsOfChannel<Dtype>::kElements + 1;
+  const MomentsOfChannel<Dtype> of_channel = {ChannelPositions(extent), size, pieces, x};
+  GpuReduceRows(extent.channels, pieces, of_channel, CombineMoments<Dtype>(), Moments<Dtype>{0, 0, 0},
+                StoreMoments<Dtype, Store>{of_channel, store});
 }
 
-/// See NormalizedGradients; dx may be dy.
-template <typename Dtype, typename Y>
-void GpuNormalizedGradient(const ChannelExtent& extent, const Y& y, const Dtype* deviation, const Dtype* dy,
+/// See NormalizedGradients; dx may be what dy is read from.
+template <typename Dtype, typename Y, typename Dy>
+void GpuNormalizedGradient(const ChannelExtent& extent, const Y& y, const Dtype* deviation, const Dy& dy,
                            Dtype* dx) {
   const GpuArray<Dtype> sums(static_cast<size_t>(2) * extent.channels);
   Dtype *const sum_dy = sums.get(), *const sum_dy_y = sum_dy + extent.channels;
-  using Products = channel_kernels::ProductsWith<Dtype, Y>;
-  GpuSumChannels<SumPair<Dtype>>(extent, ChannelPairs<Dtype, ChannelValues<Dtype>, Products>{{dy}, {dy, y}},
+  GpuSumChannels<SumPair<Dtype>>(extent, channel_kernels::GradientPairs<Dtype, Y, Dy>{dy, y},
                                  StoreSumPair<Dtype>{{sum_dy, false}, {sum_dy_y, false}});
   const Dtype per_channel = static_cast<Dtype>(extent.outer) * extent.inner;
-  GpuMapChannels(extent, NormalizedGradients<Dtype, Y>{dy, y, sum_dy, sum_dy_y, per_channel, deviation}, dx);
+  GpuMapChannels(extent, NormalizedGradients<Dtype, Y, Dy>{dy, y, sum_dy, sum_dy_y, per_channel, deviation}, dx);
 }
 
 /// x minus its channels' means; y may be x.

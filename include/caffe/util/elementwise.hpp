@@ -6,6 +6,7 @@
 
 #include "caffe/util/device_alternate.hpp"
 #include "caffe/util/parallel_for.hpp"
+#include "caffe/util/quantize.hpp"
 
 namespace caffe {
 
@@ -42,7 +43,7 @@ CAFFE_TARGET_CLONES void KeepLoop(int64_t count, Quantizer quantizer, Gradient g
     const int n = static_cast<int>(std::min(kBlock, count - start));
     for (int i = 0; i < n; ++i) codes[i] = CodeOf(quantizer, y[start + i]);
     for (int i = 0; i < n; ++i) derivative[i] = gradient.Derivative(x[start + i], y[start + i]);
-    for (int i = 0; i < n; ++i) codes[i] = 2 * codes[i] + (derivative[i] != 0);
+    for (int i = 0; i < n; ++i) codes[i] = KeptByte(codes[i], derivative[i] != 0);
     for (int i = 0; i < n; ++i) kept[start + i] = static_cast<unsigned char>(codes[i]);
   }
 }
@@ -50,7 +51,7 @@ CAFFE_TARGET_CLONES void KeepLoop(int64_t count, Quantizer quantizer, Gradient g
 template <typename Dtype>
 CAFFE_TARGET_CLONES void KeptGradientLoop(int64_t begin, int64_t end, const unsigned char* kept,
                                           const Dtype* dy, Dtype* dx) {
-  for (int64_t i = begin; i < end; ++i) dx[i] = dy[i] * static_cast<Dtype>(kept[i] & 1);
+  for (int64_t i = begin; i < end; ++i) dx[i] = dy[i] * static_cast<Dtype>(KeptDerivative(kept[i]));
 }
 
 template <typename Dtype, typename Function>
@@ -80,8 +81,7 @@ void ElementwiseBackward(int64_t n, Function f, const Dtype* x, const Dtype* y, 
               [=](int64_t begin, int64_t end) { elementwise::BackwardLoop(begin, end, f, x, y, dy, dx); });
 }
 
-/// kept[i] = 2 CodeOf(quantizer, y[i]) plus gradient.Derivative(x[i], y[i]), which is 1 or 0. Not in
-/// parallel.
+/// kept[i] = KeptByte of y[i] and of gradient.Derivative(x[i], y[i]). Not in parallel.
 template <typename Dtype, typename Quantizer, typename Gradient>
 void KeepElements(int64_t n, Quantizer quantizer, Gradient gradient, const Dtype* x, const Dtype* y,
                   unsigned char* kept) {

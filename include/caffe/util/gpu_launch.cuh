@@ -87,6 +87,8 @@ __global__ void ReduceRowsKernel(int row_size, int parts, Map map, Combine combi
   const int begin = part * part_size;
   const int end = begin > row_size - part_size ? row_size : begin + part_size;
   Value value = identity;
+  // Several under way at once, or a GPU's memory has pauses.
+#pragma unroll 4
   for (unsigned i = begin + threadIdx.x; i < static_cast<unsigned>(end); i += kThreads) {
     value = combine(value, map(row, static_cast<int>(i)));
   }

@@ -26,25 +26,37 @@ class MemoryPool {
     }
     // The smallest that has so many bytes but not twice as many.
     const auto found = free_.lower_bound(bytes);
-    if (found == free_.end() || found->first / 2 > bytes) return std::make_shared<SyncedMemory>(bytes);
+    if (found == free_.end() || found->first / 2 > bytes) {
+      if (plans_) planned_bytes_ += bytes;
+      return std::make_shared<SyncedMemory>(bytes);
+    }
     const shared_ptr<SyncedMemory> memory = found->second;
     free_.erase(found);
     return memory;
   }
 
   /// Memory that somebody else holds, too, as a NumPy array over it does, is left to them; what was never
-  /// touched is none yet.
+  /// touched is none yet, but where a pass is only planned.
   void Give(shared_ptr<SyncedMemory> memory) {
     if (Caffe::mode() == Caffe::CPU) return;
-    if (!IsOnlyHere(memory) || memory->head() == SyncedMemory::UNINITIALIZED) return;
+    if (!IsOnlyHere(memory) || (!plans_ && memory->head() == SyncedMemory::UNINITIALIZED)) return;
     const size_t bytes = memory->size();
     free_.emplace(bytes, std::move(memory));
   }
 
   void Clear() { free_.clear(); }
 
-  /// Of all that was ever taken at a time on the CPU, and of what is here of a GPU's.
+  /// Whether memory is taken and given without being touched, to find out how much a pass takes. It begins
+  /// and ends with nothing here.
+  void set_plans(bool value) {
+    Clear();
+    plans_ = value;
+    planned_bytes_ = 0;
+  }
+
+  /// Of all that was ever taken at a time on the CPU; of a GPU's what is here, or all that a plan took.
   size_t bytes() const {
+    if (plans_) return arena_.peak_bytes() + planned_bytes_;
     size_t sum = arena_.peak_bytes();
     for (const auto& item : free_) sum += item.first;
     return sum;
@@ -60,6 +72,8 @@ class MemoryPool {
  private:
   HostArena arena_;
   std::multimap<size_t, shared_ptr<SyncedMemory>> free_;
+  bool plans_ = false;
+  size_t planned_bytes_ = 0;
 };
 
 }  // namespace caffe

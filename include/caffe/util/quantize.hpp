@@ -1,6 +1,8 @@
 #ifndef CAFFE_UTIL_QUANTIZE_HPP_
 #define CAFFE_UTIL_QUANTIZE_HPP_
 
+#include <limits>
+
 #include "caffe/util/binarize.hpp"
 #include "caffe/util/device_alternate.hpp"
 #include "caffe/util/neuron_functions.hpp"
@@ -58,13 +60,13 @@ constexpr unsigned char kNanCode = 127;
 /// The code of y, which a quantizer has made: how many of its levels but the lowest y reaches. 0 for
 /// functions of many levels or without.
 template <typename Function, typename Dtype>
-int CodeOf(const Function&, Dtype) {
+CAFFE_HOST_DEVICE inline int CodeOf(const Function&, Dtype) {
   return 0;
 }
 
 // Without branches, so that loops over values can be vectorized. A NaN reaches no level.
 template <typename Dtype, int kCenters>
-int CodeOf(const HwgqFunction<Dtype, kCenters>& function, Dtype y) {
+CAFFE_HOST_DEVICE inline int CodeOf(const HwgqFunction<Dtype, kCenters>& function, Dtype y) {
   static_assert(kCenters < kNanCode);
   int code = kNanCode * (y != y);
   for (int j = 0; j < kCenters; ++j) code += y >= function.centers[j];
@@ -72,9 +74,35 @@ int CodeOf(const HwgqFunction<Dtype, kCenters>& function, Dtype y) {
 }
 
 template <typename Dtype>
-int CodeOf(const SignFunction<Dtype>&, Dtype y) {
+CAFFE_HOST_DEVICE inline int CodeOf(const SignFunction<Dtype>&, Dtype y) {
   return kNanCode * (y != y) + (y >= 1);
 }
+
+/// The level that has a code; 0 for functions of many levels or without.
+template <template <typename> class Function, typename Dtype>
+CAFFE_HOST_DEVICE inline Dtype LevelOf(const Function<Dtype>&, int) {
+  return 0;
+}
+
+template <typename Dtype, int kCenters>
+CAFFE_HOST_DEVICE inline Dtype LevelOf(const HwgqFunction<Dtype, kCenters>& function, int code) {
+  Dtype level = -function.negative_slope;
+  for (int j = 0; j < kCenters; ++j) level = code > j ? function.centers[j] : level;
+  return code == kNanCode ? std::numeric_limits<Dtype>::quiet_NaN() : level;
+}
+
+template <typename Dtype>
+CAFFE_HOST_DEVICE inline Dtype LevelOf(const SignFunction<Dtype>&, int code) {
+  return code == kNanCode ? std::numeric_limits<Dtype>::quiet_NaN() : Dtype(code > 0 ? 1 : -1);
+}
+
+/// What is kept of a quantized value for the gradient, in a byte: its code, and the gradient's derivative,
+/// which is 1 or 0.
+CAFFE_HOST_DEVICE inline unsigned char KeptByte(int code, bool passes) {
+  return static_cast<unsigned char>(2 * code + passes);
+}
+CAFFE_HOST_DEVICE inline int KeptCode(unsigned char kept) { return kept >> 1; }
+CAFFE_HOST_DEVICE inline int KeptDerivative(unsigned char kept) { return kept & 1; }
 
 /// Gradient that stands in for a quantizer's: that of a leaky ReLU, and 0 above `limit`. For NaN:
 /// negative_slope.

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "caffe/util/backward_precision.hpp"
-#include "caffe/util/bf16.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/normalize_channels.hpp"
 #include "caffe/util/ones.hpp"
@@ -62,7 +61,8 @@ void BatchNormLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const ve
   if (bottom[0]->num_axes() > 1) {
     CHECK_EQ(bottom[0]->shape(1), channels_) << "the number of channels is fixed when the layer is set up";
   }
-  if (top[0] != bottom[0]) top[0]->ReshapeLike(*bottom[0]);
+  is_in_place_ = top[0] == bottom[0];
+  if (!is_in_place_) top[0]->ReshapeLike(*bottom[0]);
   mean_.Reshape({channels_});
   variance_.Reshape({channels_});
   x_norm_.ReshapeLike(*bottom[0]);
@@ -125,7 +125,8 @@ void BatchNormLayer<Dtype>::ForwardChannels(const ChannelExtent& extent, const D
 template <typename Dtype>
 bool BatchNormLayer<Dtype>::SetJoined(bool is_joined) {
   is_joined_ = is_joined && !use_global_stats_;
-  keeps_bf16_ = is_joined_ && std::is_same<Dtype, float>::value && CpuBackwardPrecision() == Precision::kBF16;
+  const Precision precision = Caffe::mode() == Caffe::CPU ? CpuBackwardPrecision() : BackwardPrecision();
+  keeps_bf16_ = is_joined_ && std::is_same<Dtype, float>::value && precision == Precision::kBF16;
   if (keeps_bf16_) x_norm_bf16_.Reshape({(x_norm_.count() + 1) / 2});
   return is_joined_ == is_joined;
 }

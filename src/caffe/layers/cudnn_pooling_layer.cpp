@@ -50,9 +50,12 @@ void CuDNNPoolingLayer<Dtype>::Backward_gpu(const vector<Blob<Dtype>*>& top,
     return PoolingLayer<Dtype>::Backward_gpu(top, propagate_down, bottom);
   }
   const cudnnTensorDescriptor_t of_bottom = bottom_desc_.Set(*bottom[0]), of_top = top_desc_.Set(*top[0]);
-  CUDNN_CHECK(cudnnPoolingBackward(CudnnHandle(), Windows(), dataType<Dtype>::one, of_top, top[0]->gpu_data(),
-                                   of_top, top[0]->gpu_diff(), of_bottom, bottom[0]->gpu_data(),
-                                   dataType<Dtype>::zero, of_bottom, bottom[0]->mutable_gpu_diff()));
+  const Dtype* dy = top[0]->gpu_diff();
+  Dtype* dx = bottom[0]->mutable_gpu_diff();
+  // Means do not depend on the values, which need not be there any more.
+  const Dtype *y = ReadsValues() ? top[0]->gpu_data() : dy, *x = ReadsValues() ? bottom[0]->gpu_data() : dx;
+  CUDNN_CHECK(cudnnPoolingBackward(CudnnHandle(), Windows(), dataType<Dtype>::one, of_top, y, of_top, dy,
+                                   of_bottom, x, dataType<Dtype>::zero, of_bottom, dx));
 }
 
 INSTANTIATE_CLASS(CuDNNPoolingLayer);

@@ -5,6 +5,7 @@
 #include <limits>
 #include <typeinfo>
 
+#include "caffe/layers/cudnn_batch_norm_layer.hpp"
 #include "caffe/util/elementwise.hpp"
 #include "caffe/util/nearest_names.hpp"
 
@@ -19,12 +20,21 @@ void CheckFunction(const string& field, const string& name, const vector<string>
 }
 
 // The value of element i.
-template <typename Dtype>
+template <typename Function>
 struct KeptLevels {
   const unsigned char* kept;
-  const Dtype* levels;
-  Dtype operator()(int64_t i) const { return levels[kept[i]]; }
+  Function function;
+  auto operator()(int64_t i) const { return LevelOf(function, KeptCode(kept[i])); }
 };
+
+// A subclass of somebody else's may compute something else.
+template <typename Dtype>
+bool IsBatchNorm(const Layer<Dtype>& layer) {
+#ifdef USE_CUDNN
+  if (typeid(layer) == typeid(CuDNNBatchNormLayer<Dtype>)) return true;
+#endif
+  return typeid(layer) == typeid(BatchNormLayer<Dtype>);
+}
 
 }  // namespace
 
@@ -39,7 +49,6 @@ void QuantLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vec
       << "backward_func \"log_tailed_relu\" needs quant_param.clip_thr, where its tail begins: the largest "
          "center";
   if (forward_func_ == "hwgq") SetUpCenters();
-  SetUpCodes();
   CHECK(this->phase_ != TRAIN || bottom[0] != top[0])
       << "cannot train in place: the gradient needs the input; give the top another name than the bottom";
 }
@@ -75,25 +84,16 @@ void QuantLayer<Dtype>::SetUpCenters() {
 }
 
 template <typename Dtype>
-void QuantLayer<Dtype>::SetUpCodes() {
+bool QuantLayer<Dtype>::HasCodes() const {
   // More are rare, and their codes would take longer to find.
   constexpr int kMaxCenters = 15;
-  has_codes_ = forward_func_ == "sign" || (forward_func_ == "hwgq" && centers_.count() <= kMaxCenters);
-  if (!has_codes_) return;
-  vector<Dtype> levels = {std::numeric_limits<Dtype>::quiet_NaN()};
-  if (forward_func_ == "sign") {
-    levels.insert(levels.end(), {-1, 1});
-  } else {
-    levels.push_back(-static_cast<Dtype>(this->layer_param_.quant_param().negative_slope()));
-    levels.insert(levels.end(), centers_.cpu_data(), centers_.cpu_data() + centers_.count());
-  }
-  kept_levels_.fill(0);
-  WithForward(false, [&](auto function) {
-    for (const Dtype level : levels) {
-      const int code = CodeOf(function, level);
-      kept_levels_[2 * code] = kept_levels_[2 * code + 1] = level;
-    }
-  });
+  return forward_func_ == "sign" || (forward_func_ == "hwgq" && centers_.count() <= kMaxCenters);
+}
+
+template <typename Dtype>
+Dtype QuantLayer<Dtype>::Limit() const {
+  const Dtype limit = this->layer_param_.quant_param().clip_thr();
+  return limit > 0 ? limit : std::numeric_limits<Dtype>::infinity();
 }
 
 template <typename Dtype>
@@ -113,8 +113,8 @@ void QuantLayer<Dtype>::CheckNotInPlace(const vector<Blob<Dtype>*>& top,
 
 template <typename Dtype>
 bool QuantLayer<Dtype>::KeepsMask() const {
-  return reuses_memory_ && this->phase_ == TRAIN && Caffe::mode() == Caffe::CPU &&
-         backward_func_ != "log_tailed_relu" && this->layer_param_.quant_param().negative_slope() == 0;
+  return reuses_memory_ && this->phase_ == TRAIN && backward_func_ != "log_tailed_relu" &&
+         this->layer_param_.quant_param().negative_slope() == 0;
 }
 
 template <typename Dtype>
@@ -157,16 +157,20 @@ template <typename Dtype>
 void QuantLayer<Dtype>::JoinMaker(Layer<Dtype>* maker) {
   if (batch_norm_) batch_norm_->SetJoined(false);
   batch_norm_ = nullptr;
-  // A subclass may compute something else.
-  if (!maker || !KeepsMask() || typeid(*maker) != typeid(BatchNormLayer<Dtype>)) return;
+  if (!maker || !KeepsMask() || !IsBatchNorm(*maker)) return;
   auto* const batch_norm = static_cast<BatchNormLayer<Dtype>*>(maker);
   if (batch_norm->SetJoined(true)) batch_norm_ = batch_norm;
 }
 
 template <typename Dtype>
 void QuantLayer<Dtype>::RestoreTop(int, Blob<Dtype>* top) {
+#ifndef CPU_ONLY
+  if (Caffe::mode() == Caffe::GPU) return RestoreTopGpu(top);
+#endif
   const auto* kept = reinterpret_cast<const unsigned char*>(kept_.cpu_data());
-  MapElements(top->count(), KeptLevels<Dtype>{kept, kept_levels_.data()}, top->mutable_cpu_data());
+  WithForward(false, [&](auto function) {
+    MapElements(top->count(), KeptLevels<decltype(function)>{kept, function}, top->mutable_cpu_data());
+  });
 }
 
 template <typename Dtype>

@@ -1,27 +1,140 @@
 #include "caffe/layers/quant_layer.hpp"
+#include "caffe/util/channel_kernels.cuh"
 #include "caffe/util/elementwise.cuh"
+#include "caffe/util/gpu_map.cuh"
 
 namespace caffe {
 
+namespace {
+
+// A gradient that passes or does not; one of two, so that there is one kernel for both.
+template <typename Dtype>
+struct MaskGradient {
+  bool is_clip;
+  ClipFunction<Dtype> clip;
+  ClippedReluGradient<Dtype> relu;
+
+  __device__ Dtype Derivative(Dtype x, Dtype y) const {
+    return is_clip ? clip.Derivative(x, y) : relu.Derivative(x, y);
+  }
+};
+
+// A value, normalized where its channel has a mean and a deviation, what becomes of it, and what is kept.
+template <typename Dtype>
+struct KeptValue {
+  Dtype x, y;
+  unsigned char kept;
+};
+
+template <typename Dtype, typename Quantizer>
+struct QuantizeValue {
+  IntDivisor inner, channels;
+  NormalizedChannels<Dtype> normalized;
+  Quantizer quantizer;
+  MaskGradient<Dtype> gradient;
+
+  __device__ KeptValue<Dtype> operator()(int i) const {
+    int channel = inner.Quotient(i);
+    channel = channels.Split(&channel);
+    const Dtype x = normalized.mean ? normalized(channel)(i) : normalized.x[i];
+    const Dtype y = quantizer.Forward(x);
+    return {x, y, KeptByte(CodeOf(quantizer, y), gradient.Derivative(x, y) != 0)};
+  }
+};
+
+// The normalized values go where there is room for them.
+template <typename Dtype>
+struct StoreKept {
+  Dtype* y;
+  unsigned char* kept;
+  Dtype* x;
+  BF16* x_bf16;
+
+  __device__ void operator()(int i, const KeptValue<Dtype>& value) const {
+    y[i] = value.y;
+    kept[i] = value.kept;
+    if (x) x[i] = value.x;
+    if (x_bf16) x_bf16[i] = ToBF16(static_cast<float>(value.x));
+  }
+};
+
+template <typename Function>
+struct KeptLevel {
+  const unsigned char* kept;
+  Function function;
+  __device__ auto operator()(int i) const { return LevelOf(function, KeptCode(kept[i])); }
+};
+
+// The part of dy that passes.
+template <typename Dtype>
+struct KeptGradients {
+  const Dtype* dy;
+  const unsigned char* kept;
+  __device__ Dtype operator()(int64_t i) const { return dy[i] * static_cast<Dtype>(KeptDerivative(kept[i])); }
+  __device__ Dtype operator[](int64_t i) const { return (*this)(i); }
+};
+
+}  // namespace
+
 template <typename Dtype>
 void QuantLayer<Dtype>::Forward_gpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
+  const int count = bottom[0]->count();
   const Dtype* x = bottom[0]->gpu_data();
   Dtype* y = top[0]->mutable_gpu_data();
-  WithForward(true, [&](auto function) { GpuElementwiseForward(bottom[0]->count(), function, x, y); });
+  if (!KeepsMask()) {
+    WithForward(true, [&](auto function) { GpuElementwiseForward(count, function, x, y); });
+    return;
+  }
+  JoinedNormalization<Dtype> joined = {};
+  joined.extent = {1, 1, count};
+  if (batch_norm_) joined = batch_norm_->ForwardJoinedGpu(*bottom[0]);
+  const MaskGradient<Dtype> gradient = {backward_func_ == "hard_tanh", {-Limit(), Limit()}, {0, Limit()}};
+  const StoreKept<Dtype> store = {y, reinterpret_cast<unsigned char*>(kept_.mutable_gpu_data()), joined.kept,
+                                  joined.kept_bf16};
+  const IntDivisor inner(std::max(joined.extent.inner, 1)), channels(joined.extent.channels);
+  WithForward(true, [&](auto function) {
+    using Quantize = QuantizeValue<Dtype, decltype(function)>;
+    const Quantize quantize = {inner, channels, {x, joined.mean, joined.deviation}, function, gradient};
+    GpuMapInto<KeptValue<Dtype>>(count, quantize, store);
+  });
+}
+
+template <typename Dtype>
+void QuantLayer<Dtype>::RestoreTopGpu(Blob<Dtype>* top) const {
+  const auto* kept = reinterpret_cast<const unsigned char*>(kept_.gpu_data());
+  WithForward(true, [&](auto function) {
+    GpuMap(top->count(), KeptLevel<decltype(function)>{kept, function}, top->mutable_gpu_data());
+  });
 }
 
 template <typename Dtype>
 void QuantLayer<Dtype>::Backward_gpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
                                      const vector<Blob<Dtype>*>& bottom) {
   if (!propagate_down[0]) return;
+  const int count = bottom[0]->count();
+  const Dtype* dy = top[0]->gpu_diff();
+  Dtype* dx = bottom[0]->mutable_gpu_diff();
+  if (KeepsMask()) {
+    const KeptGradients<Dtype> passed = {dy, reinterpret_cast<const unsigned char*>(kept_.gpu_data())};
+    if (!batch_norm_) return GpuMap(count, passed, dx);
+    if (count == 0) return;
+    const JoinedNormalization<Dtype> joined = batch_norm_->JoinedOnGpu();
+    if (joined.kept_bf16) {
+      const ChannelValues<Dtype, BF16> normalized = {joined.kept_bf16};
+      return GpuNormalizedGradient(joined.extent, normalized, joined.deviation, passed, dx);
+    }
+    return GpuNormalizedGradient(joined.extent, ChannelValues<Dtype>{joined.kept}, joined.deviation, passed,
+                                 dx);
+  }
   CheckNotInPlace(top, bottom);
   const Dtype* x = bottom[0]->gpu_data();
   const Dtype* y = top[0]->gpu_data();
-  const Dtype* dy = top[0]->gpu_diff();
-  Dtype* dx = bottom[0]->mutable_gpu_diff();
-  WithGradient([&](auto function) { GpuElementwiseBackward(bottom[0]->count(), function, x, y, dy, dx); });
+  WithGradient([&](auto function) { GpuElementwiseBackward(count, function, x, y, dy, dx); });
 }
 
 INSTANTIATE_LAYER_GPU_FUNCS(QuantLayer);
+#define INSTANTIATE_RESTORE(Dtype) template void QuantLayer<Dtype>::RestoreTopGpu(Blob<Dtype>*) const
+INSTANTIATE_RESTORE(float);
+INSTANTIATE_RESTORE(double);
 
 }  // namespace caffe

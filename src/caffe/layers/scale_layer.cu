@@ -10,7 +10,7 @@ template <typename Dtype>
 void ScaleLayer<Dtype>::Forward_gpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
   const ChannelExtent extent = {outer_dim_, scale_dim_, inner_dim_};
   const Dtype* x = bottom[0]->gpu_data();
-  if (bottom[0] == top[0]) caffe_copy(bottom[0]->count(), x, temp_.mutable_gpu_data());
+  if (bottom[0] == top[0] && !KeptBottom()) caffe_copy(bottom[0]->count(), x, temp_.mutable_gpu_data());
   const Dtype* scale = (bottom.size() > 1 ? bottom[1] : this->blobs_[0].get())->gpu_data();
   Dtype* y = top[0]->mutable_gpu_data();
   if (bias_param_id_ >= 0) {
@@ -35,8 +35,9 @@ void ScaleLayer<Dtype>::Backward_gpu(const vector<Blob<Dtype>*>& top, const vect
   const StoreSum<Dtype> bias_sum = {to_bias ? this->blobs_[bias_param_id_]->mutable_gpu_diff() : nullptr,
                                     true};
   const ChannelValues<Dtype> gradients = {dy};
+  const Blob<Dtype>* const kept = KeptBottom();
   const ChannelProducts<Dtype> products = {
-      dy, to_scale ? (bottom[0] == top[0] ? temp_ : *bottom[0]).gpu_data() : nullptr};
+      dy, to_scale ? (kept ? *kept : bottom[0] == top[0] ? temp_ : *bottom[0]).gpu_data() : nullptr};
   if (to_scale && to_bias) {
     using Pairs = ChannelPairs<Dtype, ChannelProducts<Dtype>, ChannelValues<Dtype>>;
     GpuSumChannels<SumPair<Dtype>>(extent, Pairs{products, gradients},

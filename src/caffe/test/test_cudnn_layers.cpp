@@ -9,6 +9,8 @@
 #include "caffe/layers/cudnn_binary_conv_layer.hpp"
 #include "caffe/layers/cudnn_conv_layer.hpp"
 #include "caffe/layers/cudnn_lcn_layer.hpp"
+#include "caffe/layers/cudnn_pooling_layer.hpp"
+#include "caffe/net.hpp"
 #include "caffe/test/test_caffe_main.hpp"
 #include "environment_for_test.hpp"
 #include "gpu_test_util.hpp"
@@ -26,6 +28,15 @@ class BatchNormByCudnnLayer : public CuDNNBatchNormLayer<Dtype> {
   const char* type() const override { return "BatchNormByCudnn"; }
 };
 REGISTER_LAYER_CLASS(BatchNormByCudnn);
+
+// Nor is its way to find maxima that of layers by name.
+template <typename Dtype>
+class PoolingByCudnnLayer : public CuDNNPoolingLayer<Dtype> {
+ public:
+  explicit PoolingByCudnnLayer(const LayerParameter& param) : CuDNNPoolingLayer<Dtype>(param) {}
+  const char* type() const override { return "PoolingByCudnn"; }
+};
+REGISTER_LAYER_CLASS(PoolingByCudnn);
 
 template <typename Dtype>
 class CudnnLayersTest : public ::testing::Test {
@@ -159,13 +170,60 @@ TYPED_TEST(CudnnLayersTest, Pooling) {
                                   "kernel_h: 3 kernel_w: 2 stride_h: 1 stride_w: 2", "global_pooling: true",
                                   // The last window reaches beyond the padding, and lies outside altogether.
                                   "kernel_size: 3 stride: 2", "kernel_size: 1 stride: 3"}) {
-      this->Expect("type: \"Pooling\" pooling_param { engine: CUDNN pool: " + pool + " " + settings + " }",
+      this->Expect("type: \"PoolingByCudnn\" pooling_param { pool: " + pool + " " + settings + " }",
                    {{2, 3, 8, 6}});
     }
   }
-  const string text = "type: \"Pooling\" pooling_param { engine: CUDNN kernel_size: 2 stride: 2 }";
+  const string text = "type: \"PoolingByCudnn\" pooling_param { kernel_size: 2 stride: 2 }";
   // With the places as second top.
   ExpectGpuEqualsCpu<TypeParam>(text, {{2, 3, 4, 6}}, 2, {}, this->Tolerance());
+}
+
+// A net gives away what nobody reads any more, and layers in place overwrite what another layer made.
+TYPED_TEST(CudnnLayersTest, NetsKeepWhatItReads) {
+  SKIP_WITHOUT_GPU();
+  const ModeForTest mode(Caffe::GPU);
+  for (const string pool : {"PoolingByCudnn' pooling_param { pool: MAX",
+                            "PoolingByCudnn' pooling_param { pool: AVE", "Pooling' pooling_param { pool: MAX",
+                            "Pooling' pooling_param { engine: CUDNN pool: MAX"}) {
+    SCOPED_TRACE(pool);
+    const bool reads_maxima = Contains(pool, "PoolingByCudnn") && Contains(pool, "MAX");
+    NetParameter param;
+    ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(
+        R"(layer { name: 'data' type: 'DummyData' top: 'data' top: 'label' dummy_data_param {
+             shape { dim: 4 dim: 3 dim: 8 dim: 8 } shape { dim: 4 }
+             data_filler { type: 'gaussian' } data_filler { type: 'constant' value: 1 } } }
+           layer { name: 'conv' type: 'Convolution' bottom: 'data' top: 'conv' convolution_param {
+             num_output: 4 kernel_size: 3 pad: 1 weight_filler { type: 'xavier' } } }
+           layer { name: 'bn1' type: 'BatchNormByCudnn' bottom: 'conv' top: 'bn1' }
+           layer { name: 'bn2' type: 'BatchNormByCudnn' bottom: 'conv' top: 'bn2' }
+           layer { name: 'sum' type: 'Eltwise' bottom: 'bn1' bottom: 'bn2' top: 'sum' }
+           layer { name: 'pool' type: ')" +
+            pool + R"( kernel_size: 2 stride: 2 } bottom: 'sum' top: 'pool' }
+           layer { name: 'bn3' type: 'BatchNorm' bottom: 'pool' top: ')" +
+            (reads_maxima ? "bn3" : "pool") + R"(' }
+           layer { name: 'ip' type: 'InnerProduct' bottom: ')" +
+            (reads_maxima ? "bn3" : "pool") + R"(' top: 'ip' inner_product_param {
+             num_output: 3 weight_filler { type: 'xavier' } } }
+           layer { name: 'loss' type: 'SoftmaxWithLoss' bottom: 'ip' bottom: 'label' top: 'loss' })",
+        &param));
+    param.mutable_state()->set_phase(TRAIN);
+    Net<TypeParam> plain(param), reusing(param);
+    for (size_t i = 0; i < plain.params().size(); ++i) reusing.params()[i]->CopyFrom(*plain.params()[i]);
+    reusing.set_reuses_memory(true);
+    const auto gradients = [](Net<TypeParam>* net, Caffe::Brew brew) {
+      const ModeForTest mode(brew);
+      Caffe::set_random_seed(7);
+      net->ClearParamDiffs();
+      net->ForwardBackward();
+      return DiffOf(*net->params()[0]);
+    };
+    for (int pass = 0; pass < 3; ++pass) {
+      const vector<TypeParam> expected = gradients(&plain, Caffe::CPU);
+      gpu_test::ExpectClose(gradients(&plain, Caffe::GPU), expected, this->Tolerance(), "the gradient");
+      gpu_test::ExpectClose(gradients(&reusing, Caffe::GPU), expected, this->Tolerance(), "the gradient");
+    }
+  }
 }
 
 TYPED_TEST(CudnnLayersTest, Activations) {
@@ -229,7 +287,7 @@ TYPED_TEST(CudnnLayersTest, EmptyBatches) {
   for (const string text :
        {"type: \"Convolution\" convolution_param { engine: CUDNN num_output: 2 kernel_size: 3 }",
         "type: \"Deconvolution\" convolution_param { engine: CUDNN num_output: 2 kernel_size: 3 }",
-        "type: \"Pooling\" pooling_param { engine: CUDNN kernel_size: 2 }",
+        "type: \"PoolingByCudnn\" pooling_param { kernel_size: 2 }",
         "type: \"ReLU\" relu_param { engine: CUDNN }", "type: \"Sigmoid\" sigmoid_param { engine: CUDNN }",
         "type: \"TanH\" tanh_param { engine: CUDNN }", "type: \"Softmax\" softmax_param { engine: CUDNN }",
         "type: \"LRN\" lrn_param { engine: CUDNN }",
@@ -287,6 +345,10 @@ TYPED_TEST(CudnnLayersTest, TheEngineSaysWhetherCudnnComputes) {
   EXPECT_TRUE((IsA<WithinChannel, TypeParam>(
       "type: \"LRN\" lrn_param { norm_region: WITHIN_CHANNEL engine: CUDNN }")));
   EXPECT_FALSE((IsA<WithinChannel, TypeParam>("type: \"LRN\" lrn_param { norm_region: WITHIN_CHANNEL }")));
+  typedef CuDNNPoolingLayer<TypeParam> Pooling;
+  const string pooling = "type: \"Pooling\" pooling_param { engine: CUDNN kernel_size: 2 pool: ";
+  EXPECT_TRUE((IsA<Pooling, TypeParam>(pooling + "AVE }")));
+  EXPECT_FALSE((IsA<Pooling, TypeParam>(pooling + "MAX }")));
 #ifndef CAFFE_GPU_EMULATOR
   EXPECT_TRUE((IsA<Convolution, TypeParam>(text(""))));
 #endif
@@ -311,7 +373,7 @@ TYPED_TEST(CudnnLayersTest, WorkOnTheCpuWhereThereIsNoGpu) {
               }));
   }
   for (const string text :
-       {"type: \"Pooling\" pooling_param { engine: CUDNN kernel_size: 2 }",
+       {"type: \"PoolingByCudnn\" pooling_param { kernel_size: 2 }",
         "type: \"ReLU\" relu_param { engine: CUDNN }", "type: \"BatchNormByCudnn\" phase: TRAIN",
         "type: \"LRN\" lrn_param { engine: CUDNN }", "type: \"Softmax\" softmax_param { engine: CUDNN }"}) {
     LayerRun<TypeParam> layer(text, {{2, 2, 4, 4}});

