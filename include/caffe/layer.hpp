@@ -13,6 +13,8 @@
 
 namespace caffe {
 
+struct KeptCodes;
+
 /**
  * @brief One operation of a network: takes bottom blobs, makes top blobs, and carries gradients back.
  *
@@ -73,7 +75,16 @@ class Layer {
   virtual const Blob<Dtype>* KeptTop(int) const { return nullptr; }
   /// Tells a layer which one makes its first bottom, and as which top; null where the net reuses no memory.
   /// What that layer keeps (KeptTop) need not be kept twice.
-  virtual void SetBottomMaker(const Layer*, int) {}
+  virtual void SetBottomMaker(Layer*, int) {}
+  /// Whether the layer has codes of a top that RestoresTop, which who reads it on a GPU may take in place of
+  /// its data from Forward to Backward, as OfferTopCodes has said; and they themselves, else null.
+  virtual bool OffersTopCodes(int) const { return false; }
+  virtual const KeptCodes* TopCodes(int) { return nullptr; }
+  /// Whether a layer's Forward takes the codes of a bottom where they are offered.
+  virtual bool ReadsBottomCodes(int) const { return false; }
+  /// Tells a layer before Forward whether the codes of a top are offered, and whether nobody will read its
+  /// data, which then need not be made.
+  virtual void OfferTopCodes(int, bool /*offered*/, bool /*alone*/) {}
   /// Offers a layer to compute in its own passes what the one before it computes, which made its only bottom
   /// in place and for it alone, so that values need not go through memory twice; null ends that. The one that
   /// takes the offer tells the other.

@@ -217,6 +217,8 @@ class Net {
   /// unless by callbacks in Backward.
   bool TrainsUnseen() const;
   bool MayReuseData(int blob_id) const;
+  // Tells a layer whether codes of its tops are offered (Layer::OfferTopCodes).
+  void OfferCodes(int layer_id);
   bool IsSplit(int layer_id) const;
   /// Before and after a layer runs: gives memory to what it writes, and takes it from what nobody reads any
   /// more.
@@ -293,6 +295,8 @@ class Net {
   /// For each blob that one layer alone writes, with all that share its data, the layer and the index of the
   /// top; else -1.
   vector<int> makers_, maker_tops_;
+  /// For each blob the bottoms, layers and their indices, that have its data as it was made, or a Split's.
+  vector<vector<pair<int, int>>> readers_of_data_;
   /// Layers that may join the one before.
   vector<int> joinable_;
   bool are_joined_ = false;

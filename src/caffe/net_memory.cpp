@@ -87,10 +87,22 @@ void Net<Dtype>::PlanReuse() {
       is_written[id] = true;
     }
   }
+  readers_of_data_.assign(blobs_.size(), {});
   for (size_t id = 0; id < blobs_.size(); ++id) {
     const int origin = origins_[id];
     makers_[id] = is_overwritten[origin] ? -1 : makers_[origin];
     maker_tops_[id] = maker_tops_[origin];
+  }
+  for (int i = 0; i < static_cast<int>(layers_.size()); ++i) {
+    if (IsSplit(i)) continue;
+    for (int j = 0; j < static_cast<int>(bottom_id_vecs_[i].size()); ++j) {
+      const int id = bottom_id_vecs_[i][j], origin = origins_[id];
+      readers_of_data_[origin].push_back({i, j});
+      // A Split makes none of what it hands on.
+      if (j == 0 && id != origin && makers_[id] >= 0) {
+        layers_[i]->SetBottomMaker(layers_[makers_[id]].get(), maker_tops_[id]);
+      }
+    }
   }
   joinable_.clear();
   for (int i = 1; i < static_cast<int>(layers_.size()); ++i) {
@@ -149,6 +161,24 @@ bool Net<Dtype>::MayRestoreData(int blob_id) const {
   return makers_[blob_id] >= 0 && layers_[makers_[blob_id]]->RestoresTop(maker_tops_[blob_id]);
 }
 
+// Where nobody looks at blobs between two layers.
+template <typename Dtype>
+void Net<Dtype>::OfferCodes(int layer_id) {
+  for (int j = 0; j < static_cast<int>(top_id_vecs_[layer_id].size()); ++j) {
+    const int id = top_id_vecs_[layer_id][j];
+    if (!layers_[layer_id]->RestoresTop(j)) continue;
+    const bool offered = are_joined_ && makers_[id] == layer_id;
+    // Somebody may look at it after the pass.
+    const auto& readers = readers_of_data_[id];
+    const bool alone = offered && !is_kept_[id] && IsFree(blobs_[id]->data()) && MayReuseData(id) &&
+                       std::all_of(readers.begin(), readers.end(), [&](const auto& reader) {
+                         return layers_[reader.first]->ReadsBottomCodes(reader.second);
+                       });
+    layers_[layer_id]->OfferTopCodes(j, offered, alone);
+    is_data_gone_[id] = alone;
+  }
+}
+
 template <typename Dtype>
 bool Net<Dtype>::IsSplit(int layer_id) const {
   return string(layers_[layer_id]->type()) == "Split";
@@ -162,9 +192,10 @@ void Net<Dtype>::LendData(int layer_id) {
     for (const int id : top_id_vecs_[layer_id]) pool_.Give(blobs_[id]->ExchangeData(nullptr));
     return;
   }
+  OfferCodes(layer_id);
   for (const int id : first_written_[layer_id]) {
     Blob<Dtype>& blob = *blobs_[id];
-    if (has_lent_data_[id] || blob.count() == 0 || !IsFree(blob.data()) || !MayReuseData(id)) continue;
+    if (is_data_gone_[id] || has_lent_data_[id] || blob.count() == 0 || !IsFree(blob.data()) || !MayReuseData(id)) continue;
     blob.ExchangeData(pool_.Take(blob.data()->size()));
     has_lent_data_[id] = true;
   }
@@ -280,7 +311,7 @@ size_t Net<Dtype>::PassBytes() {
     for (const int id : top_id_vecs_[i]) {
       if (IsSplit(i)) {
         blobs_[id]->ShareData(*blobs_[bottom_id_vecs_[i][0]]);
-      } else if (!has_lent_data_[id] && blobs_[id]->count() > 0) {
+      } else if (!has_lent_data_[id] && !is_data_gone_[id] && blobs_[id]->count() > 0) {
         use(blobs_[id]->data());
       }
     }
@@ -316,6 +347,7 @@ size_t Net<Dtype>::PassBytes() {
   template bool Net<Dtype>::TrainsUnseen() const;                            \
   template void Net<Dtype>::JoinLayers(bool);                                \
   template bool Net<Dtype>::MayReuseData(int) const;                         \
+  template void Net<Dtype>::OfferCodes(int);                                 \
   template bool Net<Dtype>::MayRestoreData(int) const;                       \
   template void Net<Dtype>::LendData(int);                                   \
   template void Net<Dtype>::TakeBackData(int);                               \

@@ -32,6 +32,11 @@ class BinaryConvolutionLayer : public ConvolutionLayer<Dtype> {
   void LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
 
   void SetInputLevels(const vector<Dtype>& levels) override { integers_.SetLevels(levels); }
+  void SetBottomMaker(Layer<Dtype>* maker, int top_index) override {
+    integers_.SetBottomMaker(maker, top_index);
+  }
+  bool ReadsBottomCodes(int bottom_index) const override;
+  bool ReadsBottomData(int bottom_index) const override;
   vector<Blob<Dtype>*> BackwardBlobs() override {
     return integers_.UnfilledWeights(*this->blobs_[0], &alphas_, &binary_weights_);
   }

@@ -32,6 +32,11 @@ class BinaryInnerProductLayer : public InnerProductLayer<Dtype> {
   void LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
 
   void SetInputLevels(const vector<Dtype>& levels) override { integers_.SetLevels(levels); }
+  void SetBottomMaker(Layer<Dtype>* maker, int top_index) override {
+    integers_.SetBottomMaker(maker, top_index);
+  }
+  bool ReadsBottomCodes(int bottom_index) const override;
+  bool ReadsBottomData(int bottom_index) const override;
 
   const char* type() const override { return "BinaryInnerProduct"; }
 
@@ -50,6 +55,7 @@ class BinaryInnerProductLayer : public InnerProductLayer<Dtype> {
   Blob<Dtype> weight_sum_multiplier_, filter_means_;
 
  private:
+  lowbit::BinaryProductShape ProductShape() const;
   // The gradient by the bottom after a pass on integers. Weights are made of signs a few outputs at a time,
   // as all of them as floats may be more than the rest of the net.
   void BackwardToBottom(const Blob<Dtype>& top, Blob<Dtype>* bottom) const;

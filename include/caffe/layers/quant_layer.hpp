@@ -1,7 +1,7 @@
 #ifndef CAFFE_QUANT_LAYER_HPP_
 #define CAFFE_QUANT_LAYER_HPP_
 
-#include <algorithm>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -10,6 +10,7 @@
 #include "caffe/layers/batch_norm_layer.hpp"
 #include "caffe/layers/neuron_layer.hpp"
 #include "caffe/proto/caffe.pb.h"
+#include "caffe/util/kept_codes.hpp"
 #include "caffe/util/quantize.hpp"
 
 namespace caffe {
@@ -52,6 +53,14 @@ class QuantLayer : public NeuronLayer<Dtype> {
   void Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override;
   bool RestoresTop(int) const override { return KeepsMask() && HasCodes(); }
   void RestoreTop(int top_index, Blob<Dtype>* top) override;
+  bool OffersTopCodes(int) const override {
+    return offers_codes_ && RestoresTop(0) && Caffe::mode() == Caffe::GPU;
+  }
+  const KeptCodes* TopCodes(int top_index) override;
+  void OfferTopCodes(int, bool offered, bool alone) override {
+    offers_codes_ = offered;
+    codes_.is_alone = alone;
+  }
   /// Takes the passes of a BatchNormLayer over where this layer keeps bytes.
   void JoinMaker(Layer<Dtype>* maker) override;
 
@@ -96,6 +105,8 @@ class QuantLayer : public NeuronLayer<Dtype> {
   BatchNormLayer<Dtype>* batch_norm_ = nullptr;
   /// KeptByte of each value of the last Forward.
   Blob<Dtype> kept_;
+  bool offers_codes_ = false;
+  KeptCodes codes_;
 };
 
 template <typename Dtype>
@@ -104,9 +115,10 @@ HwgqFunction<Dtype, kCenters> QuantLayer<Dtype>::Hwgq() const {
   HwgqFunction<Dtype, kCenters> function;
   function.negative_slope = this->layer_param_.quant_param().negative_slope();
   for (int j = 0; j < kCenters; ++j) {
-    const int given = std::min(j, centers_.count() - 1);
-    function.thrs[j] = thrs_.cpu_data()[given];
-    function.centers[j] = centers_.cpu_data()[given];
+    constexpr Dtype kInfinity = std::numeric_limits<Dtype>::infinity();
+    const bool is_given = j < centers_.count();
+    function.thrs[j] = is_given ? thrs_.cpu_data()[j] : kInfinity;
+    function.centers[j] = is_given ? centers_.cpu_data()[j] : kInfinity;
   }
   return function;
 }

@@ -35,7 +35,7 @@ class ScaleLayer : public Layer<Dtype> {
     if (!is_in_place_ || KeptBottom()) return {};
     return {&temp_};
   }
-  void SetBottomMaker(const Layer<Dtype>* maker, int top_index) override {
+  void SetBottomMaker(Layer<Dtype>* maker, int top_index) override {
     bottom_maker_ = maker;
     maker_top_ = top_index;
   }

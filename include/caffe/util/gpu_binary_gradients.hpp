@@ -6,6 +6,7 @@
 #ifndef CPU_ONLY
 
 #include "caffe/lowbit/binary_product.hpp"
+#include "caffe/util/kept_codes.hpp"
 
 namespace caffe {
 
@@ -15,7 +16,9 @@ struct BinaryGradients {
   int images;
   /// One an output; and the weights, + or - their output's alpha.
   const float *alphas, *binary;
+  /// The input, which may be in codes instead.
   const float* input;
+  const KeptCodes* input_codes;
   /// What the input's values are multiples of, small ones best.
   float unit;
   const float* output_diff;
@@ -25,14 +28,17 @@ struct BinaryGradients {
   float *weight_diff, *bias_diff;
 };
 
+/// Whether ComputeGradientsInBF16 does it: not for kernels larger than 15 x 15, for images larger than 1 GB in
+/// bfloat16, and for groups of few channels, which would be slow.
+bool SuitsBF16(const lowbit::BinaryProductShape& shape);
+
 /**
  * @brief Computes gradients as products of bfloat16 on tensor cores, with sums in floats.
  *
  * One factor of each product is exact: a sign, or an input that is at most 256 units. What is rounded, to 8
  * bits, is the gradient by the result. The bias's is of floats. Two runs on one kind of GPU give the same.
  *
- * @return false, and nothing is done, for kernels larger than 15 x 15, for images larger than 1 GB in
- * bfloat16, and for groups of few channels, which would be slow.
+ * @return false, and nothing is done, where SuitsBF16 is false.
  */
 bool ComputeGradientsInBF16(const BinaryGradients& gradients);
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "caffe/lowbit/binary_product.hpp"
+#include "caffe/util/kept_codes.hpp"
 
 namespace caffe {
 
@@ -29,11 +30,13 @@ namespace caffe {
  */
 class GpuBinaryProduct {
  public:
-  /// @return null where integers cannot do it: for levels that are more than 16 or in the proportion of no
-  /// integers (see lowbit::FindProductLevels), images that are larger than 1 GB in bytes and kernels that
-  /// are larger than 15 x 15; and for groups of few channels, which would be slow.
+  /// Null where integers cannot do it: see Suits.
   static std::unique_ptr<GpuBinaryProduct> Make(const lowbit::BinaryProductShape& shape,
                                                 const std::vector<float>& levels);
+  /// @return false where integers cannot do it: for levels that are more than 16 or in the proportion of no
+  /// integers (see lowbit::FindProductLevels), images that are larger than 1 GB in bytes and kernels that
+  /// are larger than 15 x 15; and for groups of few channels, which would be slow.
+  static bool Suits(const lowbit::BinaryProductShape& shape, const std::vector<float>& levels);
 
   ~GpuBinaryProduct();
   GpuBinaryProduct(const GpuBinaryProduct&) = delete;
@@ -50,6 +53,8 @@ class GpuBinaryProduct {
    * @param output images x outputs x height x width of the result.
    */
   void Run(int64_t images, const float* input, const float* bias, float* output) const;
+  /// The same of an input in codes. @return false, and nothing is done, where one of them has no level of these.
+  bool Run(int64_t images, const KeptCodes& input, const float* bias, float* output) const;
 
   /// The weights as floats: one alpha an output, and outputs x shape.weights() of +alpha and -alpha.
   void FillBinaryWeights(float* alphas, float* binary) const;

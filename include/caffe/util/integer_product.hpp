@@ -6,8 +6,10 @@
 #include <vector>
 
 #include "caffe/blob.hpp"
+#include "caffe/layer.hpp"
 #include "caffe/lowbit/binary_product.hpp"
 #include "caffe/util/gpu_binary_product.hpp"
+#include "caffe/util/kept_codes.hpp"
 #include "caffe/util/seen_memory.hpp"
 
 namespace caffe {
@@ -23,6 +25,17 @@ class IntegerProduct {
  public:
   /// See Layer::SetInputLevels. Without levels, and in double, everything is left to floats.
   void SetLevels(const vector<Dtype>& levels) { levels_.assign(levels.begin(), levels.end()); }
+  /// See Layer::SetBottomMaker.
+  void SetBottomMaker(Layer<Dtype>* maker, int top_index) {
+    maker_ = maker;
+    maker_top_ = top_index;
+  }
+  /// Whether ForwardGpu will take the codes of the first bottom where they are offered, and whether
+  /// BackwardInBF16 will, so that the data need not be there.
+  bool ReadsCodes(const lowbit::BinaryProductShape& shape) const;
+  bool ReadsCodesBackward(const lowbit::BinaryProductShape& shape) const;
+  /// Makes the data of the first bottom where there are codes alone.
+  void RestoreData(Blob<Dtype>* bottom) const;
 
   /**
    * @brief tops = bottoms times alpha sign(W), plus bias.
@@ -69,7 +82,12 @@ class IntegerProduct {
   /// Whether a sign changed since the last pass.
   bool UpdateWeights(bool use_alpha, const Blob<Dtype>& weights);
 
+  // Codes that are offered in place of the first bottom's data; or null.
+  const KeptCodes* BottomCodes() const { return maker_ ? maker_->TopCodes(maker_top_) : nullptr; }
+
   vector<float> levels_;
+  Layer<Dtype>* maker_ = nullptr;
+  int maker_top_ = 0;
   /// What signs and alphas were made of.
   SeenMemory seen_;
   vector<uint8_t> signs_;

@@ -15,7 +15,9 @@
 
 #include "caffe/util/gpu_launch.cuh"
 #include "caffe/util/mma.cuh"
+#include "caffe/util/kept_codes.hpp"
 #include "caffe/util/nearest_names.hpp"
+#include "caffe/util/quantize.hpp"
 
 namespace caffe {
 namespace pixel_product {
@@ -52,6 +54,20 @@ struct Pixels {
 
 // -------------------------------------------------------------------------------------------------- pixels
 
+/// A value for each code of KeptCodes.
+template <typename T>
+struct CodeValues {
+  int count;
+  T values[KeptCodes::kMostLevels];
+
+  /// Or `of_nan` for the code of NaN. All threads look at the same value at a time.
+  __device__ T Of(int code, T of_nan) const {
+    T value = code == kNanCode ? of_nan : values[0];
+    for (int j = 1; j < count; ++j) value = code == j ? values[j] : value;
+    return value;
+  }
+};
+
 constexpr int kCodeThreads = 256;
 /// Pixels of a block, as many for each thread as give it enough to wait for.
 constexpr int kCodePixels = 128, kPixelsOfLane = kCodePixels / 32;
@@ -61,13 +77,15 @@ constexpr int kCodePixels = 128, kPixelsOfLane = kCodePixels / 32;
  * channels by channels, a warp those of a word, and writes them by pixels. Blocks are pixels fastest, then
  * channels.
  *
- * @tparam Coder has kChannels, those of a word; Load(values, count) of the first `count` channels of one,
- * which are `channel` and so on, returns a state; and Take(&state) the word of a plane, the lowest first.
+ * @tparam Coder has kChannels, those of a word; Load(values, count, channel) of the first `count` channels of
+ * one, which are `channel` and so on, and each a Value, returns a state; and Take(&state) the word of a plane,
+ * the lowest first.
  */
 template <typename Coder>
 __global__ void __launch_bounds__(kCodeThreads)
-    MakePixels(Pixels p, int images, Coder coder, const float* __restrict__ input,
+    MakePixels(Pixels p, int images, Coder coder, const typename Coder::Value* __restrict__ input,
                uint8_t* __restrict__ output) {
+  using Value = typename Coder::Value;
   // A word more a row, against conflicts of banks.
   __shared__ uint32_t words[kCodePixels][kUnitWords + 1];
   static_assert(kCodeThreads / 32 == kUnitWords, "a warp for each word of a unit");
@@ -81,16 +99,16 @@ __global__ void __launch_bounds__(kCodeThreads)
   const int in_group = (unit % p.channel_blocks * kUnitWords + warp) * kChannels;
   const int count = p.group_channels - in_group;  // and more channels than a word has, or none
   const int channel = group * p.group_channels + in_group;
-  float values[kPixelsOfLane][kChannels];
+  Value values[kPixelsOfLane][kChannels];
   CAFFE_UNROLL
   for (int i = 0; i < kPixelsOfLane; ++i) {
     const int pixel = first + 32 * i + lane;
     const int64_t image = pixel / image_pixels;
-    const float* from =
+    const Value* from =
         input + (image * p.groups * p.group_channels + channel) * image_pixels + pixel % image_pixels;
     CAFFE_UNROLL
     for (int k = 0; k < kChannels; ++k) {
-      values[i][k] = pixel < pixels && k < count ? from[static_cast<int64_t>(k) * image_pixels] : 0.f;
+      values[i][k] = pixel < pixels && k < count ? from[static_cast<int64_t>(k) * image_pixels] : Value(0);
     }
   }
   typename Coder::State states[kPixelsOfLane];
@@ -119,9 +137,11 @@ __global__ void __launch_bounds__(kCodeThreads)
 /// The same for images of one pixel, whose channels are behind each other already; a word each.
 template <typename Coder>
 struct MakeRows {
+  using Value = typename Coder::Value;
+
   Pixels p;
   Coder coder;
-  const float* input;
+  const Value* input;
   uint8_t* output;
 
   __device__ void operator()(int word) const {
@@ -130,10 +150,10 @@ struct MakeRows {
     const int in_group = word % words * kChannels;
     const int64_t group = word / words;  // of all images
     const int count = p.group_channels - in_group;
-    const float* from = input + group * p.group_channels + in_group;
-    float values[kChannels];
+    const Value* from = input + group * p.group_channels + in_group;
+    Value values[kChannels];
     CAFFE_UNROLL
-    for (int k = 0; k < kChannels; ++k) values[k] = k < count ? from[k] : 0.f;
+    for (int k = 0; k < kChannels; ++k) values[k] = k < count ? from[k] : Value(0);
     typename Coder::State state =
         coder.Load(values, count, static_cast<int>(group % p.groups) * p.group_channels + in_group);
     for (int plane = p.planes - 1; plane >= 0; --plane) {
@@ -145,7 +165,8 @@ struct MakeRows {
 
 /// @param output has images * p.image_bytes() bytes, at most kMostBytes.
 template <typename Coder>
-void ToPixels(const Pixels& p, int images, const Coder& coder, const float* input, uint8_t* output) {
+void ToPixels(const Pixels& p, int images, const Coder& coder, const typename Coder::Value* input,
+              uint8_t* output) {
   const int units = p.groups * p.channel_blocks;
   if (p.height * p.width == 1) {
     GpuForEach(int64_t{images} * units * kUnitWords, MakeRows<Coder>{p, coder, input, output});

@@ -29,7 +29,7 @@ CAFFE_HOST_DEVICE inline Dtype hwgq(Dtype x, Dtype negative_slope, const Dtype* 
 }
 
 /// hwgq with room for kCenters centers, held by value so that loops keep them in registers. Fewer are padded
-/// at the end: infinite thresholds, and the last center again.
+/// at the end with infinite ones, which no value takes.
 template <typename Dtype, int kCenters>
 struct HwgqFunction {
   Dtype negative_slope;

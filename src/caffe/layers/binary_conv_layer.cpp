@@ -1,5 +1,8 @@
 #include "caffe/layers/binary_conv_layer.hpp"
 
+#include <typeinfo>
+
+#include "caffe/layers/cudnn_binary_conv_layer.hpp"
 #include "caffe/util/binarize.hpp"
 #include "caffe/util/ones.hpp"
 
@@ -34,6 +37,29 @@ bool BinaryConvolutionLayer<Dtype>::GetProductShape(lowbit::BinaryProductShape* 
   shape->dilation_h = size(this->dilation_, 2, 1);
   shape->dilation_w = size(this->dilation_, 1, 1);
   return true;
+}
+
+// A subclass of somebody else's may read what it wants.
+template <typename Dtype>
+static bool IsBinaryConvolution(const BinaryConvolutionLayer<Dtype>& layer) {
+#ifdef USE_CUDNN
+  if (typeid(layer) == typeid(CuDNNBinaryConvolutionLayer<Dtype>)) return true;
+#endif
+  return typeid(layer) == typeid(BinaryConvolutionLayer<Dtype>);
+}
+
+template <typename Dtype>
+bool BinaryConvolutionLayer<Dtype>::ReadsBottomCodes(int bottom_index) const {
+  lowbit::BinaryProductShape shape;
+  return bottom_index == 0 && IsBinaryConvolution(*this) &&
+         this->layer_param_.binary_convolution_param().use_binarization() && GetProductShape(&shape) &&
+         integers_.ReadsCodes(shape);
+}
+
+template <typename Dtype>
+bool BinaryConvolutionLayer<Dtype>::ReadsBottomData(int bottom_index) const {
+  lowbit::BinaryProductShape shape;
+  return !(ReadsBottomCodes(bottom_index) && GetProductShape(&shape) && integers_.ReadsCodesBackward(shape));
 }
 
 template <typename Dtype>

@@ -14,6 +14,7 @@ void BinaryConvolutionLayer<Dtype>::Forward_gpu(const vector<Blob<Dtype>*>& bott
   if (GetProductShape(&shape) && integers_.ForwardGpu(shape, param.use_alpha(), this->blobs_, bottom, top)) {
     return;
   }
+  integers_.RestoreData(bottom[0]);
   BinarizeNewWeightsGpu(*this->blobs_[0], param.use_alpha(), &seen_, &alphas_, &binary_weights_);
   this->Forward_images_gpu(binary_weights_, bottom, top);
 }

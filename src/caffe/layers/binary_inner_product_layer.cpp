@@ -1,6 +1,7 @@
 #include "caffe/layers/binary_inner_product_layer.hpp"
 
 #include <algorithm>
+#include <typeinfo>
 
 #include "caffe/util/binarize.hpp"
 #include "caffe/util/math_functions.hpp"
@@ -22,14 +23,32 @@ void BinaryInnerProductLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bott
 }
 
 template <typename Dtype>
+lowbit::BinaryProductShape BinaryInnerProductLayer<Dtype>::ProductShape() const {
+  lowbit::BinaryProductShape shape;
+  shape.channels = this->K_;
+  shape.outputs = this->N_;
+  return shape;
+}
+
+// A subclass of somebody else's may read what it wants.
+template <typename Dtype>
+bool BinaryInnerProductLayer<Dtype>::ReadsBottomCodes(int bottom_index) const {
+  return bottom_index == 0 && typeid(*this) == typeid(BinaryInnerProductLayer<Dtype>) &&
+         this->layer_param_.binary_inner_product_param().use_binarization() &&
+         integers_.ReadsCodes(ProductShape());
+}
+
+template <typename Dtype>
+bool BinaryInnerProductLayer<Dtype>::ReadsBottomData(int bottom_index) const {
+  return !(ReadsBottomCodes(bottom_index) && integers_.ReadsCodesBackward(ProductShape()));
+}
+
+template <typename Dtype>
 void BinaryInnerProductLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom,
                                                  const vector<Blob<Dtype>*>& top) {
   const BinaryInnerProductParameter& param = this->layer_param_.binary_inner_product_param();
   if (!param.use_binarization()) return InnerProductLayer<Dtype>::Forward_cpu(bottom, top);
-  lowbit::BinaryProductShape shape;
-  shape.channels = this->K_;
-  shape.outputs = this->N_;
-  if (integers_.Forward(shape, param.use_alpha(), this->blobs_, bottom, top)) return;
+  if (integers_.Forward(ProductShape(), param.use_alpha(), this->blobs_, bottom, top)) return;
   BinarizeWeights(*this->blobs_[0], param.use_alpha(), &alphas_, &binary_weights_);
   this->Forward_rows(binary_weights_.cpu_data(), bottom, top);
 }

@@ -10,10 +10,8 @@ void BinaryInnerProductLayer<Dtype>::Forward_gpu(const vector<Blob<Dtype>*>& bot
                                                  const vector<Blob<Dtype>*>& top) {
   const BinaryInnerProductParameter& param = this->layer_param_.binary_inner_product_param();
   if (!param.use_binarization()) return InnerProductLayer<Dtype>::Forward_gpu(bottom, top);
-  lowbit::BinaryProductShape shape;
-  shape.channels = this->K_;
-  shape.outputs = this->N_;
-  if (integers_.ForwardGpu(shape, param.use_alpha(), this->blobs_, bottom, top)) return;
+  if (integers_.ForwardGpu(ProductShape(), param.use_alpha(), this->blobs_, bottom, top)) return;
+  integers_.RestoreData(bottom[0]);
   BinarizeNewWeightsGpu(*this->blobs_[0], param.use_alpha(), &seen_, &alphas_, &binary_weights_);
   this->Forward_rows_gpu(binary_weights_.gpu_data(), bottom, top);
 }
@@ -26,11 +24,8 @@ void BinaryInnerProductLayer<Dtype>::Backward_gpu(const vector<Blob<Dtype>*>& to
     return InnerProductLayer<Dtype>::Backward_gpu(top, propagate_down, bottom);
   }
   integers_.FillBinaryWeights(*this->blobs_[0], &alphas_, &binary_weights_);
-  lowbit::BinaryProductShape shape;
-  shape.channels = this->K_;
-  shape.outputs = this->N_;
-  if (integers_.BackwardInBF16(shape, alphas_, binary_weights_, this->blobs_, this->param_propagate_down_,
-                               top, propagate_down, bottom)) {
+  if (integers_.BackwardInBF16(ProductShape(), alphas_, binary_weights_, this->blobs_,
+                               this->param_propagate_down_, top, propagate_down, bottom)) {
     return;
   }
   const TF32ForNow tf32(BackwardPrecision() != Precision::kFloat);

@@ -174,6 +174,21 @@ void QuantLayer<Dtype>::RestoreTop(int, Blob<Dtype>* top) {
 }
 
 template <typename Dtype>
+const KeptCodes* QuantLayer<Dtype>::TopCodes(int top_index) {
+  if (!OffersTopCodes(top_index)) return nullptr;
+#ifndef CPU_ONLY
+  codes_.kept = reinterpret_cast<const unsigned char*>(kept_.gpu_data());
+  codes_.count = forward_func_ == "sign" ? 2 : centers_.count() + 1;
+  WithForward(false, [&](auto function) {
+    for (int code = 0; code < codes_.count; ++code) {
+      codes_.levels[code] = static_cast<float>(LevelOf(function, code));
+    }
+  });
+#endif
+  return &codes_;
+}
+
+template <typename Dtype>
 void QuantLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
                                      const vector<Blob<Dtype>*>& bottom) {
   if (!propagate_down[0]) return;

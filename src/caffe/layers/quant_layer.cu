@@ -42,7 +42,7 @@ struct QuantizeValue {
   }
 };
 
-// The normalized values go where there is room for them.
+// Of the values those go somewhere that somebody wants.
 template <typename Dtype>
 struct StoreKept {
   Dtype* y;
@@ -51,7 +51,7 @@ struct StoreKept {
   BF16* x_bf16;
 
   __device__ void operator()(int i, const KeptValue<Dtype>& value) const {
-    y[i] = value.y;
+    if (y) y[i] = value.y;
     kept[i] = value.kept;
     if (x) x[i] = value.x;
     if (x_bf16) x_bf16[i] = ToBF16(static_cast<float>(value.x));
@@ -80,8 +80,8 @@ template <typename Dtype>
 void QuantLayer<Dtype>::Forward_gpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
   const int count = bottom[0]->count();
   const Dtype* x = bottom[0]->gpu_data();
-  Dtype* y = top[0]->mutable_gpu_data();
   if (!KeepsMask()) {
+    Dtype* y = top[0]->mutable_gpu_data();
     WithForward(true, [&](auto function) { GpuElementwiseForward(count, function, x, y); });
     return;
   }
@@ -89,6 +89,7 @@ void QuantLayer<Dtype>::Forward_gpu(const vector<Blob<Dtype>*>& bottom, const ve
   joined.extent = {1, 1, count};
   if (batch_norm_) joined = batch_norm_->ForwardJoinedGpu(*bottom[0]);
   const MaskGradient<Dtype> gradient = {backward_func_ == "hard_tanh", {-Limit(), Limit()}, {0, Limit()}};
+  Dtype* const y = offers_codes_ && codes_.is_alone ? nullptr : top[0]->mutable_gpu_data();
   const StoreKept<Dtype> store = {y, reinterpret_cast<unsigned char*>(kept_.mutable_gpu_data()), joined.kept,
                                   joined.kept_bf16};
   const IntDivisor inner(std::max(joined.extent.inner, 1)), channels(joined.extent.channels);

@@ -20,6 +20,7 @@
 #include "caffe/test/test_caffe_main.hpp"
 #include "caffe/util/binarize.hpp"
 #include "caffe/util/gpu_binary_product.hpp"
+#include "caffe/util/quantize.hpp"
 #include "caffe/util/sign_bits.hpp"
 #include "environment_for_test.hpp"
 #include "gpu_test_util.hpp"
@@ -93,6 +94,31 @@ class RandomProduct {
     product->Run(images_, input_.gpu_data(), bias_.gpu_data(), output_.mutable_gpu_data());
     return DataOf(output_);
   }
+
+  // Of the levels' codes, as Quant keeps them, with and without a gradient.
+  vector<float> OfCodes() {
+    Blob<float> kept({input_.count()});
+    auto* const bytes = reinterpret_cast<unsigned char*>(kept.mutable_cpu_data());
+    for (int i = 0; i < input_.count(); ++i) {
+      const float value = input_.cpu_data()[i];
+      const auto code = std::find(levels_.begin(), levels_.end(), value) - levels_.begin();
+      bytes[i] = KeptByte(std::isnan(value) ? kNanCode : static_cast<int>(code), i % 3 == 0);
+    }
+    KeptCodes codes;
+    codes.kept = reinterpret_cast<const unsigned char*>(kept.gpu_data());
+    codes.count = static_cast<int>(levels_.size());
+    std::copy(levels_.begin(), levels_.end(), codes.levels);
+    const auto product = GpuBinaryProduct::Make(shape_, levels_);
+    product->SetWeights(weights_.gpu_data(), true);
+    caffe_gpu_set(output_.count(), kNan, output_.mutable_gpu_data());
+    EXPECT_TRUE(product->Run(images_, codes, bias_.gpu_data(), output_.mutable_gpu_data()));
+    const vector<float> output = DataOf(output_);
+    codes.levels[0] += 100;
+    EXPECT_FALSE(product->Run(images_, codes, bias_.gpu_data(), output_.mutable_gpu_data()));
+    return output;
+  }
+
+  void PutNan() { input_.mutable_cpu_data()[input_.count() / 2] = kNan; }
 
  private:
   template <typename Draw>
@@ -258,6 +284,21 @@ TEST_F(GpuHwgqTest, LargeProductsAreThoseOfTheCpuToTheLastBit) {
   shape.channels = 3000, shape.outputs = 130;
   RandomProduct product(8, shape, kLevels[5], 70);
   ExpectSameBits(product.OnGpu(), product.OnCpu());
+}
+
+TEST_F(GpuHwgqTest, ProductsOfCodesAreThoseOfLevels) {
+  const ModeForTest mode(Caffe::GPU);
+  lowbit::BinaryProductShape shape;
+  shape.outputs = 9, shape.kernel_h = 3, shape.kernel_w = 2, shape.pad_h = 1, shape.stride_w = 2;
+  for (const auto& [channels, size] : {std::pair<int, int>{5, 11}, {64, 4}, {70, 1}}) {
+    shape.channels = channels, shape.height = size, shape.width = size + 1;
+    for (const vector<float>& levels : kLevels) {
+      RandomProduct product(3, shape, levels, 3);
+      ExpectSameBits(product.OfCodes(), product.OnGpu());
+      product.PutNan();
+      ExpectSameBits(product.OfCodes(), product.OnGpu());
+    }
+  }
 }
 
 TEST_F(GpuHwgqTest, UnknownTileIsAnError) {

@@ -15,6 +15,7 @@
 #include "caffe/net.hpp"
 #include "caffe/test/test_caffe_main.hpp"
 #include "caffe/util/backward_precision.hpp"
+#include "caffe/util/kept_codes.hpp"
 #include "environment_for_test.hpp"
 #include "layer_test_util.hpp"
 #include "net_test_util.hpp"
@@ -319,6 +320,69 @@ TYPED_TEST(NetMemoryTest, RestoresCodes) {
           << "parameter " << i;
     }
     this->ExpectSamePasses(2);
+  }
+}
+
+// On a GPU what reads a quantizer's top may take its codes, and where all do, the top is never made.
+TYPED_TEST(NetMemoryTest, CodesStandForWhatWasQuantized) {
+  typedef typename TypeParam::Dtype Dtype;
+  const bool has_codes = Caffe::mode() == Caffe::GPU && sizeof(Dtype) == sizeof(float);
+  for (const char* precision : {"FLOAT", "BF16"}) {
+    // Without batch normalization: passes that join it keep less of its values under BF16.
+    const bool is_bf16 = string(precision) == "BF16";
+    for (const char* levels : {"centers: 0.538 centers: 1.076 centers: 1.614 clip_thr: 1.614",
+                               "centers: 0.4528 centers: 1.51", "forward_func: 'sign'"}) {
+      for (const bool has_other_reader : {false, true}) {
+        SCOPED_TRACE(string(precision) + " " + levels + (has_other_reader ? ", and another reader" : ""));
+        const EnvironmentForTest backward("CAFFE_BACKWARD", precision);
+        const auto normalized = [&](const string& blob) {
+          return is_bf16 ? string()
+                         : "layer { name: 'bn_" + blob + "' type: 'BatchNorm' bottom: '" + blob + "' top: '" +
+                               blob + "' } ";
+        };
+        this->Make(string(kLabels) + R"(
+          layer { name: 'conv1' type: 'Convolution' bottom: 'data' top: 'conv1' convolution_param {
+            num_output: 8 kernel_size: 3 pad: 1 weight_filler { type: 'xavier' } } } )" +
+                   normalized("conv1") + R"(
+          layer { name: 'quant1' type: 'Quant' bottom: 'conv1' top: 'quant1' quant_param { )" +
+                   levels + R"( } }
+          layer { name: 'conv2' type: 'BinaryConvolution' bottom: 'quant1' top: 'conv2' convolution_param {
+            num_output: 6 kernel_size: 3 pad: 1 weight_filler { type: 'xavier' } } }
+          layer { name: 'conv3' type: 'BinaryConvolution' bottom: 'quant1' top: 'conv3' convolution_param {
+            num_output: 6 kernel_size: 1 weight_filler { type: 'xavier' } } }
+          layer { name: 'sum' type: 'Eltwise' bottom: 'conv2' bottom: 'conv3' top: 'sum' } )" +
+                   normalized("sum") + R"(
+          layer { name: 'quant2' type: 'Quant' bottom: 'sum' top: 'quant2' quant_param { )" +
+                   levels + R"( } }
+          layer { name: 'ip' type: 'BinaryInnerProduct' bottom: 'quant2' top: 'ip' inner_product_param {
+            num_output: 5 weight_filler { type: 'xavier' } } }
+          layer { name: 'loss' type: 'SoftmaxWithLoss' bottom: 'ip' bottom: 'label' top: 'loss' } )" +
+                   (has_other_reader ? "layer { name: 'mean' type: 'Reduction' bottom: 'quant1' top: 'mean' "
+                                       "loss_weight: 0.1 }"
+                                     : ""));
+        this->ExpectSamePasses(2);
+        const auto is_alone = [&](const char* layer) {
+          const KeptCodes* const codes = this->reusing_->layer_by_name(layer)->TopCodes(0);
+          EXPECT_EQ(codes != nullptr, Caffe::mode() == Caffe::GPU);
+          return codes && codes->is_alone;
+        };
+        EXPECT_EQ(is_alone("quant1"), has_codes && !has_other_reader);
+        EXPECT_EQ(is_alone("quant2"), has_codes);
+        EXPECT_EQ(this->plain_->layer_by_name("quant1")->TopCodes(0), nullptr);
+
+        // Whoever looks at them between two passes finds them after the next.
+        const Blob<Dtype>& quant2 = *this->reusing_->blob_by_name("quant2");
+        quant2.cpu_data();
+        this->ExpectSamePasses(1);
+        EXPECT_FALSE(is_alone("quant2"));
+        EXPECT_EQ(DataOf(quant2), DataOf(*this->plain_->blob_by_name("quant2")));
+        // Nor is there anything between layers where somebody looks there.
+        CountCalls<Dtype> count;
+        this->reusing_->add_after_forward(&count);
+        this->ExpectSamePasses(2);
+        EXPECT_EQ(this->reusing_->layer_by_name("quant1")->TopCodes(0), nullptr);
+      }
+    }
   }
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "caffe/util/channel_functions.hpp"
 #include "caffe/util/channel_kernels.cuh"
@@ -24,6 +25,7 @@ __device__ float ScaleOf(float alpha) { return alpha < kLeastAlpha ? kLeastAlpha
 // Numbers of bfloat16, of floats times their channel's scale, which is an alpha, or times a factor.
 struct HalfCoder {
   static constexpr int kChannels = 2;
+  using Value = float;
   using State = uint32_t;
 
   const float* alphas;
@@ -37,6 +39,21 @@ struct HalfCoder {
       scaled[k] = k < count ? values[k] * scale : 0.f;
     }
     return mma::ToBF16(scaled[0], scaled[1]);
+  }
+  __device__ uint32_t Take(const State* state) const { return *state; }
+};
+
+// Of codes, times a factor.
+struct HalfOfCodes {
+  static constexpr int kChannels = 2;
+  using Value = unsigned char;
+  using State = uint32_t;
+
+  CodeValues<float> values;
+
+  __device__ State Load(const Value (&kept)[kChannels], int count, int) const {
+    const float first = values.Of(KeptCode(kept[0]), NAN);
+    return mma::ToBF16(first, count > 1 ? values.Of(KeptCode(kept[1]), NAN) : 0.f);
   }
   __device__ uint32_t Take(const State* state) const { return *state; }
 };
@@ -355,22 +372,45 @@ void AddWeightDiff(const BinaryGradients& gradients, int images, const Pixels& i
   }
 }
 
+// Of the input and of the gradient by the result.
+std::pair<Pixels, Pixels> PixelsOf(const lowbit::BinaryProductShape& s) {
+  const int out_height = conv_output_size(s.height, s.kernel_h, s.pad_h, s.stride_h, s.dilation_h);
+  const int out_width = conv_output_size(s.width, s.kernel_w, s.pad_w, s.stride_w, s.dilation_w);
+  return {HalfPixels(s.height, s.width, s.groups, s.channels / s.groups),
+          HalfPixels(out_height, out_width, s.groups, s.outputs / s.groups)};
+}
+
+// Images from an element on, in multiples of their unit.
+void InputToPixels(const BinaryGradients& gradients, const Pixels& inputs, int images, int64_t first,
+                   uint8_t* pixels) {
+  const float factor = 1 / gradients.unit;
+  const KeptCodes* const codes = gradients.input_codes;
+  if (!codes) return ToPixels(inputs, images, HalfCoder{nullptr, factor}, gradients.input + first, pixels);
+  CodeValues<float> values = {codes->count, {}};
+  for (int code = 0; code < codes->count; ++code) values.values[code] = codes->levels[code] * factor;
+  ToPixels(inputs, images, HalfOfCodes{values}, codes->kept + first, pixels);
+}
+
 }  // namespace
+
+bool SuitsBF16(const lowbit::BinaryProductShape& shape) {
+  const auto [inputs, diffs] = PixelsOf(shape);
+  // Fewer channels in one of several groups are mostly what they are filled up with.
+  constexpr int kLeastGroup = 8;
+  const bool is_thin = shape.groups > 1 && std::min(inputs.group_channels, diffs.group_channels) < kLeastGroup;
+  return !is_thin && std::max(shape.kernel_h, shape.kernel_w) <= kMostKernel &&
+         std::max(inputs.image_bytes(), diffs.image_bytes()) <= kMostBytes;
+}
 
 bool ComputeGradientsInBF16(const BinaryGradients& gradients) {
   const lowbit::BinaryProductShape& s = gradients.shape;
-  const int out_height = conv_output_size(s.height, s.kernel_h, s.pad_h, s.stride_h, s.dilation_h);
-  const int out_width = conv_output_size(s.width, s.kernel_w, s.pad_w, s.stride_w, s.dilation_w);
-  const Pixels inputs = HalfPixels(s.height, s.width, s.groups, s.channels / s.groups);
-  const Pixels diffs = HalfPixels(out_height, out_width, s.groups, s.outputs / s.groups);
+  if (!SuitsBF16(s)) return false;
+  const auto [inputs, diffs] = PixelsOf(s);
   const int64_t image_bytes = std::max(inputs.image_bytes(), diffs.image_bytes());
-  // Fewer channels in one of several groups are mostly what they are filled up with.
-  constexpr int kLeastGroup = 8;
-  const bool is_thin = s.groups > 1 && std::min(inputs.group_channels, diffs.group_channels) < kLeastGroup;
-  if (is_thin || std::max(s.kernel_h, s.kernel_w) > kMostKernel || image_bytes > kMostBytes) return false;
+  const int diff_pixels_of_image = diffs.height * diffs.width;
   if (gradients.images == 0) return true;
   if (gradients.bias_diff) {
-    GpuSumChannels<float>({gradients.images, s.outputs, out_height * out_width},
+    GpuSumChannels<float>({gradients.images, s.outputs, diff_pixels_of_image},
                           ChannelValues<float>{gradients.output_diff},
                           StoreSum<float>{gradients.bias_diff, true});
   }
@@ -380,7 +420,7 @@ bool ComputeGradientsInBF16(const BinaryGradients& gradients) {
   const GpuArray<uint8_t> diff_pixels(at_once * diffs.image_bytes());
   const GpuArray<uint8_t> input_pixels(gradients.weight_diff ? at_once * inputs.image_bytes() : 0);
   const int64_t in_elements = int64_t{s.channels} * s.height * s.width;
-  const int64_t out_elements = int64_t{s.outputs} * out_height * out_width;
+  const int64_t out_elements = int64_t{s.outputs} * diff_pixels_of_image;
   for (int done = 0; done < gradients.images; done += at_once) {
     const int images = std::min(at_once, gradients.images - done);
     ToPixels(diffs, images, HalfCoder{gradients.alphas, 1}, gradients.output_diff + done * out_elements,
@@ -390,8 +430,7 @@ bool ComputeGradientsInBF16(const BinaryGradients& gradients) {
                        gradients.input_diff + done * in_elements);
     }
     if (gradients.weight_diff) {
-      ToPixels(inputs, images, HalfCoder{nullptr, 1 / gradients.unit}, gradients.input + done * in_elements,
-               input_pixels.get());
+      InputToPixels(gradients, inputs, images, done * in_elements, input_pixels.get());
       AddWeightDiff(gradients, images, inputs, diffs, input_pixels.get(), diff_pixels.get());
     }
   }

@@ -70,13 +70,30 @@ struct FillBinary {
   }
 };
 
-// Levels become integers, of one or more signed bytes. Levels are filled up with NaN, which no value equals.
-template <int kLevels>
-struct LevelCoder {
+// Integers, of one or more signed bytes.
+struct IntegerBytes {
   static constexpr int kChannels = 4;
   struct State {
     int32_t integers[kChannels];
   };
+
+  // A signed byte from each integer, of which a 256th of the rest is left.
+  __device__ uint32_t Take(State* state) const {
+    uint32_t word = 0;
+    CAFFE_UNROLL
+    for (int k = 0; k < kChannels; ++k) {
+      const int32_t byte = static_cast<int8_t>(state->integers[k] & 0xff);
+      state->integers[k] = (state->integers[k] - byte) / 256;
+      word |= (static_cast<uint32_t>(byte) & 0xff) << 8 * k;
+    }
+    return word;
+  }
+};
+
+// Of levels. Levels are filled up with NaN, which no value equals.
+template <int kLevels>
+struct LevelCoder : IntegerBytes {
+  using Value = float;
 
   float levels[kLevels];
   int32_t integers[kLevels];
@@ -102,18 +119,40 @@ struct LevelCoder {
     if (odd) *is_odd = 1;
     return state;
   }
+};
 
-  // A signed byte from each integer, of which a 256th of the rest is left.
-  __device__ uint32_t Take(State* state) const {
-    uint32_t word = 0;
+// Of the codes of levels.
+struct CodeCoder : IntegerBytes {
+  using Value = unsigned char;
+
+  CodeValues<int32_t> integers;
+  int* is_odd;
+
+  // Leaves a mark where a code is that of NaN.
+  __device__ State Load(const Value (&kept)[kChannels], int count, int) const {
+    State state;
+    bool odd = false;
     CAFFE_UNROLL
     for (int k = 0; k < kChannels; ++k) {
-      const int32_t byte = static_cast<int8_t>(state->integers[k] & 0xff);
-      state->integers[k] = (state->integers[k] - byte) / 256;
-      word |= (static_cast<uint32_t>(byte) & 0xff) << 8 * k;
+      const int code = k < count ? KeptCode(kept[k]) : 0;
+      state.integers[k] = k < count ? integers.Of(code, 0) : 0;
+      odd = odd || code == kNanCode;
     }
-    return word;
+    if (odd) *is_odd = 1;
+    return state;
   }
+};
+
+// Where inputs come from, each as a float.
+struct FloatInput {
+  const float* values;
+  __device__ float operator()(int64_t i) const { return values[i]; }
+};
+
+struct CodeInput {
+  const unsigned char* kept;
+  CodeValues<float> levels;
+  __device__ float operator()(int64_t i) const { return levels.Of(KeptCode(kept[i]), NAN); }
 };
 
 // output = factor times sum, plus bias, in Caffe's order.
@@ -140,9 +179,9 @@ struct StoreScaled {
 };
 
 // The result from floats, where an input is no level or an alpha not finite; nothing else.
+template <typename Input>
 __global__ void MultiplyOdd(Product p, int kernel_h, int kernel_w, const int* odd_input, const int* odd_alpha,
-                            const float* input, Rows rows, const float* alphas, const float* bias,
-                            float* output) {
+                            Input input, Rows rows, const float* alphas, const float* bias, float* output) {
   if (!*odd_input && !*odd_alpha) return;
   const int taps = kernel_h * kernel_w, outputs = p.input.groups * p.group_outputs;
   const int channels = p.input.groups * p.input.group_channels;
@@ -160,7 +199,7 @@ __global__ void MultiplyOdd(Product p, int kernel_h, int kernel_w, const int* od
       const int in_y = y + weight % taps / kernel_w * p.y.step,
                 in_x = x + weight % taps % kernel_w * p.x.step;
       if (in_y < 0 || in_y >= p.input.height || in_x < 0 || in_x >= p.input.width) continue;
-      const float value = input[((channel + weight / taps) * p.input.height + in_y) * p.input.width + in_x];
+      const float value = input(((channel + weight / taps) * p.input.height + in_y) * p.input.width + in_x);
       sum += (rows.IsPositive(o, weight) ? alpha : -alpha) * value;
     }
     output[i] = sum + (bias ? bias[o] : 0.f);
@@ -227,16 +266,30 @@ class GpuBinaryProduct::Engine {
   }
 
   void Run(int64_t images, const float* input, const float* bias, float* output) const {
-    const int64_t at_once = std::min(images, kMostBytes / product_.input.image_bytes());
-    const GpuArray<uint8_t> pixels(at_once * product_.input.image_bytes());
-    const GpuArray<int> is_odd(1);
-    const int64_t in_elements = int64_t{shape_.channels} * shape_.height * shape_.width;
-    const int64_t out_elements = int64_t{shape_.outputs} * product_.image_pixels;
-    for (int64_t done = 0; done < images; done += at_once) {
-      const int some = static_cast<int>(std::min(at_once, images - done));
-      RunSome(some, input + done * in_elements, bias, output + done * out_elements, pixels.get(),
-              is_odd.get());
+    const auto to_pixels = [&](const Pixels& p, int some, int64_t first, int* is_odd, uint8_t* pixels) {
+      if (levels_.size() <= 4) {
+        ToPixels(p, some, Coder<4>(is_odd), input + first, pixels);
+      } else {
+        ToPixels(p, some, Coder<lowbit::kMaxLevels>(is_odd), input + first, pixels);
+      }
+    };
+    Run(images, to_pixels, [&](int64_t first) { return FloatInput{input + first}; }, bias, output);
+  }
+
+  bool Run(int64_t images, const KeptCodes& input, const float* bias, float* output) const {
+    CodeValues<int32_t> integers = {input.count, {}};
+    CodeValues<float> levels = {input.count, {}};
+    for (int code = 0; code < input.count; ++code) {
+      levels.values[code] = input.levels[code];
+      const auto level = std::find(levels_.begin(), levels_.end(), input.levels[code]);
+      if (level == levels_.end()) return false;
+      integers.values[code] = integers_.levels[level - levels_.begin()];
     }
+    const auto to_pixels = [&](const Pixels& p, int some, int64_t first, int* is_odd, uint8_t* pixels) {
+      ToPixels(p, some, CodeCoder{{}, integers, is_odd}, input.kept + first, pixels);
+    };
+    Run(images, to_pixels, [&](int64_t first) { return CodeInput{input.kept + first, levels}; }, bias, output);
+    return true;
   }
 
   void FillBinaryWeights(float* alphas, float* binary) const {
@@ -250,24 +303,37 @@ class GpuBinaryProduct::Engine {
   int weights() const { return static_cast<int>(shape_.weights()); }
   Rows rows() const { return {row_words_, rows_.get()}; }
 
-  void RunSome(int images, const float* input, const float* bias, float* output, uint8_t* pixels,
-               int* is_odd) const {
-    Product p = product_;
-    p.pixels = images * p.image_pixels;
-    p.input.plane_bytes = static_cast<int>(p.input.image_bytes() / p.input.planes * images);
-    CUDA_CHECK(cudaMemsetAsync(is_odd, 0, sizeof(int), cudaStreamPerThread));
-    if (levels_.size() <= 4) {
-      ToPixels(p.input, images, Coder<4>(is_odd), input, pixels);
-    } else {
-      ToPixels(p.input, images, Coder<lowbit::kMaxLevels>(is_odd), input, pixels);
+  // to_pixels(p, images, first, is_odd, pixels) puts some images, from an element on, into pixels; input(first)
+  // are their values.
+  template <typename Convert, typename Input>
+  void Run(int64_t images, const Convert& to_pixels, const Input& input, const float* bias,
+           float* output) const {
+    const int64_t at_once = std::min(images, kMostBytes / product_.input.image_bytes());
+    const GpuArray<uint8_t> pixels(at_once * product_.input.image_bytes());
+    const GpuArray<int> is_odd(1);
+    const int64_t in_elements = int64_t{shape_.channels} * shape_.height * shape_.width;
+    const int64_t out_elements = int64_t{shape_.outputs} * product_.image_pixels;
+    for (int64_t done = 0; done < images; done += at_once) {
+      const int some = static_cast<int>(std::min(at_once, images - done));
+      Product p = product_;
+      p.pixels = some * p.image_pixels;
+      p.input.plane_bytes = static_cast<int>(p.input.image_bytes() / p.input.planes * some);
+      CUDA_CHECK(cudaMemsetAsync(is_odd.get(), 0, sizeof(int), cudaStreamPerThread));
+      to_pixels(p.input, some, done * in_elements, is_odd.get(), pixels.get());
+      Multiply(p, pixels.get(), is_odd.get(), input(done * in_elements), bias, output + done * out_elements);
     }
+  }
+
+  template <typename Input>
+  void Multiply(const Product& p, const uint8_t* pixels, const int* is_odd, const Input& input,
+                const float* bias, float* output) const {
     pixel_product::Run<Bytes>(p, pixels, fragments_.get(),
                               StoreScaled{shape_.outputs, p.image_pixels, factors_.get(), bias, output});
     // Most of the time it does nothing, which is faster than to ask first.
     constexpr int kThreads = 256, kMostBlocks = 1024;
     const int64_t blocks = (static_cast<int64_t>(p.pixels) * shape_.outputs - 1) / kThreads + 1;
-    LaunchKernel(MultiplyOdd, static_cast<unsigned>(std::min<int64_t>(blocks, kMostBlocks)), kThreads, 0, p,
-                 shape_.kernel_h, shape_.kernel_w, static_cast<const int*>(is_odd),
+    LaunchKernel(MultiplyOdd<Input>, static_cast<unsigned>(std::min<int64_t>(blocks, kMostBlocks)), kThreads, 0, p,
+                 shape_.kernel_h, shape_.kernel_w, is_odd,
                  static_cast<const int*>(is_odd_.get()), input, rows(),
                  static_cast<const float*>(alphas_.get()), bias, output);
   }
@@ -299,17 +365,21 @@ class GpuBinaryProduct::Engine {
 
 std::unique_ptr<GpuBinaryProduct> GpuBinaryProduct::Make(const lowbit::BinaryProductShape& shape,
                                                          const std::vector<float>& levels) {
-  if (shape.weights() < 1 || shape.height < 1 || shape.width < 1) return nullptr;
+  if (!Suits(shape, levels)) return nullptr;
   const lowbit::IntegerLevels integers = lowbit::FindProductLevels(levels, shape.weights());
-  if (integers.levels.empty()) return nullptr;
   const Product p = MakeProduct(shape, BytesOf(integers.levels));
-  const bool is_thin = shape.groups > 1 && std::min(p.input.group_channels, p.group_outputs) < kLeastGroup;
-  if (is_thin || std::max(shape.kernel_h, shape.kernel_w) > kMostKernel ||
-      p.input.image_bytes() > kMostBytes || p.fragment_words<Bytes>() > INT_MAX) {
-    return nullptr;
-  }
   return std::unique_ptr<GpuBinaryProduct>(
       new GpuBinaryProduct(std::make_unique<Engine>(shape, p, levels, integers)));
+}
+
+bool GpuBinaryProduct::Suits(const lowbit::BinaryProductShape& shape, const std::vector<float>& levels) {
+  if (shape.weights() < 1 || shape.height < 1 || shape.width < 1) return false;
+  const lowbit::IntegerLevels integers = lowbit::FindProductLevels(levels, shape.weights());
+  if (integers.levels.empty()) return false;
+  const Product p = MakeProduct(shape, BytesOf(integers.levels));
+  const bool is_thin = shape.groups > 1 && std::min(p.input.group_channels, p.group_outputs) < kLeastGroup;
+  return !is_thin && std::max(shape.kernel_h, shape.kernel_w) <= kMostKernel &&
+         p.input.image_bytes() <= kMostBytes && p.fragment_words<Bytes>() <= INT_MAX;
 }
 
 GpuBinaryProduct::GpuBinaryProduct(std::unique_ptr<Engine> engine) : engine_(std::move(engine)) {}
@@ -322,6 +392,10 @@ void GpuBinaryProduct::SetWeights(const float* weights, bool use_alpha) {
 
 void GpuBinaryProduct::Run(int64_t images, const float* input, const float* bias, float* output) const {
   if (images > 0) engine_->Run(images, input, bias, output);
+}
+
+bool GpuBinaryProduct::Run(int64_t images, const KeptCodes& input, const float* bias, float* output) const {
+  return images == 0 || engine_->Run(images, input, bias, output);
 }
 
 void GpuBinaryProduct::FillBinaryWeights(float* alphas, float* binary) const {

@@ -92,7 +92,23 @@ bool IntegerProduct<Dtype>::Forward(const lowbit::BinaryProductShape& shape, boo
   return is_unfilled_;
 }
 
+template <typename Dtype>
+void IntegerProduct<Dtype>::RestoreData(Blob<Dtype>* bottom) const {
+  const KeptCodes* const codes = BottomCodes();
+  if (codes && codes->is_alone) maker_->RestoreTop(maker_top_, bottom);
+}
+
 #ifdef CPU_ONLY
+
+template <typename Dtype>
+bool IntegerProduct<Dtype>::ReadsCodes(const lowbit::BinaryProductShape&) const {
+  return false;
+}
+
+template <typename Dtype>
+bool IntegerProduct<Dtype>::ReadsCodesBackward(const lowbit::BinaryProductShape&) const {
+  return false;
+}
 
 template <typename Dtype>
 bool IntegerProduct<Dtype>::ForwardGpu(const lowbit::BinaryProductShape&, bool,
@@ -110,6 +126,22 @@ bool IntegerProduct<Dtype>::BackwardInBF16(const lowbit::BinaryProductShape&, co
 }
 
 #else
+
+template <typename Dtype>
+bool IntegerProduct<Dtype>::ReadsCodes(const lowbit::BinaryProductShape& shape) const {
+  if (!std::is_same<Dtype, float>::value || Caffe::mode() != Caffe::GPU || !maker_ ||
+      !maker_->RestoresTop(maker_top_) || levels_.empty()) {
+    return false;
+  }
+  if (shape == gpu_shape_ && (gpu_product_ || is_gpu_impossible_)) return !is_gpu_impossible_;
+  return GpuBinaryProduct::Suits(shape, levels_);
+}
+
+template <typename Dtype>
+bool IntegerProduct<Dtype>::ReadsCodesBackward(const lowbit::BinaryProductShape& shape) const {
+  return ReadsCodes(shape) && maker_->OffersTopCodes(maker_top_) &&
+         BackwardPrecision() == Precision::kBF16 && SuitsBF16(shape);
+}
 
 template <typename Dtype>
 bool IntegerProduct<Dtype>::PrepareGpu(const lowbit::BinaryProductShape& shape, bool use_alpha,
@@ -141,8 +173,13 @@ bool IntegerProduct<Dtype>::ForwardGpu(const lowbit::BinaryProductShape& shape, 
     const float* bias = blobs.size() > 1 ? blobs[1]->gpu_data() : nullptr;
     const int64_t elements = int64_t{shape.channels} * shape.height * shape.width;
     for (size_t i = 0; i < bottom.size(); ++i) {
-      gpu_product_->Run(bottom[i]->count() / elements, bottom[i]->gpu_data(), bias,
-                        top[i]->mutable_gpu_data());
+      const int64_t images = bottom[i]->count() / elements;
+      const KeptCodes* const codes = i == 0 ? BottomCodes() : nullptr;
+      if (!codes) {
+        gpu_product_->Run(images, bottom[i]->gpu_data(), bias, top[i]->mutable_gpu_data());
+      } else if (!gpu_product_->Run(images, *codes, bias, top[i]->mutable_gpu_data())) {
+        return false;
+      }
     }
     is_gpu_unfilled_ = true;
   }
@@ -168,7 +205,8 @@ bool IntegerProduct<Dtype>::BackwardInBF16(
     if (blobs.size() > 1 && param_propagate_down[1]) gradients.bias_diff = blobs[1]->mutable_gpu_diff();
     for (size_t i = 0; i < bottom.size(); ++i) {
       gradients.images = static_cast<int>(bottom[i]->count() / elements);
-      gradients.input = gradients.weight_diff ? bottom[i]->gpu_data() : nullptr;
+      gradients.input_codes = gradients.weight_diff && i == 0 ? BottomCodes() : nullptr;
+      gradients.input = gradients.weight_diff && !gradients.input_codes ? bottom[i]->gpu_data() : nullptr;
       gradients.output_diff = top[i]->gpu_diff();
       gradients.input_diff = propagate_down[i] ? bottom[i]->mutable_gpu_diff() : nullptr;
       // All bottoms have one shape, so that it is the first or none that is not done.
