@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "caffe/util/gpu_launch.cuh"
@@ -54,19 +55,27 @@ struct Pixels {
 
 // -------------------------------------------------------------------------------------------------- pixels
 
-/// A value for each code of KeptCodes.
-template <typename T>
+/// A value for each code of KeptCodes that have up to kCodes.
+template <typename T, int kCodes>
 struct CodeValues {
-  int count;
-  T values[KeptCodes::kMostLevels];
+  T values[kCodes];
 
-  /// Or `of_nan` for the code of NaN. All threads look at the same value at a time.
+  /// Or `of_nan` for the code of NaN. By comparisons: an index would have the values in slow memory.
   __device__ T Of(int code, T of_nan) const {
     T value = code == kNanCode ? of_nan : values[0];
-    for (int j = 1; j < count; ++j) value = code == j ? values[j] : value;
+    CAFFE_UNROLL
+    for (int j = 1; j < kCodes; ++j) value = code == j ? values[j] : value;
     return value;
   }
 };
+
+/// Calls run(an integral constant), for CodeValues of so many codes.
+template <typename Run>
+auto WithCodes(int count, const Run& run) {
+  constexpr int kFew = 4;
+  if (count <= kFew) return run(std::integral_constant<int, kFew>());
+  return run(std::integral_constant<int, KeptCodes::kMostLevels>());
+}
 
 constexpr int kCodeThreads = 256;
 /// Pixels of a block, as many for each thread as give it enough to wait for.

@@ -44,12 +44,13 @@ struct HalfCoder {
 };
 
 // Of codes, times a factor.
+template <int kCodes>
 struct HalfOfCodes {
   static constexpr int kChannels = 2;
   using Value = unsigned char;
   using State = uint32_t;
 
-  CodeValues<float> values;
+  CodeValues<float, kCodes> values;
 
   __device__ State Load(const Value (&kept)[kChannels], int count, int) const {
     const float first = values.Of(KeptCode(kept[0]), NAN);
@@ -386,9 +387,11 @@ void InputToPixels(const BinaryGradients& gradients, const Pixels& inputs, int i
   const float factor = 1 / gradients.unit;
   const KeptCodes* const codes = gradients.input_codes;
   if (!codes) return ToPixels(inputs, images, HalfCoder{nullptr, factor}, gradients.input + first, pixels);
-  CodeValues<float> values = {codes->count, {}};
-  for (int code = 0; code < codes->count; ++code) values.values[code] = codes->levels[code] * factor;
-  ToPixels(inputs, images, HalfOfCodes{values}, codes->kept + first, pixels);
+  WithCodes(codes->count, [&](auto most) {
+    HalfOfCodes<most> coder = {};
+    for (int code = 0; code < codes->count; ++code) coder.values.values[code] = codes->levels[code] * factor;
+    ToPixels(inputs, images, coder, codes->kept + first, pixels);
+  });
 }
 
 }  // namespace

@@ -122,10 +122,11 @@ struct LevelCoder : IntegerBytes {
 };
 
 // Of the codes of levels.
+template <int kCodes>
 struct CodeCoder : IntegerBytes {
   using Value = unsigned char;
 
-  CodeValues<int32_t> integers;
+  CodeValues<int32_t, kCodes> integers;
   int* is_odd;
 
   // Leaves a mark where a code is that of NaN.
@@ -149,9 +150,10 @@ struct FloatInput {
   __device__ float operator()(int64_t i) const { return values[i]; }
 };
 
+template <int kCodes>
 struct CodeInput {
   const unsigned char* kept;
-  CodeValues<float> levels;
+  CodeValues<float, kCodes> levels;
   __device__ float operator()(int64_t i) const { return levels.Of(KeptCode(kept[i]), NAN); }
 };
 
@@ -277,19 +279,7 @@ class GpuBinaryProduct::Engine {
   }
 
   bool Run(int64_t images, const KeptCodes& input, const float* bias, float* output) const {
-    CodeValues<int32_t> integers = {input.count, {}};
-    CodeValues<float> levels = {input.count, {}};
-    for (int code = 0; code < input.count; ++code) {
-      levels.values[code] = input.levels[code];
-      const auto level = std::find(levels_.begin(), levels_.end(), input.levels[code]);
-      if (level == levels_.end()) return false;
-      integers.values[code] = integers_.levels[level - levels_.begin()];
-    }
-    const auto to_pixels = [&](const Pixels& p, int some, int64_t first, int* is_odd, uint8_t* pixels) {
-      ToPixels(p, some, CodeCoder{{}, integers, is_odd}, input.kept + first, pixels);
-    };
-    Run(images, to_pixels, [&](int64_t first) { return CodeInput{input.kept + first, levels}; }, bias, output);
-    return true;
+    return WithCodes(input.count, [&](auto most) { return RunCodes<most>(images, input, bias, output); });
   }
 
   void FillBinaryWeights(float* alphas, float* binary) const {
@@ -302,6 +292,24 @@ class GpuBinaryProduct::Engine {
   // Of an output.
   int weights() const { return static_cast<int>(shape_.weights()); }
   Rows rows() const { return {row_words_, rows_.get()}; }
+
+  template <int kCodes>
+  bool RunCodes(int64_t images, const KeptCodes& input, const float* bias, float* output) const {
+    CodeValues<int32_t, kCodes> integers = {};
+    CodeValues<float, kCodes> levels = {};
+    for (int code = 0; code < input.count; ++code) {
+      levels.values[code] = input.levels[code];
+      const auto level = std::find(levels_.begin(), levels_.end(), input.levels[code]);
+      if (level == levels_.end()) return false;
+      integers.values[code] = integers_.levels[level - levels_.begin()];
+    }
+    const auto to_pixels = [&](const Pixels& p, int some, int64_t first, int* is_odd, uint8_t* pixels) {
+      ToPixels(p, some, CodeCoder<kCodes>{{}, integers, is_odd}, input.kept + first, pixels);
+    };
+    Run(images, to_pixels, [&](int64_t first) { return CodeInput<kCodes>{input.kept + first, levels}; }, bias,
+        output);
+    return true;
+  }
 
   // to_pixels(p, images, first, is_odd, pixels) puts some images, from an element on, into pixels; input(first)
   // are their values.
