@@ -65,7 +65,7 @@ class Layer {
   virtual vector<Blob<Dtype>*> KeptBlobs() { return {}; }
   /// Likewise what Backward fills for itself alone.
   virtual vector<Blob<Dtype>*> BackwardBlobs() { return {}; }
-  /// Whether Backward may write the gradient of its only bottom over that of its only top.
+  /// Whether Backward may write the gradient of any one of its bottoms over that of its only top.
   virtual bool BackwardMayBeInPlace() const { return false; }
   /// Whether the layer, from something smaller that it keeps, can write the data of a top once more as
   /// Forward made them. RestoreTop does; the top's data need not stay until Backward then.

@@ -1,6 +1,7 @@
 #ifndef CAFFE_SGD_SOLVERS_HPP_
 #define CAFFE_SGD_SOLVERS_HPP_
 
+#include <array>
 #include <functional>
 #include <string>
 #include <vector>
@@ -67,18 +68,17 @@ class SGDSolver : public Solver<Dtype> {
  private:
   /// Whether this is a solver of this header, and not one that may do parts of a step in its own way.
   bool IsBuiltIn() const;
-  /// What Normalize, Regularize, ComputeUpdateValue and Blob::Update do, at once; with a parameter, or by the
-  /// gradient of elements [begin, begin + count) of one.
-  void TakeWholeStep(int param_id, Dtype rate);
+  /// What Normalize, Regularize, ComputeUpdateValue and Blob::Update do, at once: with all parameters whose
+  /// gradients are kept, or by the gradient of elements [begin, begin + count) of one.
+  void TakeWholeSteps(Dtype rate);
   void TakeWholeStep(int param_id, Dtype rate, int64_t begin, int64_t count, Dtype* gradient);
-  /// Calls action(step, state blobs...) with the step of a parameter.
-  template <typename Action>
-  void WithStep(int param_id, Dtype rate, Action action);
+  /// That step, a ParamStep by a rule of the type `RuleType`; and the states that the rule takes.
+  template <typename RuleType>
+  auto WholeStepOf(int param_id, const RuleType& rule) const;
+  template <typename RuleType>
+  std::array<Blob<Dtype>*, RuleType::kStates> StatesOf(int param_id) const;
   /// @throws Error where a parameter is not of the shape any more that the solver was made for.
   void CheckShapes() const;
-  /// Calls action(rule, state blobs...) with the rule's own type.
-  template <typename Action>
-  void WithStates(int param_id, const UpdateRule<Dtype>& rule, Action action);
   /// The strength of a penalty of this kind, "L1" or "L2", for a parameter.
   Dtype Decay(int param_id, const char* kind) const;
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "caffe/net.hpp"
+#include "caffe/util/gpu_clear.hpp"
 #include "caffe/util/gpu_memory.hpp"
 #include "caffe/util/math_functions.hpp"
 
@@ -209,17 +210,14 @@ template <typename Dtype>
 void Net<Dtype>::ClearParamDiffs() {
   const std::lock_guard<std::recursive_mutex> lock(mutex_);
   FollowOtherThreads();
+  vector<Blob<Dtype>*> kept;
   for (size_t id = 0; id < learnable_params_.size(); ++id) {
-    if (gives_gradient_[id]) continue;
-    Blob<Dtype>* const param = learnable_params_[id];
-#ifndef CPU_ONLY
-    if (Caffe::mode() == Caffe::GPU) {
-      caffe_gpu_set(param->count(), Dtype(0), param->mutable_gpu_diff());
-      continue;
-    }
-#endif
-    caffe_set(param->count(), Dtype(0), param->mutable_cpu_diff());
+    if (!gives_gradient_[id]) kept.push_back(learnable_params_[id]);
   }
+#ifndef CPU_ONLY
+  if (Caffe::mode() == Caffe::GPU) return GpuClearDiffs(kept);
+#endif
+  for (Blob<Dtype>* param : kept) caffe_set(param->count(), Dtype(0), param->mutable_cpu_diff());
 }
 
 template <typename Dtype>

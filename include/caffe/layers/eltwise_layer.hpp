@@ -1,6 +1,7 @@
 #ifndef CAFFE_ELTWISE_LAYER_HPP_
 #define CAFFE_ELTWISE_LAYER_HPP_
 
+#include <algorithm>
 #include <vector>
 
 #include "caffe/blob.hpp"
@@ -27,6 +28,11 @@ class EltwiseLayer : public Layer<Dtype> {
   const char* type() const override { return "Eltwise"; }
   bool ReadsBottomData(int) const override { return op_ == EltwiseParameter_EltwiseOp_PROD; }
   bool ReadsTopData(int) const override { return op_ == EltwiseParameter_EltwiseOp_PROD; }
+  /// The gradient of a plain sum is that of each of its terms.
+  bool BackwardMayBeInPlace() const override {
+    return op_ == EltwiseParameter_EltwiseOp_SUM &&
+           std::all_of(coeffs_.begin(), coeffs_.end(), [](Dtype coeff) { return coeff == 1; });
+  }
   int MinBottomBlobs() const override { return 2; }
   int ExactNumTopBlobs() const override { return 1; }
 

@@ -123,7 +123,8 @@ void EltwiseBackward(EltwiseParameter_EltwiseOp op, bool stable_product, Dtype c
       }
       break;
     case EltwiseParameter_EltwiseOp_SUM:
-      Side::Map(count, eltwise::Scaled<Dtype>{coeff, dy}, dx);
+      // Their memory may be one.
+      if (dx != dy || coeff != 1) Side::Map(count, eltwise::Scaled<Dtype>{coeff, dy}, dx);
       break;
     case EltwiseParameter_EltwiseOp_MAX:
       Side::Map(count, eltwise::GradientOfOwner<Dtype>{Side::Data(which), static_cast<int>(own), dy}, dx);

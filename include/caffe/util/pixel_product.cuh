@@ -389,25 +389,40 @@ struct PackFragments {
   uint32_t* fragments;
 
   __device__ void operator()(int at) const {
+    static_assert(kChunkUnits == 2, "a bit is of the first unit or of the second");
     const int lane = at % 32, word = at / 32 % Arithmetic::kChunkWords;
-    const int chunk = at / 32 / Arithmetic::kChunkWords % p.chunks();
-    const int block = at / 32 / Arithmetic::kChunkWords / p.chunks();
-    const int group = block / p.fragment_blocks();
+    const int chunks = p.chunks(), fragment_blocks = p.fragment_blocks();
+    int block = at / 32 / Arithmetic::kChunkWords;
+    const int chunk = block % chunks;
+    block /= chunks;
+    const int group = block / fragment_blocks;
+    const int first_output = block % fragment_blocks * kFragmentOutputs + lane / 4;
+    // Divisions take long: they are of units, not of bits.
+    const Unit first = FindUnit(chunk * kChunkUnits), second = FindUnit(chunk * kChunkUnits + 1);
     uint32_t bits = 0;
+    CAFFE_UNROLL
     for (int bit = 0; bit < 32; ++bit) {
-      const int output = block % p.fragment_blocks() * kFragmentOutputs + 16 * Arithmetic::HalfOf(bit) +
-                         lane / 4 + 8 * (Arithmetic::RegisterOf(bit) % 2);
+      const int output = first_output + 16 * Arithmetic::HalfOf(bit) + 8 * (Arithmetic::RegisterOf(bit) % 2);
       const int in_chunk = Arithmetic::ChannelOf(word, lane % 4, bit);
-      const int unit = chunk * kChunkUnits + in_chunk / Arithmetic::kUnitChannels;
-      const int tap = unit / p.input.channel_blocks;
-      const int channel =
-          unit % p.input.channel_blocks * Arithmetic::kUnitChannels + in_chunk % Arithmetic::kUnitChannels;
-      if (output >= p.group_outputs || channel >= p.input.group_channels || unit >= p.units()) continue;
+      const Unit unit = in_chunk < Arithmetic::kUnitChannels ? first : second;
+      const int channel = unit.first_channel + in_chunk % Arithmetic::kUnitChannels;
+      if (output >= p.group_outputs || channel >= p.input.group_channels) continue;
       const bool set =
-          is_positive(group, output, channel, tap / p.x.taps, tap % p.x.taps) == Arithmetic::kSetIsPositive;
+          is_positive(group, output, channel, unit.tap_y, unit.tap_x) == Arithmetic::kSetIsPositive;
       bits |= static_cast<uint32_t>(set) << bit;
     }
     fragments[at] = bits;
+  }
+
+  struct Unit {
+    int tap_y, tap_x, first_channel;
+  };
+
+  // Behind the last one, of no channel that there is.
+  __device__ Unit FindUnit(int unit) const {
+    if (unit >= p.units()) return {0, 0, p.input.group_channels};
+    const int tap = unit / p.input.channel_blocks;
+    return {tap / p.x.taps, tap % p.x.taps, unit % p.input.channel_blocks * Arithmetic::kUnitChannels};
   }
 };
 

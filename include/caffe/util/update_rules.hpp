@@ -102,10 +102,12 @@ template <typename Dtype>
 using UpdateRule = std::variant<SgdRule<Dtype>, NesterovRule<Dtype>, AdaGradRule<Dtype>, RMSPropRule<Dtype>,
                                 AdaDeltaRule<Dtype>, AdamRule<Dtype>>;
 
-// What is done to a weight and its gradient: parts of a step, and the whole.
+// What is done to a weight and its gradient: parts of a step, and the whole. kStates is how many states of
+// the weight it takes.
 
 template <typename Penalty>
 struct PenaltyStep {
+  static constexpr int kStates = 0;
   Penalty penalty;
   template <typename Dtype>
   CAFFE_HOST_DEVICE void operator()(Dtype* weight, Dtype* diff) const {
@@ -115,6 +117,7 @@ struct PenaltyStep {
 
 template <typename Rule>
 struct RuleStep {
+  static constexpr int kStates = Rule::kStates;
   Rule rule;
   template <typename Dtype, typename... State>
   CAFFE_HOST_DEVICE void operator()(Dtype*, Dtype* diff, State*... state) const {
@@ -125,6 +128,7 @@ struct RuleStep {
 /// The gradient is scaled, gets the penalties', goes through the rule and is subtracted.
 template <typename Dtype, typename Rule>
 struct WholeStep {
+  static constexpr int kStates = Rule::kStates;
   Dtype scale;
   L1Penalty<Dtype> l1;
   L2Penalty<Dtype> l2;

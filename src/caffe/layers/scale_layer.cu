@@ -2,22 +2,53 @@
 
 #include "caffe/util/channel_functions.hpp"
 #include "caffe/util/channel_kernels.cuh"
-#include "caffe/util/math_functions.hpp"
 
 namespace caffe {
+
+namespace {
+
+/// A function of channels of x, with x kept in a second place: in place, where it is overwritten.
+template <typename Dtype, typename Function>
+struct KeepingX {
+  Function f;
+  Dtype* kept;
+
+  struct OfChannel {
+    typename Function::OfChannel f;
+    Dtype* kept;
+    __device__ Dtype operator()(int64_t i) const {
+      const Dtype x = f.x[i], y = f(i);
+      kept[i] = x;
+      return y;
+    }
+  };
+  __device__ OfChannel operator()(int c) const { return {f(c), kept}; }
+};
+
+/// y = f of each channel, with x kept unless `kept` is null.
+template <typename Dtype, typename Function>
+void MapAndKeep(const ChannelExtent& extent, const Function& f, Dtype* kept, Dtype* y) {
+  if (kept) {
+    GpuMapChannels(extent, KeepingX<Dtype, Function>{f, kept}, y);
+  } else {
+    GpuMapChannels(extent, f, y);
+  }
+}
+
+}  // namespace
 
 template <typename Dtype>
 void ScaleLayer<Dtype>::Forward_gpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
   const ChannelExtent extent = {outer_dim_, scale_dim_, inner_dim_};
   const Dtype* x = bottom[0]->gpu_data();
-  if (bottom[0] == top[0] && !KeptBottom()) caffe_copy(bottom[0]->count(), x, temp_.mutable_gpu_data());
+  Dtype* kept = bottom[0] == top[0] && !KeptBottom() ? temp_.mutable_gpu_data() : nullptr;
   const Dtype* scale = (bottom.size() > 1 ? bottom[1] : this->blobs_[0].get())->gpu_data();
   Dtype* y = top[0]->mutable_gpu_data();
   if (bias_param_id_ >= 0) {
     const Dtype* bias = this->blobs_[bias_param_id_]->gpu_data();
-    GpuMapChannels(extent, ScaledAndShiftedChannels<Dtype>{x, scale, bias}, y);
+    MapAndKeep(extent, ScaledAndShiftedChannels<Dtype>{x, scale, bias}, kept, y);
   } else {
-    GpuMapChannels(extent, ScaledChannels<Dtype>{x, scale}, y);
+    MapAndKeep(extent, ScaledChannels<Dtype>{x, scale}, kept, y);
   }
 }
 

@@ -5,7 +5,7 @@
 #include <typeinfo>
 
 #include "caffe/util/nearest_names.hpp"
-#include "for_each_weight.hpp"
+#include "take_steps.hpp"
 
 namespace caffe {
 
@@ -95,16 +95,14 @@ void SGDSolver<Dtype>::ApplyUpdate() {
   if (this->param_.display() && this->iter_ % this->param_.display() == 0) {
     LOG_IF(INFO, Caffe::root_solver()) << "Iteration " << this->iter_ << ", lr = " << rate;
   }
-  const int num_params = static_cast<int>(this->net_->learnable_params().size());
   CheckShapes();
   ClipGradients();
   if (IsBuiltIn()) {
-    for (int param_id = 0; param_id < num_params; ++param_id) {
-      if (!this->net_->gives_gradient(param_id)) TakeWholeStep(param_id, rate);
-    }
+    TakeWholeSteps(rate);
     this->net_->ShowUpdate();
     return;
   }
+  const int num_params = static_cast<int>(this->net_->learnable_params().size());
   for (int param_id = 0; param_id < num_params; ++param_id) {
     Normalize(param_id);
     Regularize(param_id);
@@ -148,53 +146,57 @@ bool SGDSolver<Dtype>::IsBuiltIn() const {
 }
 
 template <typename Dtype>
-template <typename Action>
-void SGDSolver<Dtype>::WithStates(int param_id, const UpdateRule<Dtype>& rule, Action action) {
-  std::visit(
-      [&](const auto& known) {
-        if constexpr (std::decay_t<decltype(known)>::kStates == 2) {
-          const size_t second_row = this->net_->learnable_params().size();
-          action(known, history_[param_id].get(), history_[second_row + param_id].get());
-        } else {
-          action(known, history_[param_id].get());
-        }
-      },
-      rule);
+template <typename RuleType>
+std::array<Blob<Dtype>*, RuleType::kStates> SGDSolver<Dtype>::StatesOf(int param_id) const {
+  const size_t row = this->net_->learnable_params().size();
+  std::array<Blob<Dtype>*, RuleType::kStates> states;
+  for (int k = 0; k < RuleType::kStates; ++k) states[k] = history_[k * row + param_id].get();
+  return states;
 }
 
 template <typename Dtype>
-template <typename Action>
-void SGDSolver<Dtype>::WithStep(int param_id, Dtype rate, Action action) {
+template <typename RuleType>
+auto SGDSolver<Dtype>::WholeStepOf(int param_id, const RuleType& rule) const {
+  using Step = WholeStep<Dtype, RuleType>;
   const Dtype scale = Dtype(1) / this->param_.iter_size();
-  const L1Penalty<Dtype> l1 = {Decay(param_id, "L1")};
-  const L2Penalty<Dtype> l2 = {Decay(param_id, "L2")};
-  WithStates(param_id, Rule(param_id, rate), [&](const auto& rule, auto*... states) {
-    using RuleType = std::decay_t<decltype(rule)>;
-    action(WholeStep<Dtype, RuleType>{scale, l1, l2, rule}, states...);
-  });
+  const Step step = {scale, {Decay(param_id, "L1")}, {Decay(param_id, "L2")}, rule};
+  return ParamStep<Dtype, Step>{step, this->net_->learnable_params()[param_id], StatesOf<RuleType>(param_id)};
 }
 
 template <typename Dtype>
-void SGDSolver<Dtype>::TakeWholeStep(int param_id, Dtype rate) {
-  WithStep(param_id, rate, [&](const auto& step, auto*... states) {
-    ForEachWeight(step, this->net_->learnable_params()[param_id], states...);
-  });
+void SGDSolver<Dtype>::TakeWholeSteps(Dtype rate) {
+  const int num_params = static_cast<int>(this->net_->learnable_params().size());
+  if (num_params == 0) return;
+  // The rules of all parameters are of one type.
+  std::visit(
+      [&](const auto& first) {
+        using RuleType = std::decay_t<decltype(first)>;
+        vector<ParamStep<Dtype, WholeStep<Dtype, RuleType>>> steps;
+        for (int param_id = 0; param_id < num_params; ++param_id) {
+          if (this->net_->gives_gradient(param_id)) continue;
+          steps.push_back(WholeStepOf(param_id, std::get<RuleType>(Rule(param_id, rate))));
+        }
+        TakeSteps(steps);
+      },
+      Rule(0, rate));
 }
 
 template <typename Dtype>
 void SGDSolver<Dtype>::TakeWholeStep(int param_id, Dtype rate, int64_t begin, int64_t count,
                                      Dtype* gradient) {
-  WithStep(param_id, rate, [&](const auto& step, auto*... states) {
-    ForSomeWeights(step, begin, count, gradient, this->net_->learnable_params()[param_id], states...);
-  });
+  std::visit([&](const auto& rule) { TakePartOfStep(WholeStepOf(param_id, rule), begin, count, gradient); },
+             Rule(param_id, rate));
 }
 
 template <typename Dtype>
 void SGDSolver<Dtype>::ApplyRule(int param_id, const UpdateRule<Dtype>& rule) {
-  WithStates(param_id, rule, [&](const auto& known, auto*... states) {
-    ForEachWeight(RuleStep<std::decay_t<decltype(known)>>{known}, this->net_->learnable_params()[param_id],
-                  states...);
-  });
+  std::visit(
+      [&](const auto& known) {
+        using RuleType = std::decay_t<decltype(known)>;
+        TakeSteps<Dtype, RuleStep<RuleType>>(
+            {{{known}, this->net_->learnable_params()[param_id], StatesOf<RuleType>(param_id)}});
+      },
+      rule);
 }
 
 template <typename Dtype>
@@ -229,8 +231,8 @@ void SGDSolver<Dtype>::Regularize(int param_id) {
   Blob<Dtype>* param = this->net_->learnable_params()[param_id];
   const L1Penalty<Dtype> l1 = {Decay(param_id, "L1")};
   const L2Penalty<Dtype> l2 = {Decay(param_id, "L2")};
-  if (l1.decay != 0) ForEachWeight(PenaltyStep<L1Penalty<Dtype>>{l1}, param);
-  if (l2.decay != 0) ForEachWeight(PenaltyStep<L2Penalty<Dtype>>{l2}, param);
+  if (l1.decay != 0) TakeSteps<Dtype, PenaltyStep<L1Penalty<Dtype>>>({{{l1}, param, {}}});
+  if (l2.decay != 0) TakeSteps<Dtype, PenaltyStep<L2Penalty<Dtype>>>({{{l2}, param, {}}});
 }
 
 template <typename Dtype>

@@ -11,6 +11,9 @@
 
 #include "caffe/common.hpp"
 #include "layer_test_util.hpp"
+#ifdef CAFFE_GPU_EMULATOR
+#include "gpu_emulator/streams.hpp"
+#endif
 
 #ifndef CPU_ONLY
 
@@ -29,6 +32,16 @@ class ModeForTest {
  private:
   Caffe::Brew before_;
 };
+
+#ifdef CAFFE_GPU_EMULATOR
+/// How many kernels, calls of libraries, copies and the like `action` puts into streams.
+template <typename Action>
+uint64_t CountOnGpu(const Action& action) {
+  const uint64_t before = gpu_emulator::CountOfThread();
+  action();
+  return gpu_emulator::CountOfThread() - before;
+}
+#endif
 
 /// How a layer is run by ExpectGpuEqualsCpu.
 enum class GpuRun {

@@ -19,6 +19,7 @@
 #include "caffe/net.hpp"
 #include "caffe/test/test_caffe_main.hpp"
 #include "caffe/util/binarize.hpp"
+#include "caffe/util/gpu_binary_gradients.hpp"
 #include "caffe/util/gpu_binary_product.hpp"
 #include "caffe/util/quantize.hpp"
 #include "caffe/util/sign_bits.hpp"
@@ -300,6 +301,65 @@ TEST_F(GpuHwgqTest, ProductsOfCodesAreThoseOfLevels) {
     }
   }
 }
+
+// An alpha that is not finite has its results made of floats, and those of the next weights are of integers.
+TEST_F(GpuHwgqTest, AlphasThatAreNotFiniteAreThoseOfTheirWeightsAlone) {
+  const ModeForTest mode(Caffe::GPU);
+  lowbit::BinaryProductShape shape;
+  shape.channels = 90, shape.outputs = 40;
+  const auto product = GpuBinaryProduct::Make(shape, kLevels[0]);
+  Blob<float> weights({shape.outputs, shape.channels}), input({3, shape.channels}),
+      output({3, shape.outputs});
+  FillNormal(&weights);
+  for (int i = 0; i < input.count(); ++i) input.mutable_cpu_data()[i] = kLevels[0][i * 7 % 4];
+  const auto run = [&](float first) {
+    weights.mutable_cpu_data()[0] = first;
+    product->SetWeights(weights.gpu_data(), true);
+    product->Run(3, input.gpu_data(), nullptr, output.mutable_gpu_data());
+    return DataOf(output);
+  };
+  const vector<float> expected = run(1);
+  for (int i = 0; i < 2; ++i) {
+    const vector<float> infinite = run(kInfinity);
+    EXPECT_FALSE(std::isfinite(infinite[0]));
+    EXPECT_NEAR(infinite[1], expected[1], 1e-4);
+    ExpectSameBits(run(1), expected);
+  }
+}
+
+#ifdef CAFFE_GPU_EMULATOR
+
+TEST_F(GpuHwgqTest, NewWeightsTakeTwoKernels) {
+  const ModeForTest mode(Caffe::GPU);
+  lowbit::BinaryProductShape shape;
+  shape.channels = 90, shape.outputs = 40;
+  const auto product = GpuBinaryProduct::Make(shape, kLevels[0]);
+  Blob<float> weights({shape.outputs, shape.channels}), binary(weights.shape()), alphas({shape.outputs});
+  FillNormal(&weights);
+  const float* const data = weights.gpu_data();
+  for (const bool use_alpha : {false, true}) {
+    EXPECT_EQ(CountOnGpu([&] { product->SetWeights(data, use_alpha); }), 2u);
+  }
+  float *const to_alphas = alphas.mutable_gpu_data(), *const to_binary = binary.mutable_gpu_data();
+  EXPECT_EQ(CountOnGpu([&] { product->FillBinaryWeights(to_alphas, to_binary); }), 1u);
+}
+
+// Numbers of bfloat16 of both factors, and the product.
+TEST_F(GpuHwgqTest, GradientsByWeightsOfFewImagesTakeThreeKernels) {
+  const ModeForTest mode(Caffe::GPU);
+  BinaryGradients gradients = {};
+  gradients.shape.channels = 90, gradients.shape.outputs = 40;
+  gradients.images = 3, gradients.unit = 0.5f;
+  Blob<float> input({3, 90}), output({3, 40}), weights({40, 90}), alphas({40});
+  for (Blob<float>* blob : {&input, &output, &weights, &alphas}) FillNormal(blob);
+  gradients.input = input.gpu_data();
+  gradients.output_diff = output.gpu_data();
+  gradients.alphas = alphas.gpu_data();
+  gradients.weight_diff = weights.mutable_gpu_diff();
+  EXPECT_EQ(CountOnGpu([&] { EXPECT_TRUE(ComputeGradientsInBF16(gradients)); }), 3u);
+}
+
+#endif  // CAFFE_GPU_EMULATOR
 
 TEST_F(GpuHwgqTest, UnknownTileIsAnError) {
   const EnvironmentForTest wanted("HWGQ_GPU_TILE", "round");

@@ -255,6 +255,19 @@ TYPED_TEST(GpuWindowsTest, Scale) {
   }
 }
 
+#ifdef CAFFE_GPU_EMULATOR
+
+TYPED_TEST(GpuWindowsTest, ScaleKeepsItsBottomInTheKernelThatOverwritesIt) {
+  const ModeForTest mode(Caffe::GPU);
+  LayerFixture<TypeParam> scale("type: 'Scale' scale_param { bias_term: true }", {5, 3, 4, 7});
+  scale.tops = scale.bottoms;
+  scale.SetUp();
+  scale.Forward();  // Takes memory.
+  EXPECT_EQ(CountOnGpu([&] { scale.Forward(); }), 1u);
+}
+
+#endif  // CAFFE_GPU_EMULATOR
+
 TYPED_TEST(GpuWindowsTest, Bias) {
   for (const string axes : {"axis: 1 num_axes: 1 ", "axis: 0 num_axes: -1 ", "axis: 2 ", "num_axes: 0 "}) {
     const string text = "type: 'Bias' bias_param { " + axes + "filler { type: 'gaussian' } }";

@@ -17,6 +17,7 @@
 #include "caffe/util/backward_precision.hpp"
 #include "caffe/util/kept_codes.hpp"
 #include "environment_for_test.hpp"
+#include "gpu_test_util.hpp"
 #include "layer_test_util.hpp"
 #include "net_test_util.hpp"
 
@@ -186,6 +187,31 @@ class NetMemoryTest : public MultiDeviceTest<TypeParam> {
     }
   }
 
+  // One of a sum's terms has the memory of the sum's gradient, the other one does not.
+  void ExpectSumSharesItsGradient() {
+    struct Look : Net<Dtype>::Callback {
+      Net<Dtype>* net;
+      int sums = 0;
+      void run(int layer) override {
+        if (net->layer_names()[layer] != "sum") return;
+        const vector<Blob<Dtype>*>& terms = net->bottom_vecs()[layer];
+        const shared_ptr<SyncedMemory>& gradient = net->top_vecs()[layer][0]->diff();
+        EXPECT_EQ(terms[0]->diff(), gradient);
+        EXPECT_NE(terms[1]->diff(), gradient);
+        EXPECT_EQ(DiffOf(*terms[0]), DiffOf(*terms[1]));
+        ++sums;
+      }
+    } look;
+    look.net = reusing_.get();
+    reusing_->add_after_backward(&look);
+    for (int pass = 1; pass <= 2; ++pass) {
+      Pass(plain_.get(), pass);
+      Pass(reusing_.get(), pass);
+      EXPECT_EQ(look.sums, pass);
+    }
+    reusing_->remove_after_backward(&look);
+  }
+
   // Bytes of the blobs' memory that was touched.
   static size_t BytesOf(const Net<Dtype>& net) {
     std::set<const SyncedMemory*> all;
@@ -214,6 +240,38 @@ TYPED_TEST(NetMemoryTest, TrainsToTheSame) {
     this->ExpectSamePasses(4);
     EXPECT_LT(this->BytesOf(*this->reusing_), this->BytesOf(*this->plain_) * 2 / 3);
   }
+}
+
+TYPED_TEST(NetMemoryTest, ASumGivesItsGradientToATermWithoutACopy) {
+  this->Make(string(kLabels) + kLayers);
+  this->ExpectSumSharesItsGradient();
+  for (size_t i = 0; i < this->plain_->params().size(); ++i) {
+    EXPECT_EQ(DiffOf(*this->plain_->params()[i]), DiffOf(*this->reusing_->params()[i])) << "parameter " << i;
+  }
+}
+
+#ifndef CPU_ONLY
+
+TYPED_TEST(NetMemoryTest, ASumGivesItsGradientToATermWithoutACopyOnAGpu) {
+  SKIP_WITHOUT_GPU();
+  const ModeForTest mode(Caffe::GPU);
+  this->Make(string(kLabels) + kLayers);
+  this->ExpectSumSharesItsGradient();
+  for (size_t i = 0; i < this->plain_->params().size(); ++i) {
+    gpu_test::ExpectClose(DiffOf(*this->reusing_->params()[i]), DiffOf(*this->plain_->params()[i]), 1e-4,
+                          "parameter " + std::to_string(i));
+  }
+}
+
+#endif  // !CPU_ONLY
+
+// The gradient of one is not that of the other.
+TYPED_TEST(NetMemoryTest, ASumWithCoefficientsTrainsToTheSame) {
+  string layers = kLayers;
+  const string sum = "bottom: 'conv2' bottom: 'bn1' top: 'sum'";
+  layers.replace(layers.find(sum), sum.size(), sum + " eltwise_param { coeff: -2 coeff: 1 }");
+  this->Make(string(kLabels) + layers);
+  this->ExpectSamePasses(2);
 }
 
 TYPED_TEST(NetMemoryTest, TestsToTheSame) {

@@ -8,6 +8,7 @@
 #include "caffe/util/channel_functions.hpp"
 #include "caffe/util/channel_kernels.cuh"
 #include "caffe/util/conv_geometry.hpp"
+#include "caffe/util/int_divisor.hpp"
 #include "caffe/util/pixel_product.cuh"
 
 namespace caffe {
@@ -154,30 +155,12 @@ void ComputeInputDiff(const BinaryGradients& gradients, int images, const Pixels
 
 // ------------------------------------------------------------------------------------- by the weights
 
-// Divides by one number, integers below 2^31: with m = 2^(31 + s) / d, rounded up, and 2^s >= d, m d exceeds
-// the power by less than 2^s, so that n m / 2^(31 + s) exceeds n / d by less than 1 / d.
-class Divisor {
- public:
-  explicit Divisor(int divisor) {
-    while ((int64_t{1} << shift_) < divisor) ++shift_;
-    factor_ = ((uint64_t{1} << (31 + shift_)) + divisor - 1) / divisor;
-    shift_ += 31;
-  }
-  __device__ int Divide(int n) const {
-    return static_cast<int>(static_cast<uint64_t>(n) * factor_ >> shift_);
-  }
-
- private:
-  uint64_t factor_ = 0;
-  int shift_ = 0;
-};
-
 // Sums over pixels of the result.
 struct WeightProduct {
   Pixels input, output;
   Axis y, x;
   int pixels, image_pixels, columns;
-  Divisor by_image, by_row;
+  IntDivisor by_image, by_row;
   int split_pixels;  // that a block sums over, a multiple of kChunkPixels
 };
 
@@ -201,12 +184,27 @@ struct WeightTile {
 using WideWeights = WeightTile<128, 64>;
 using SmallWeights = WeightTile<64, 32>;
 
+// Adds to the gradients of weights, of which an output has `channels` of `taps` each.
+struct AddToWeights {
+  int channels, taps;
+  float unit;
+  const float* alphas;
+  float* weight_diff;
+
+  __device__ float FactorOf(int output) const { return unit / ScaleOf(alphas[output]); }
+  __device__ void Add(int output, int channel, int tap, float sum, float factor) const {
+    weight_diff[(static_cast<int64_t>(output) * channels + channel) * taps + tap] += sum * factor;
+  }
+};
+
 // Blocks are outputs fastest, then channels, elements of the kernel, groups; and splits of the pixels along
-// y. `parts` are [splits, outputs, taps, channels of a group].
+// y. `parts` are [splits, outputs, taps, channels of a group]; null where there is one split, whose sums go
+// to the weights at once.
 template <typename Tile>
 __global__ void __launch_bounds__(Tile::kThreads)
     SumWeights(const __grid_constant__ WeightProduct p, const uint8_t* __restrict__ input,
-               const uint8_t* __restrict__ output, float* __restrict__ parts) {
+               const uint8_t* __restrict__ output, const __grid_constant__ AddToWeights weights,
+               float* __restrict__ parts) {
   constexpr int kRows = Tile::kWarp / 16, kColumns = Tile::kWarp / 8;
   constexpr int kThreadPixels = kChunkPixels * Tile::kRowSegments / Tile::kThreads;
   char* const shared = DynamicSharedMemory();
@@ -241,8 +239,8 @@ __global__ void __launch_bounds__(Tile::kThreads)
     CAFFE_UNROLL
     for (int i = 0; i < kThreadPixels && chunk < chunks; ++i) {
       const int in_chunk = row + i * kRowStep, pixel = begin + chunk * kChunkPixels + in_chunk;
-      const int image = p.by_image.Divide(pixel), rest = pixel - image * p.image_pixels;
-      const int out_y = p.by_row.Divide(rest), out_x = rest - out_y * p.columns;
+      const int image = p.by_image.Quotient(pixel), rest = pixel - image * p.image_pixels;
+      const int out_y = p.by_row.Quotient(rest), out_x = rest - out_y * p.columns;
       const int y = out_y * p.y.scale + tap_y, x = out_x * p.x.scale + tap_x;
       const bool exists = static_cast<unsigned>(y) < static_cast<unsigned>(p.input.height) &&
                           static_cast<unsigned>(x) < static_cast<unsigned>(p.input.width);
@@ -299,12 +297,19 @@ __global__ void __launch_bounds__(Tile::kThreads)
     CAFFE_UNROLL
     for (int k = 0; k < 4; ++k) {
       const int o = first_output + warp_output + 16 * i + lane / 4 + k / 2 * 8;
-      const int64_t at = static_cast<int64_t>(blockIdx.y) * outputs + group * group_outputs + o;
-      float* const to = parts + (at * taps + tap) * group_channels;
+      if (o >= group_outputs) continue;
+      const int of_all = group * group_outputs + o;
+      const int64_t part = static_cast<int64_t>(blockIdx.y) * outputs + of_all;
+      const float factor = parts ? 0 : weights.FactorOf(of_all);
       CAFFE_UNROLL
       for (int j = 0; j < kColumns; ++j) {
         const int c = first_channel + warp_channel + 8 * j + lane % 4 * 2 + k % 2;
-        if (o < group_outputs && c < group_channels) to[c] = sums[i][j][k];
+        if (c >= group_channels) continue;
+        if (parts) {
+          parts[(part * taps + tap) * group_channels + c] = sums[i][j][k];
+        } else {
+          weights.Add(of_all, c, tap, sums[i][j][k], factor);
+        }
       }
     }
   }
@@ -312,18 +317,19 @@ __global__ void __launch_bounds__(Tile::kThreads)
 
 // Adds parts up, in their order.
 struct AddParts {
-  int channels, taps, splits;  // the first of a group
-  int64_t weights;             // of all outputs
-  float unit;
-  const float *parts, *alphas;
-  float* weight_diff;
+  AddToWeights weights;
+  int splits;
+  int64_t part_size;
+  const float* parts;
 
   __device__ void operator()(int i) const {
-    const int tap = i % taps, channel = i / taps % channels, output = i / taps / channels;
-    const float* part = parts + (static_cast<int64_t>(output) * taps + tap) * channels + channel;
+    const int tap = i % weights.taps;
+    const int channel = i / weights.taps % weights.channels, output = i / weights.taps / weights.channels;
+    const float* part =
+        parts + (static_cast<int64_t>(output) * weights.taps + tap) * weights.channels + channel;
     float sum = 0;
-    for (int split = 0; split < splits; ++split) sum += part[split * weights];
-    weight_diff[i] += sum * (unit / ScaleOf(alphas[output]));
+    for (int split = 0; split < splits; ++split) sum += part[split * part_size];
+    weights.Add(output, channel, tap, sum, weights.FactorOf(output));
   }
 };
 
@@ -344,11 +350,13 @@ void AddWeightDiff(const BinaryGradients& gradients, WeightProduct p, const uint
       static_cast<int>(std::clamp<int64_t>(2 * Multiprocessors() / tiles, 1, std::max<int64_t>(most, 1)));
   p.split_pixels = CeilDiv(CeilDiv(p.pixels, wanted), kChunkPixels) * kChunkPixels;
   const int splits = CeilDiv(p.pixels, p.split_pixels);
-  const GpuArray<float> parts(splits * weights);
+  const AddToWeights add = {s.channels / s.groups, taps, gradients.unit, gradients.alphas,
+                            gradients.weight_diff};
+  const GpuArray<float> parts(splits > 1 ? splits * weights : 0);
+  float* const some_parts = splits > 1 ? parts.get() : nullptr;
   LaunchKernel(SumWeights<Tile>, dim3(tiles, splits), Tile::kThreads, Tile::kSharedBytes, p, input, output,
-               parts.get());
-  GpuForEach(weights, AddParts{s.channels / s.groups, taps, splits, weights, gradients.unit, parts.get(),
-                               gradients.alphas, gradients.weight_diff});
+               add, some_parts);
+  if (splits > 1) GpuForEach(weights, AddParts{add, splits, weights, some_parts});
 }
 
 void AddWeightDiff(const BinaryGradients& gradients, int images, const Pixels& inputs, const Pixels& diffs,
@@ -362,8 +370,8 @@ void AddWeightDiff(const BinaryGradients& gradients, int images, const Pixels& i
                            images * image_pixels,
                            image_pixels,
                            diffs.width,
-                           Divisor(image_pixels),
-                           Divisor(diffs.width),
+                           IntDivisor(image_pixels),
+                           IntDivisor(diffs.width),
                            0};
   const bool is_wide = std::min(inputs.group_channels, diffs.group_channels) > SmallWeights::kBlock;
   if (is_wide) {

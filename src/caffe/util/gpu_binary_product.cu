@@ -6,8 +6,9 @@
 #include <cmath>
 
 #include "caffe/lowbit/integer_levels.hpp"
-#include "caffe/util/binarize.cuh"
+#include "caffe/util/binarize.hpp"
 #include "caffe/util/conv_geometry.hpp"
+#include "caffe/util/int_divisor.hpp"
 #include "caffe/util/pixel_product.cuh"
 
 namespace caffe {
@@ -16,17 +17,45 @@ namespace {
 
 using namespace pixel_product;
 
-// Bit i of a row's words is the sign of weight i, in Caffe's order; by warps.
-__global__ void PackRows(int outputs, int n, int row_words, const float* weights, uint32_t* rows) {
-  const int lane = threadIdx.x % 32, warps = blockDim.x / 32 * gridDim.x;
-  for (int64_t word = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32; word < int64_t{outputs} * row_words;
-       word += warps) {
-    const int64_t output = word / row_words;
-    const int i = static_cast<int>(word % row_words) * 32 + lane;
-    const bool is_positive = i < n && binarize(weights[output * n + i], 1.f) > 0;
-    const uint32_t bits = __ballot_sync(mma::kWholeWarp, is_positive);
-    if (lane == 0) rows[word] = bits;
+// What an output's sums are multiplied by: its alpha, and that times the levels' unit.
+struct StoreFactors {
+  double unit;
+  float *alphas, *factors;
+  int *odd_version, version;  // the first becomes the second where an alpha is not finite
+  __device__ void operator()(int output, float alpha) const {
+    alphas[output] = alpha;
+    factors[output] = static_cast<float>(alpha * unit);
+    if (!(alpha <= FLT_MAX)) *odd_version = version;
   }
+};
+
+// A block for each output. Bit i of a row's words is the sign of weight i, in Caffe's order.
+__global__ void __launch_bounds__(gpu_launch::kThreads)
+    PackRows(int n, int row_words, const float* __restrict__ weights, bool use_alpha,
+             uint32_t* __restrict__ rows, StoreFactors store) {
+  constexpr int kWarps = gpu_launch::kThreads / 32, kAtOnce = 4;
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  const int output = static_cast<int>(blockIdx.x);
+  const float* const row = weights + static_cast<int64_t>(output) * n;
+  double sum = 0;
+  for (int first = warp * kAtOnce; first < row_words; first += kWarps * kAtOnce) {
+    float values[kAtOnce];
+    CAFFE_UNROLL
+    for (int k = 0; k < kAtOnce; ++k) {
+      const int i = (first + k) * 32 + lane;
+      values[k] = i < n ? row[i] : 0.f;
+    }
+    CAFFE_UNROLL
+    for (int k = 0; k < kAtOnce; ++k) {
+      const bool is_positive = (first + k) * 32 + lane < n && binarize(values[k], 1.f) > 0;
+      const uint32_t bits = __ballot_sync(mma::kWholeWarp, is_positive);
+      if (lane == 0 && first + k < row_words)
+        rows[static_cast<int64_t>(output) * row_words + first + k] = bits;
+      sum += fabs(static_cast<double>(values[k]));
+    }
+  }
+  if (use_alpha) sum = gpu_launch::BlockReduce(sum, gpu_launch::Sum<double>());
+  if (threadIdx.x == 0) store(output, use_alpha ? binary_alpha<float>(sum, n) : 1.f);
 }
 
 // Such rows, and a weight's sign.
@@ -46,27 +75,17 @@ struct SignOfTap {
   }
 };
 
-// What sums are multiplied by.
-struct FindFactors {
-  double unit;
-  const float* alphas;
-  float* factors;
-  int* is_odd;
-  __device__ void operator()(int output) const {
-    const float alpha = alphas[output];
-    factors[output] = static_cast<float>(alpha * unit);
-    if (!(alpha <= FLT_MAX)) *is_odd = 1;
-  }
-};
-
 struct FillBinary {
-  int n;
+  IntDivisor n;
   Rows rows;
   const float* alphas;
-  float* binary;
+  float *to_alphas, *to_binary;
   __device__ void operator()(int i) const {
-    const float alpha = alphas[i / n];
-    binary[i] = rows.IsPositive(i / n, i % n) ? alpha : -alpha;
+    int output = i;
+    const int weight = n.Split(&output);
+    const float alpha = alphas[output];
+    to_binary[i] = rows.IsPositive(output, weight) ? alpha : -alpha;
+    if (weight == 0) to_alphas[output] = alpha;
   }
 };
 
@@ -182,9 +201,10 @@ struct StoreScaled {
 
 // The result from floats, where an input is no level or an alpha not finite; nothing else.
 template <typename Input>
-__global__ void MultiplyOdd(Product p, int kernel_h, int kernel_w, const int* odd_input, const int* odd_alpha,
-                            Input input, Rows rows, const float* alphas, const float* bias, float* output) {
-  if (!*odd_input && !*odd_alpha) return;
+__global__ void MultiplyOdd(Product p, int kernel_h, int kernel_w, const int* odd_input,
+                            const int* odd_version, int version, Input input, Rows rows, const float* alphas,
+                            const float* bias, float* output) {
+  if (!*odd_input && *odd_version != version) return;
   const int taps = kernel_h * kernel_w, outputs = p.input.groups * p.group_outputs;
   const int channels = p.input.groups * p.input.group_channels;
   const int64_t count = static_cast<int64_t>(p.pixels) * outputs;
@@ -252,16 +272,14 @@ class GpuBinaryProduct::Engine {
         fragments_(product.fragment_words<Bytes>()),
         alphas_(shape.outputs),
         factors_(shape.outputs),
-        is_odd_(1) {}
+        odd_version_(1) {
+    CUDA_CHECK(cudaMemsetAsync(odd_version_.get(), 0, sizeof(int), cudaStreamPerThread));
+  }
 
   void SetWeights(const float* weight_data, bool use_alpha) {
-    CUDA_CHECK(cudaMemsetAsync(is_odd_.get(), 0, sizeof(int), cudaStreamPerThread));
-    FindAlphas(shape_.outputs, weights(), weight_data, use_alpha, alphas_.get());
-    GpuForEach(shape_.outputs, FindFactors{integers_.unit, alphas_.get(), factors_.get(), is_odd_.get()});
-    constexpr int kThreads = 256, kMostBlocks = 4096;
-    const int64_t blocks = (int64_t{shape_.outputs} * row_words_ - 1) / (kThreads / 32) + 1;
-    LaunchKernel(PackRows, static_cast<unsigned>(std::min<int64_t>(blocks, kMostBlocks)), kThreads, 0,
-                 shape_.outputs, weights(), row_words_, weight_data, rows_.get());
+    LaunchKernel(PackRows, static_cast<unsigned>(shape_.outputs), gpu_launch::kThreads, 0, weights(),
+                 row_words_, weight_data, use_alpha, rows_.get(),
+                 StoreFactors{integers_.unit, alphas_.get(), factors_.get(), odd_version_.get(), ++version_});
     const SignOfTap sign = {rows(), product_.group_outputs, shape_.kernel_h, shape_.kernel_w};
     GpuForEach(product_.fragment_words<Bytes>(),
                PackFragments<Bytes, SignOfTap>{product_, sign, fragments_.get()});
@@ -283,9 +301,8 @@ class GpuBinaryProduct::Engine {
   }
 
   void FillBinaryWeights(float* alphas, float* binary) const {
-    CUDA_CHECK(cudaMemcpyAsync(alphas, alphas_.get(), shape_.outputs * sizeof(float),
-                               cudaMemcpyDeviceToDevice, cudaStreamPerThread));
-    GpuForEach(int64_t{shape_.outputs} * weights(), FillBinary{weights(), rows(), alphas_.get(), binary});
+    GpuForEach(int64_t{shape_.outputs} * weights(),
+               FillBinary{IntDivisor(weights()), rows(), alphas_.get(), alphas, binary});
   }
 
  private:
@@ -340,9 +357,9 @@ class GpuBinaryProduct::Engine {
     // Most of the time it does nothing, which is faster than to ask first.
     constexpr int kThreads = 256, kMostBlocks = 1024;
     const int64_t blocks = (static_cast<int64_t>(p.pixels) * shape_.outputs - 1) / kThreads + 1;
-    LaunchKernel(MultiplyOdd<Input>, static_cast<unsigned>(std::min<int64_t>(blocks, kMostBlocks)), kThreads, 0, p,
-                 shape_.kernel_h, shape_.kernel_w, is_odd,
-                 static_cast<const int*>(is_odd_.get()), input, rows(),
+    LaunchKernel(MultiplyOdd<Input>, static_cast<unsigned>(std::min<int64_t>(blocks, kMostBlocks)), kThreads,
+                 0, p, shape_.kernel_h, shape_.kernel_w, is_odd,
+                 static_cast<const int*>(odd_version_.get()), version_, input, rows(),
                  static_cast<const float*>(alphas_.get()), bias, output);
   }
 
@@ -367,8 +384,9 @@ class GpuBinaryProduct::Engine {
   const GpuArray<uint32_t> rows_, fragments_;
   /// Alphas, and alphas times the levels' unit.
   const GpuArray<float> alphas_, factors_;
-  /// Whether an alpha is not finite.
-  const GpuArray<int> is_odd_;
+  /// How often weights were set, and for the last of which an alpha was not finite.
+  int version_ = 0;
+  const GpuArray<int> odd_version_;
 };
 
 std::unique_ptr<GpuBinaryProduct> GpuBinaryProduct::Make(const lowbit::BinaryProductShape& shape,

@@ -568,7 +568,7 @@ cudaError_t cudaFreeAsync(void* memory, cudaStream_t stream) {
   if (!memory) return cudaSuccess;
   const auto allocation = EndAllocation(memory);
   if (!allocation) return Report(cudaErrorInvalidValue);
-  Submit(stream, [=] { ReleaseRoom(*allocation); });
+  RunInOrder(stream, [=] { ReleaseRoom(*allocation); });
   return cudaSuccess;
 }
 

@@ -69,6 +69,8 @@ namespace {
 
 using StreamPointer = std::shared_ptr<CUstream_st>;
 
+thread_local uint64_t count_of_thread = 0;
+
 constexpr int kLeastPriority = 0;
 constexpr int kGreatestPriority = -5;
 
@@ -282,6 +284,9 @@ void WaitForTurn(cudaStream_t stream) {
   WaitFor(moment);
 }
 
+uint64_t CountOfThread() { return count_of_thread; }
+void AddToCount() { ++count_of_thread; }
+
 bool RunsNow(cudaStream_t stream) {
   if (IsLazy()) return false;
   // Only detached work can be in the way.
@@ -289,7 +294,10 @@ bool RunsNow(cudaStream_t stream) {
   return true;
 }
 
-bool RunsNow() { return RunsNow(nullptr); }
+bool RunsNow() {
+  AddToCount();
+  return RunsNow(nullptr);
+}
 
 void Enqueue(cudaStream_t stream, std::function<void()> work) {
   const StreamPointer found = Find(stream);

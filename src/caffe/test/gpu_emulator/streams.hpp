@@ -35,14 +35,26 @@ bool RunsNow(cudaStream_t stream);
 /// Puts work into a valid stream. It runs with the current device that is current now, on any thread.
 void Enqueue(cudaStream_t stream, std::function<void()> work);
 
+/// How many kernels, calls of libraries, copies and the like the calling thread has put into streams, for
+/// tests that count them.
+uint64_t CountOfThread();
+void AddToCount();
+
 /// Does one or the other.
 template <typename Work>
-void Submit(cudaStream_t stream, Work work) {
+void RunInOrder(cudaStream_t stream, Work work) {
   if (RunsNow(stream)) {
     work();
   } else {
     Enqueue(stream, std::move(work));
   }
+}
+
+/// The same for what a GPU has to start.
+template <typename Work>
+void Submit(cudaStream_t stream, Work work) {
+  AddToCount();
+  RunInOrder(stream, std::move(work));
 }
 
 /// Puts work into a valid stream that goes on by itself once started; is_done tells when it has ended.
