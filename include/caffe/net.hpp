@@ -300,6 +300,7 @@ class Net {
   /// Layers that may join the one before.
   vector<int> joinable_;
   bool are_joined_ = false;
+  Caffe::Brew joined_mode_ = Caffe::CPU;
   /// Blobs whose data or gradient is memory of the pool.
   vector<bool> has_lent_data_, has_lent_diff_;
   /// For each layer what it keeps in memory of the pool, and whether it has given that back.

@@ -108,10 +108,10 @@ void Net<Dtype>::PlanReuse() {
   for (int i = 1; i < static_cast<int>(layers_.size()); ++i) {
     const vector<int>& ids = bottom_id_vecs_[i];
     const bool is_in_place = bottom_id_vecs_[i - 1] == ids && top_id_vecs_[i - 1] == ids;
-    if (ids.size() == 1 && is_in_place && !is_kept_[ids[0]] && last_reader[ids[0]] == i &&
-        !Contains(top_id_vecs_[i], ids[0])) {
-      joinable_.push_back(i);
-    }
+    if (ids.size() != 1 || !is_in_place || is_kept_[ids[0]]) continue;
+    const bool ends_it = last_reader[ids[0]] == i && !Contains(top_id_vecs_[i], ids[0]);
+    const bool is_in_place_too = top_id_vecs_[i] == ids;
+    if (ends_it || is_in_place_too) joinable_.push_back(i);
   }
   for (int id = 0; id < static_cast<int>(blobs_.size()); ++id) {
     if (last_reader[id] >= 0) last_read_[last_reader[id]].push_back(id);
@@ -131,8 +131,9 @@ bool Net<Dtype>::TrainsUnseen() const {
 
 template <typename Dtype>
 void Net<Dtype>::JoinLayers(bool are_joined) {
-  if (are_joined == are_joined_) return;
+  if (are_joined == are_joined_ && joined_mode_ == Caffe::mode()) return;
   are_joined_ = are_joined;
+  joined_mode_ = Caffe::mode();
   for (const int i : joinable_) layers_[i]->JoinMaker(are_joined ? layers_[i - 1].get() : nullptr);
 }
 

@@ -64,6 +64,9 @@ class BatchNormLayer : public Layer<Dtype> {
    * @return false where statistics are not those of the batch: then nothing changes.
    */
   bool SetJoined(bool is_joined);
+  /// Joins a layer that is one of these, and not a subclass of somebody else's, which may compute something
+  /// else; else null.
+  static BatchNormLayer* Join(Layer<Dtype>* layer);
   /**
    * @brief Forward_cpu in place of it, but for the top: part(begin, count, values) is called with its values
    * from `begin` on when they are made, while they are in the cache. Several threads call it.

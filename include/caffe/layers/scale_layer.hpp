@@ -5,6 +5,7 @@
 
 #include "caffe/blob.hpp"
 #include "caffe/layer.hpp"
+#include "caffe/layers/batch_norm_layer.hpp"
 #include "caffe/proto/caffe.pb.h"
 
 namespace caffe {
@@ -39,6 +40,8 @@ class ScaleLayer : public Layer<Dtype> {
     bottom_maker_ = maker;
     maker_top_ = top_index;
   }
+  /// On a GPU takes the passes of a BatchNormLayer in place over, where both are by channels.
+  void JoinMaker(Layer<Dtype>* maker) override;
   int MinBottomBlobs() const override { return 1; }
   int MaxBottomBlobs() const override { return 2; }
   int ExactNumTopBlobs() const override { return 1; }
@@ -67,11 +70,17 @@ class ScaleLayer : public Layer<Dtype> {
   Blob<Dtype> sum_multiplier_, sum_result_;
 
  private:
+  void ForwardJoined(const Blob<Dtype>& bottom, Blob<Dtype>* top);
+  void BackwardJoined(const Blob<Dtype>& top, Blob<Dtype>* bottom);
+  // Where the sums that are the gradient of a parameter go; nowhere where nobody wants it.
+  Dtype* GpuDiffOf(int param_id);
   /// The bottom's values as the layer that made them keeps them; null where it does not.
   const Blob<Dtype>* KeptBottom() const {
     return bottom_maker_ ? bottom_maker_->KeptTop(maker_top_) : nullptr;
   }
 
+  /// Whose passes are part of this layer's; null where none's are.
+  BatchNormLayer<Dtype>* batch_norm_ = nullptr;
   const Layer<Dtype>* bottom_maker_ = nullptr;
   int maker_top_ = 0;
 };

@@ -61,7 +61,8 @@ struct ScaledChannels {
   struct OfChannel {
     const Dtype* x;
     Dtype scale;
-    CAFFE_HOST_DEVICE Dtype operator()(int64_t i) const { return x[i] * scale; }
+    CAFFE_HOST_DEVICE Dtype Of(Dtype value) const { return value * scale; }
+    CAFFE_HOST_DEVICE Dtype operator()(int64_t i) const { return Of(x[i]); }
   };
   CAFFE_HOST_DEVICE OfChannel operator()(int c) const { return {x, scale[c]}; }
 };
@@ -74,7 +75,8 @@ struct ScaledAndShiftedChannels {
   struct OfChannel {
     const Dtype* x;
     Dtype scale, bias;
-    CAFFE_HOST_DEVICE Dtype operator()(int64_t i) const { return x[i] * scale + bias; }
+    CAFFE_HOST_DEVICE Dtype Of(Dtype value) const { return value * scale + bias; }
+    CAFFE_HOST_DEVICE Dtype operator()(int64_t i) const { return Of(x[i]); }
   };
   CAFFE_HOST_DEVICE OfChannel operator()(int c) const { return {x, scale[c], bias[c]}; }
 };
@@ -133,9 +135,9 @@ struct KeptNormalizedChannels {
 };
 
 /// The gradient of y = (x - mean) / deviation with respect to x, where mean and deviation are those of each
-/// channel of x: (dy - mean(dy) - y mean(dy y)) / deviation. Y is a function of channels that gives y, and Dy
-/// something whose elements are dy.
-template <typename Dtype, typename Y, typename Dy = const Dtype*>
+/// channel of x: (dy - mean(dy) - y mean(dy y)) / deviation. Y and Dy are functions of channels that give y and
+/// dy.
+template <typename Dtype, typename Y, typename Dy = ChannelValues<Dtype>>
 struct NormalizedGradients {
   Dy dy;
   Y y;
@@ -144,15 +146,15 @@ struct NormalizedGradients {
   const Dtype* deviation;
 
   struct OfChannel {
-    Dy dy;
+    typename Dy::OfChannel dy;
     typename Y::OfChannel y;
     Dtype mean_dy, mean_dy_y, deviation;
     CAFFE_HOST_DEVICE Dtype operator()(int64_t i) const {
-      return (dy[i] - mean_dy - y(i) * mean_dy_y) / deviation;
+      return (dy(i) - mean_dy - y(i) * mean_dy_y) / deviation;
     }
   };
   CAFFE_HOST_DEVICE OfChannel operator()(int c) const {
-    return {dy, y(c), sum_dy[c] / per_channel, sum_dy_y[c] / per_channel, deviation[c]};
+    return {dy(c), y(c), sum_dy[c] / per_channel, sum_dy_y[c] / per_channel, deviation[c]};
   }
 };
 

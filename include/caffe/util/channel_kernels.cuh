@@ -26,8 +26,8 @@ struct SumPair {
   }
 };
 
-/// The values of two functions of channels.
-template <typename Dtype, typename First, typename Second>
+/// The values of two functions of channels, numbers or pairs of them.
+template <typename Value, typename First, typename Second>
 struct ChannelPairs {
   First first;
   Second second;
@@ -35,27 +35,43 @@ struct ChannelPairs {
   struct OfChannel {
     typename First::OfChannel first;
     typename Second::OfChannel second;
-    CAFFE_HOST_DEVICE SumPair<Dtype> operator()(int64_t i) const { return {first(i), second(i)}; }
+    CAFFE_HOST_DEVICE SumPair<Value> operator()(int64_t i) const { return {first(i), second(i)}; }
   };
   CAFFE_HOST_DEVICE OfChannel operator()(int c) const { return {first(c), second(c)}; }
 };
 
-/// Where the sums of channels go; `add`: to what is there.
+/// Where the sums of channels go, or null; `add`: to what is there.
 template <typename Dtype>
 struct StoreSum {
   Dtype* sums;
   bool add;
 
-  CAFFE_HOST_DEVICE void operator()(int c, Dtype sum) const { sums[c] = add ? sums[c] + sum : sum; }
+  CAFFE_HOST_DEVICE void operator()(int c, Dtype sum) const {
+    if (sums) sums[c] = add ? sums[c] + sum : sum;
+  }
 };
 
-template <typename Dtype>
+/// Of pairs, which may be pairs of pairs.
+template <typename Dtype, typename Stored = StoreSum<Dtype>>
 struct StoreSumPair {
-  StoreSum<Dtype> first, second;
+  Stored first, second;
 
-  CAFFE_HOST_DEVICE void operator()(int c, const SumPair<Dtype>& sums) const {
+  template <typename Sums>
+  CAFFE_HOST_DEVICE void operator()(int c, const Sums& sums) const {
     first(c, sums.first);
     second(c, sums.second);
+  }
+};
+
+/// Keeps normalized values where there is room for them.
+template <typename Dtype>
+struct KeepNormalized {
+  Dtype* kept;
+  BF16* kept_bf16;
+
+  CAFFE_HOST_DEVICE void operator()(int i, Dtype value) const {
+    if (kept) kept[i] = value;
+    if (kept_bf16) kept_bf16[i] = ToBF16(static_cast<float>(value));
   }
 };
 
@@ -94,21 +110,21 @@ struct ValueOfChannel {
   __device__ auto operator()(int channel, int i) const { return f(channel)(positions.Of(channel, i)); }
 };
 
-/// dy, and dy times a function of channels.
+/// A function of channels, and its product with another one.
 template <typename Dtype, typename Y, typename Dy>
 struct GradientPairs {
   Dy dy;
   Y y;
 
   struct OfChannel {
-    Dy dy;
+    typename Dy::OfChannel dy;
     typename Y::OfChannel y;
     CAFFE_HOST_DEVICE SumPair<Dtype> operator()(int64_t i) const {
-      const Dtype gradient = dy[i];
+      const Dtype gradient = dy(i);
       return {gradient, gradient * y(i)};
     }
   };
-  CAFFE_HOST_DEVICE OfChannel operator()(int c) const { return {dy, y(c)}; }
+  CAFFE_HOST_DEVICE OfChannel operator()(int c) const { return {dy(c), y(c)}; }
 };
 
 /// Number, mean and sum of squared distances from the mean of some values.

@@ -59,7 +59,7 @@ void NormalizedGradient(const ChannelExtent& extent, const Kept* y, const Dtype*
   const Dtype per_channel = static_cast<Dtype>(extent.outer) * extent.inner;
   std::vector<Dtype> sum_dy(extent.channels), sum_dy_y(extent.channels);
   const NormalizedGradients<Dtype, ChannelValues<Dtype, Kept>> gradients = {
-      dy, {y}, sum_dy.data(), sum_dy_y.data(), per_channel, deviation};
+      {dy}, {y}, sum_dy.data(), sum_dy_y.data(), per_channel, deviation};
   const ChannelExtent item = {1, extent.channels, extent.inner};
   ForChannels(extent, [&](int first, int last) {
     for (int64_t n = 0; n < extent.outer; ++n) {

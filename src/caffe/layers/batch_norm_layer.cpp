@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <memory>
 #include <type_traits>
+#include <typeinfo>
 #include <vector>
 
+#include "caffe/layers/cudnn_batch_norm_layer.hpp"
 #include "caffe/util/backward_precision.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/normalize_channels.hpp"
@@ -120,6 +122,17 @@ void BatchNormLayer<Dtype>::ForwardChannels(const ChannelExtent& extent, const D
     for (int c = first; c < last; ++c) statistics(c, mean[c], deviation[c]);
     normalize(first, last);
   });
+}
+
+template <typename Dtype>
+BatchNormLayer<Dtype>* BatchNormLayer<Dtype>::Join(Layer<Dtype>* layer) {
+  bool is_ours = typeid(*layer) == typeid(BatchNormLayer<Dtype>);
+#ifdef USE_CUDNN
+  is_ours = is_ours || typeid(*layer) == typeid(CuDNNBatchNormLayer<Dtype>);
+#endif
+  if (!is_ours) return nullptr;
+  auto* const batch_norm = static_cast<BatchNormLayer<Dtype>*>(layer);
+  return batch_norm->SetJoined(true) ? batch_norm : nullptr;
 }
 
 template <typename Dtype>

@@ -63,14 +63,15 @@ void BatchNormLayer<Dtype>::Backward_gpu(const vector<Blob<Dtype>*>& top, const 
   const ChannelExtent extent = Extent(*bottom[0]);
   const Dtype* dy = top[0]->gpu_diff();
   Dtype* dx = bottom[0]->mutable_gpu_diff();
+  const ChannelValues<Dtype> gradients = {dy};
   const Dtype* deviation = variance_.gpu_data();
   if (use_global_stats_) {
     GpuMapChannels(extent, DividedChannels<Dtype>{dy, deviation}, dx);
   } else if (is_in_place_) {
-    GpuNormalizedGradient(extent, ChannelValues<Dtype>{x_norm_.gpu_data()}, deviation, dy, dx);
+    GpuNormalizedGradient(extent, ChannelValues<Dtype>{x_norm_.gpu_data()}, deviation, gradients, dx);
   } else {
     const NormalizedChannels<Dtype> normalized = {bottom[0]->gpu_data(), mean_.gpu_data(), deviation};
-    GpuNormalizedGradient(extent, normalized, deviation, dy, dx);
+    GpuNormalizedGradient(extent, normalized, deviation, gradients, dx);
   }
 }
 

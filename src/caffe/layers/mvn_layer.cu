@@ -26,7 +26,8 @@ void MVNLayer<Dtype>::Backward_gpu(const vector<Blob<Dtype>*>& top, const vector
   const Dtype* dy = top[0]->gpu_diff();
   Dtype* dx = bottom[0]->mutable_gpu_diff();
   if (this->layer_param_.mvn_param().normalize_variance()) {
-    GpuNormalizedGradient(extent, ChannelValues<Dtype>{top[0]->gpu_data()}, variance_.gpu_data(), dy, dx);
+    GpuNormalizedGradient(extent, ChannelValues<Dtype>{top[0]->gpu_data()}, variance_.gpu_data(),
+                          ChannelValues<Dtype>{dy}, dx);
   } else {
     GpuCenterChannels(extent, dy, dx);
   }

@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <typeinfo>
 
-#include "caffe/layers/cudnn_batch_norm_layer.hpp"
 #include "caffe/util/elementwise.hpp"
 #include "caffe/util/nearest_names.hpp"
 
@@ -26,15 +24,6 @@ struct KeptLevels {
   Function function;
   auto operator()(int64_t i) const { return LevelOf(function, KeptCode(kept[i])); }
 };
-
-// A subclass of somebody else's may compute something else.
-template <typename Dtype>
-bool IsBatchNorm(const Layer<Dtype>& layer) {
-#ifdef USE_CUDNN
-  if (typeid(layer) == typeid(CuDNNBatchNormLayer<Dtype>)) return true;
-#endif
-  return typeid(layer) == typeid(BatchNormLayer<Dtype>);
-}
 
 }  // namespace
 
@@ -156,10 +145,7 @@ void QuantLayer<Dtype>::ForwardKept(int64_t count, const Dtype* x, Dtype* y, uns
 template <typename Dtype>
 void QuantLayer<Dtype>::JoinMaker(Layer<Dtype>* maker) {
   if (batch_norm_) batch_norm_->SetJoined(false);
-  batch_norm_ = nullptr;
-  if (!maker || !KeepsMask() || !IsBatchNorm(*maker)) return;
-  auto* const batch_norm = static_cast<BatchNormLayer<Dtype>*>(maker);
-  if (batch_norm->SetJoined(true)) batch_norm_ = batch_norm;
+  batch_norm_ = maker && KeepsMask() ? BatchNormLayer<Dtype>::Join(maker) : nullptr;
 }
 
 template <typename Dtype>

@@ -47,14 +47,12 @@ template <typename Dtype>
 struct StoreKept {
   Dtype* y;
   unsigned char* kept;
-  Dtype* x;
-  BF16* x_bf16;
+  KeepNormalized<Dtype> keep_normalized;
 
   __device__ void operator()(int i, const KeptValue<Dtype>& value) const {
     if (y) y[i] = value.y;
     kept[i] = value.kept;
-    if (x) x[i] = value.x;
-    if (x_bf16) x_bf16[i] = ToBF16(static_cast<float>(value.x));
+    keep_normalized(i, value.x);
   }
 };
 
@@ -70,8 +68,15 @@ template <typename Dtype>
 struct KeptGradients {
   const Dtype* dy;
   const unsigned char* kept;
-  __device__ Dtype operator()(int64_t i) const { return dy[i] * static_cast<Dtype>(KeptDerivative(kept[i])); }
-  __device__ Dtype operator[](int64_t i) const { return (*this)(i); }
+
+  struct OfChannel {
+    const Dtype* dy;
+    const unsigned char* kept;
+    __device__ Dtype operator()(int64_t i) const {
+      return dy[i] * static_cast<Dtype>(KeptDerivative(kept[i]));
+    }
+  };
+  __device__ OfChannel operator()(int) const { return {dy, kept}; }
 };
 
 }  // namespace
@@ -90,8 +95,8 @@ void QuantLayer<Dtype>::Forward_gpu(const vector<Blob<Dtype>*>& bottom, const ve
   if (batch_norm_) joined = batch_norm_->ForwardJoinedGpu(*bottom[0]);
   const MaskGradient<Dtype> gradient = {backward_func_ == "hard_tanh", {-Limit(), Limit()}, {0, Limit()}};
   Dtype* const y = offers_codes_ && codes_.is_alone ? nullptr : top[0]->mutable_gpu_data();
-  const StoreKept<Dtype> store = {y, reinterpret_cast<unsigned char*>(kept_.mutable_gpu_data()), joined.kept,
-                                  joined.kept_bf16};
+  const StoreKept<Dtype> store = {y, reinterpret_cast<unsigned char*>(kept_.mutable_gpu_data()),
+                                  {joined.kept, joined.kept_bf16}};
   const IntDivisor inner(std::max(joined.extent.inner, 1)), channels(joined.extent.channels);
   WithForward(true, [&](auto function) {
     using Quantize = QuantizeValue<Dtype, decltype(function)>;
@@ -117,8 +122,8 @@ void QuantLayer<Dtype>::Backward_gpu(const vector<Blob<Dtype>*>& top, const vect
   Dtype* dx = bottom[0]->mutable_gpu_diff();
   if (KeepsMask()) {
     const KeptGradients<Dtype> passed = {dy, reinterpret_cast<const unsigned char*>(kept_.gpu_data())};
-    if (!batch_norm_) return GpuMap(count, passed, dx);
     if (count == 0) return;
+    if (!batch_norm_) return GpuMapChannels({1, 1, count}, passed, dx);
     const JoinedNormalization<Dtype> joined = batch_norm_->JoinedOnGpu();
     if (joined.kept_bf16) {
       const ChannelValues<Dtype, BF16> normalized = {joined.kept_bf16};

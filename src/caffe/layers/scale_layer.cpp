@@ -1,6 +1,7 @@
 #include "caffe/layers/scale_layer.hpp"
 
 #include <algorithm>
+#include <typeinfo>
 
 #include "caffe/filler.hpp"
 #include "caffe/layer_factory.hpp"
@@ -64,6 +65,16 @@ void ScaleLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const vector
   }
   ReshapeOnes({std::max(outer_dim_, inner_dim_)}, &sum_multiplier_);
   sum_result_.Reshape({outer_dim_ * scale_dim_});
+}
+
+template <typename Dtype>
+void ScaleLayer<Dtype>::JoinMaker(Layer<Dtype>* maker) {
+  if (batch_norm_) batch_norm_->SetJoined(false);
+  batch_norm_ = nullptr;
+  if (!maker || Caffe::mode() != Caffe::GPU || typeid(*this) != typeid(ScaleLayer<Dtype>)) return;
+  const bool is_by_channels = this->layer_param_.bottom_size() == 1 && axis_ == 1 &&
+                              this->blobs_[0]->num_axes() == 1 && is_in_place_;
+  if (is_by_channels) batch_norm_ = BatchNormLayer<Dtype>::Join(maker);
 }
 
 template <typename Dtype>

@@ -1,5 +1,7 @@
 #include "caffe/layers/scale_layer.hpp"
 
+#include <algorithm>
+
 #include "caffe/util/channel_functions.hpp"
 #include "caffe/util/channel_kernels.cuh"
 
@@ -35,10 +37,104 @@ void MapAndKeep(const ChannelExtent& extent, const Function& f, Dtype* kept, Dty
   }
 }
 
+/// A normalized value and the scaled one.
+template <typename Dtype>
+struct ScaledValue {
+  Dtype normalized, y;
+};
+
+template <typename Dtype, typename Scaled>
+struct NormalizeAndScale {
+  IntDivisor inner, channels;
+  NormalizedChannels<Dtype> normalized;
+  Scaled scaled;
+
+  __device__ ScaledValue<Dtype> operator()(int i) const {
+    int channel = inner.Quotient(i);
+    channel = channels.Split(&channel);
+    const Dtype value = normalized(channel)(i);
+    return {value, scaled(channel).Of(value)};
+  }
+};
+
+template <typename Dtype>
+struct StoreScaled {
+  Dtype* y;
+  KeepNormalized<Dtype> keep_normalized;
+
+  __device__ void operator()(int i, const ScaledValue<Dtype>& value) const {
+    y[i] = value.y;
+    keep_normalized(i, value.normalized);
+  }
+};
+
+/// The gradients by scale and bias, those of their channels, and that of what was normalized: y is the
+/// normalized values.
+template <typename Dtype, typename Y>
+void GradientsOfBoth(const ChannelExtent& extent, const Y& y, const Dtype* deviation, const Dtype* scale,
+                     const Dtype* dy, const StoreSumPair<Dtype>& scale_and_bias, Dtype* dx) {
+  using Gradients = ScaledChannels<Dtype>;
+  using OfParameters = channel_kernels::GradientPairs<Dtype, Y, ChannelValues<Dtype>>;
+  using OfValues = channel_kernels::GradientPairs<Dtype, Y, Gradients>;
+  const Gradients gradients = {dy, scale};
+  const GpuArray<Dtype> sums(static_cast<size_t>(2) * extent.channels);
+  Dtype *const sum_dy = sums.get(), *const sum_dy_y = sum_dy + extent.channels;
+  GpuSumChannels<SumPair<SumPair<Dtype>>>(
+      extent, ChannelPairs<SumPair<Dtype>, OfParameters, OfValues>{{{dy}, y}, {gradients, y}},
+      StoreSumPair<Dtype, StoreSumPair<Dtype>>{scale_and_bias, {{sum_dy, false}, {sum_dy_y, false}}});
+  const Dtype per_channel = static_cast<Dtype>(extent.outer) * extent.inner;
+  GpuMapChannels(
+      extent,
+      NormalizedGradients<Dtype, Y, Gradients>{gradients, y, sum_dy, sum_dy_y, per_channel, deviation}, dx);
+}
+
 }  // namespace
 
 template <typename Dtype>
+void ScaleLayer<Dtype>::ForwardJoined(const Blob<Dtype>& bottom, Blob<Dtype>* top) {
+  const JoinedNormalization<Dtype> joined = batch_norm_->ForwardJoinedGpu(bottom);
+  const ChannelExtent& extent = joined.extent;
+  const IntDivisor inner(std::max(extent.inner, 1)), channels(extent.channels);
+  const NormalizedChannels<Dtype> normalized = {bottom.gpu_data(), joined.mean, joined.deviation};
+  const Dtype* scale = this->blobs_[0]->gpu_data();
+  const StoreScaled<Dtype> store = {top->mutable_gpu_data(), {joined.kept, joined.kept_bf16}};
+  const auto run = [&](auto scaled) {
+    using Run = NormalizeAndScale<Dtype, decltype(scaled)>;
+    GpuMapInto<ScaledValue<Dtype>>(bottom.count(), Run{inner, channels, normalized, scaled}, store);
+  };
+  if (bias_param_id_ >= 0) {
+    run(ScaledAndShiftedChannels<Dtype>{nullptr, scale, this->blobs_[bias_param_id_]->gpu_data()});
+  } else {
+    run(ScaledChannels<Dtype>{nullptr, scale});
+  }
+}
+
+template <typename Dtype>
+Dtype* ScaleLayer<Dtype>::GpuDiffOf(int param_id) {
+  const bool is_wanted = param_id >= 0 && this->param_propagate_down_[param_id];
+  return is_wanted ? this->blobs_[param_id]->mutable_gpu_diff() : nullptr;
+}
+
+template <typename Dtype>
+void ScaleLayer<Dtype>::BackwardJoined(const Blob<Dtype>& top, Blob<Dtype>* bottom) {
+  if (top.count() == 0) return;
+  const JoinedNormalization<Dtype> joined = batch_norm_->JoinedOnGpu();
+  // Sums of dy are the bias's, those of its products with what was scaled the scale's.
+  const StoreSumPair<Dtype> store = {{GpuDiffOf(bias_param_id_), true}, {GpuDiffOf(0), true}};
+  const auto run = [&](const auto& y) {
+    GradientsOfBoth(joined.extent, y, joined.deviation, this->blobs_[0]->gpu_data(), top.gpu_diff(), store,
+                    bottom->mutable_gpu_diff());
+  };
+  if (joined.kept_bf16) {
+    run(ChannelValues<Dtype, BF16>{joined.kept_bf16});
+  } else {
+    run(ChannelValues<Dtype>{joined.kept});
+  }
+}
+
+template <typename Dtype>
 void ScaleLayer<Dtype>::Forward_gpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
+  if (batch_norm_) return ForwardJoined(*bottom[0], top[0]);
   const ChannelExtent extent = {outer_dim_, scale_dim_, inner_dim_};
   const Dtype* x = bottom[0]->gpu_data();
   Dtype* kept = bottom[0] == top[0] && !KeptBottom() ? temp_.mutable_gpu_data() : nullptr;
@@ -55,6 +151,7 @@ void ScaleLayer<Dtype>::Forward_gpu(const vector<Blob<Dtype>*>& bottom, const ve
 template <typename Dtype>
 void ScaleLayer<Dtype>::Backward_gpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
                                      const vector<Blob<Dtype>*>& bottom) {
+  if (batch_norm_) return BackwardJoined(*top[0], bottom[0]);
   const ChannelExtent extent = {outer_dim_, scale_dim_, inner_dim_};
   const bool has_parameter = bottom.size() == 1;
   const Dtype* dy = top[0]->gpu_diff();

@@ -553,6 +553,48 @@ TYPED_TEST(NetMemoryTest, QuantizersJoinTheBatchNormBeforeThem) {
   }
 }
 
+TYPED_TEST(NetMemoryTest, ScalesInPlaceJoinTheBatchNormBeforeThemOnAGpu) {
+  typedef typename TypeParam::Dtype Dtype;
+  const auto net = [](const string& scale, const string& top = "conv") {
+    return string(kLabels) + R"(
+      layer { name: 'conv' type: 'Convolution' bottom: 'data' top: 'conv' convolution_param {
+        num_output: 6 kernel_size: 3 weight_filler { type: 'xavier' } } }
+      layer { name: 'bn' type: 'BatchNorm' bottom: 'conv' top: 'conv' }
+      layer { name: 'scale' type: 'Scale' bottom: 'conv' top: ')" +
+           top + "' " + scale + R"( }
+      layer { name: 'relu' type: 'ReLU' bottom: ')" +
+           top + "' top: '" + top + R"(' }
+      layer { name: 'ip' type: 'InnerProduct' bottom: ')" +
+           top + R"(' top: 'ip' inner_product_param { num_output: 5 weight_filler { type: 'xavier' } } }
+      layer { name: 'loss' type: 'SoftmaxWithLoss' bottom: 'ip' bottom: 'label' top: 'loss' })";
+  };
+  const string filler = "filler { type: 'uniform' min: 0.5 max: 2 } ";
+  for (const string& scale :
+       {"scale_param { " + filler + "bias_term: true bias_filler { type: 'uniform' } }",
+        "scale_param { " + filler + "}",
+        "param { lr_mult: 0 } param { lr_mult: 1 } scale_param { " + filler + "bias_term: true }",
+        "param { lr_mult: 0 } param { lr_mult: 0 } scale_param { " + filler + "bias_term: true }"}) {
+    SCOPED_TRACE(scale);
+    this->Make(net(scale));
+    this->ExpectSamePasses(3);
+    // A pass on the other device does not find them joined.
+    {
+      const ModeForTest cpu(Caffe::CPU);
+      this->ExpectSamePasses(2);
+    }
+    this->ExpectSamePasses(2);
+    EXPECT_EQ(IsJoined(this->reusing_->layer_by_name("bn").get()), Caffe::mode() == Caffe::GPU);
+    EXPECT_FALSE(IsJoined(this->plain_->layer_by_name("bn").get()));
+  }
+  // Neither one that is not in place nor one of other axes.
+  for (const string& text : {net("scale_param { }", "scaled"), net("scale_param { axis: 1 num_axes: 2 }"),
+                             net("scale_param { axis: 0 num_axes: 2 }")}) {
+    this->Make(text);
+    this->ExpectSamePasses(2);
+    EXPECT_FALSE(IsJoined(this->reusing_->layer_by_name("bn").get()));
+  }
+}
+
 TYPED_TEST(NetMemoryTest, JoinedLayersKeepTheirValuesAsBF16) {
   typedef typename TypeParam::Dtype Dtype;
   if (BF16OfProcessor() == BF16Instructions::kNone) GTEST_SKIP() << "the processor does not multiply BF16";
