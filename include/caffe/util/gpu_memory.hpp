@@ -9,13 +9,19 @@
 
 namespace caffe {
 
+/// That a GPU has not enough memory, with how much was asked for and how much is free.
+class GpuMemoryError : public Error {
+ public:
+  using Error::Error;
+};
+
 /**
  * @brief Memory of the calling thread's GPU, from a pool that keeps what is given back.
  *
  * Taking and giving back cost about a microsecond and wait for nothing: memory that is given back is handed
  * out again once the kernels that were started before are done with it.
  *
- * @throws Error that tells how much was asked for and how much is free.
+ * @throws GpuMemoryError
  */
 void* GpuAllocate(size_t bytes);
 /// `after` is the stream whose work so far may still use the memory; cudaStreamLegacy stands for all threads.
@@ -35,6 +41,14 @@ class GpuDeviceGuard {
 
   DISABLE_COPY_AND_ASSIGN(GpuDeviceGuard);
 };
+
+/// In bytes, of the calling thread's GPU.
+struct GpuMemoryRoom {
+  size_t free;   ///< what others may take, and what is kept
+  size_t kept;   ///< what GpuAllocate's pool keeps of what was given back, maybe in pieces
+  size_t total;  ///< of the GPU
+};
+GpuMemoryRoom GetGpuMemoryRoom();
 
 /// In bytes, of the calling thread's GPU.
 struct GpuMemoryUse {

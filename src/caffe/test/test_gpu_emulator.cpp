@@ -683,6 +683,34 @@ TEST_F(GpuEmulatorTest, PoolsTellTheirUse) {
   EXPECT_EQ(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrUsedMemHigh, &threshold), cudaErrorInvalidValue);
 }
 
+TEST_F(GpuEmulatorTest, PoolsKeepWhatIsGivenBack) {
+  cudaMemPool_t pool;
+  ASSERT_EQ(cudaDeviceGetDefaultMemPool(&pool, 1), cudaSuccess);
+  ASSERT_EQ(cudaSetDevice(1), cudaSuccess);
+  uint64_t keeps;
+  ASSERT_EQ(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keeps), cudaSuccess);
+  for (uint64_t threshold : {uint64_t{0}, UINT64_MAX}) {
+    ASSERT_EQ(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &threshold), cudaSuccess);
+    ASSERT_EQ(cudaMemPoolTrimTo(pool, 0), cudaSuccess);
+    uint64_t before, reserved;
+    size_t free_before, free;
+    ASSERT_EQ(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrReservedMemCurrent, &before), cudaSuccess);
+    ASSERT_EQ(cudaMemGetInfo(&free_before, nullptr), cudaSuccess);
+    void* memory;
+    ASSERT_EQ(cudaMallocAsync(&memory, 1024, cudaStreamPerThread), cudaSuccess);
+    ASSERT_EQ(cudaFreeAsync(memory, cudaStreamPerThread), cudaSuccess);
+    const uint64_t kept = threshold > 0 ? 1024 : 0;
+    ASSERT_EQ(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrReservedMemCurrent, &reserved), cudaSuccess);
+    EXPECT_EQ(reserved, before + kept);
+    ASSERT_EQ(cudaMemGetInfo(&free, nullptr), cudaSuccess);
+    EXPECT_EQ(free, free_before - kept);
+    ASSERT_EQ(cudaMemPoolTrimTo(pool, 0), cudaSuccess);
+    ASSERT_EQ(cudaMemGetInfo(&free, nullptr), cudaSuccess);
+    EXPECT_EQ(free, free_before);
+  }
+  ASSERT_EQ(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keeps), cudaSuccess);
+}
+
 // ---- Streams and events ----
 
 TEST_F(GpuEmulatorTest, EventsMeasureTime) {

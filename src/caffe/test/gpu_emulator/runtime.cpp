@@ -446,7 +446,8 @@ cudaError_t cudaDeviceReset() {
 
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   RETURN_IF_ERROR(NeedDevice());
-  const size_t used = UseOf(CurrentDevice()).all;
+  const MemoryUse use = UseOf(CurrentDevice());
+  const size_t used = use.all - use.pooled + use.reserved;
   if (total) *total = DeviceMemoryLimit();
   if (free) *free = DeviceMemoryLimit() - std::min(used, DeviceMemoryLimit());
   return cudaSuccess;
@@ -592,6 +593,7 @@ cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribut
       return cudaSuccess;
     case cudaMemPoolAttrReleaseThreshold:
       pool->release_threshold = *static_cast<uint64_t*>(value);
+      SetPoolKeeps(pool->device, pool->release_threshold > 0);
       return cudaSuccess;
     case cudaMemPoolAttrReservedMemHigh:
     case cudaMemPoolAttrUsedMemHigh:
@@ -617,6 +619,8 @@ cudaError_t cudaMemPoolGetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribut
       *static_cast<uint64_t*>(value) = pool->release_threshold;
       return cudaSuccess;
     case cudaMemPoolAttrReservedMemCurrent:
+      *static_cast<uint64_t*>(value) = use.reserved;
+      return cudaSuccess;
     case cudaMemPoolAttrUsedMemCurrent:
       *static_cast<uint64_t*>(value) = use.pooled;
       return cudaSuccess;
@@ -629,8 +633,10 @@ cudaError_t cudaMemPoolGetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribut
   }
 }
 
-cudaError_t cudaMemPoolTrimTo(cudaMemPool_t pool, size_t) {
-  return pool ? cudaSuccess : Report(cudaErrorInvalidValue);
+cudaError_t cudaMemPoolTrimTo(cudaMemPool_t pool, size_t bytes) {
+  if (!pool) return Report(cudaErrorInvalidValue);
+  TrimPool(pool->device, bytes);
+  return cudaSuccess;
 }
 
 // ---- Copies ----

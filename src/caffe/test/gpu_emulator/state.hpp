@@ -66,8 +66,14 @@ std::optional<Allocation> FindAllocation(const void* address);
 
 struct MemoryUse {
   size_t all, pooled, most_pooled;
+  /// What the pool has of the device: what is pooled, and what it keeps for later.
+  size_t reserved;
 };
 MemoryUse UseOf(int device);
+/// Whether the device's pool keeps what is given back to it; at first it does not.
+void SetPoolKeeps(int device, bool keeps);
+/// Lets the pool keep no more than so many bytes, those in use included.
+void TrimPool(int device, size_t bytes);
 void ResetMostPooled(int device);
 /// Ends all allocations of a device, and releases them.
 void FreeAllOf(int device);
