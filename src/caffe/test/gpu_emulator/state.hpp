@@ -93,6 +93,9 @@ bool IsPinned(const void* memory, size_t bytes);
 /// Whether kernels of `device` reach the memory of `peer`.
 bool HasPeerAccess(int device, int peer);
 
+/// To the nearest of the numbers with 10 bits of mantissa, of which tensor cores take floats.
+float RoundToTF32(float x);
+
 /// Of cuBLAS and so on: whether [memory, memory + bytes) can be used on the current device; complains if not.
 bool CheckOperand(const char* function, const char* operand, const void* memory, size_t bytes);
 
