@@ -59,15 +59,27 @@ struct GpuMemoryUse {
 GpuMemoryUse GetGpuMemoryUse();
 void ResetGpuPeakMemory();
 
-/// Room for `count` elements of T on the GPU, for as long as it lives; undefined values.
+/**
+ * @brief Room for `count` elements of T on the calling thread's GPU, for as long as it lives; undefined
+ * values.
+ *
+ * By default for one thread, which also ends it. Where others may compute with it, or end it, `users` is
+ * cudaStreamLegacy: then it is given back when all threads are done with it.
+ */
 template <typename T>
 class GpuArray {
  public:
-  explicit GpuArray(size_t count) : data_(static_cast<T*>(GpuAllocate(count * sizeof(T)))) {}
-  ~GpuArray() { GpuRelease(data_); }
+  explicit GpuArray(size_t count, cudaStream_t users = cudaStreamPerThread)
+      : device_(Caffe::device()), users_(users), data_(static_cast<T*>(GpuAllocate(count * sizeof(T)))) {}
+  ~GpuArray() {
+    const GpuDeviceGuard guard(device_);
+    GpuRelease(data_, users_);
+  }
   T* get() const { return data_; }
 
  private:
+  const int device_;
+  const cudaStream_t users_;
   T* data_;
 
   DISABLE_COPY_AND_ASSIGN(GpuArray);

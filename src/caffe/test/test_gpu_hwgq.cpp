@@ -7,10 +7,12 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <future>
 #include <limits>
 #include <memory>
 #include <random>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -85,16 +87,42 @@ class RandomProduct {
   }
 
   vector<float> OnGpu() {
-    const auto product = GpuBinaryProduct::Make(shape_, levels_);
-    EXPECT_TRUE(product);
-    product->SetWeights(weights_.gpu_data(), true);
-    // What is not written shows.
-    caffe_gpu_set(output_.count(), kNan, output_.mutable_gpu_data());
-    product->Run(images_, input_.gpu_data(), bias_.gpu_data(), output_.mutable_gpu_data());
+    Run(*MakeOnGpu());
+    return DataOf(output_);
+  }
+
+  // One thread computes, and this one ends the product meanwhile.
+  vector<float> OnGpuOfAnotherThread() {
+    auto product = MakeOnGpu();
+    CUDA_CHECK(cudaStreamSynchronize(cudaStreamPerThread));
+    std::promise<void> started, ended;
+    std::thread computing([&] {
+      Run(*product);
+      started.set_value();
+      ended.get_future().wait();
+      CUDA_CHECK(cudaStreamSynchronize(cudaStreamPerThread));
+    });
+    started.get_future().wait();
+    product.reset();
+    CUDA_CHECK(cudaStreamSynchronize(cudaStreamPerThread));
+    ended.set_value();
+    computing.join();
     return DataOf(output_);
   }
 
  private:
+  std::unique_ptr<GpuBinaryProduct> MakeOnGpu() {
+    auto product = GpuBinaryProduct::Make(shape_, levels_);
+    EXPECT_TRUE(product);
+    product->SetWeights(weights_.gpu_data(), true);
+    return product;
+  }
+  void Run(const GpuBinaryProduct& product) {
+    // What is not written shows.
+    caffe_gpu_set(output_.count(), kNan, output_.mutable_gpu_data());
+    product.Run(images_, input_.gpu_data(), bias_.gpu_data(), output_.mutable_gpu_data());
+  }
+
   template <typename Draw>
   static void Fill(Blob<float>* blob, const Draw& draw) {
     std::generate_n(blob->mutable_cpu_data(), blob->count(), draw);
@@ -258,6 +286,12 @@ TEST_F(GpuHwgqTest, LargeProductsAreThoseOfTheCpuToTheLastBit) {
   shape.channels = 3000, shape.outputs = 130;
   RandomProduct product(8, shape, kLevels[5], 70);
   ExpectSameBits(product.OnGpu(), product.OnCpu());
+}
+
+TEST_F(GpuHwgqTest, ProductsEndWhenAllThreadsAreDoneWithThem) {
+  const LateGpuWorkForTest late;
+  RandomProduct product(1, {8, 6, 5, 16, 1, 3, 3, 1, 1, 1, 1, 1, 1}, kLevels[0], 2);
+  ExpectSameBits(product.OnGpuOfAnotherThread(), product.OnCpu());
 }
 
 TEST_F(GpuHwgqTest, UnknownTileIsAnError) {

@@ -4,7 +4,10 @@
 
 #include <cuda_runtime.h>
 
+#include <future>
+#include <memory>
 #include <string>
+#include <thread>
 
 #include "caffe/net.hpp"
 #include "caffe/test/test_caffe_main.hpp"
@@ -72,6 +75,38 @@ TEST_F(GpuMemoryTest, NetNamesTheLayerThatRunsOut) {
     EXPECT_TRUE(Contains(backward_error, "'last'")) << backward_error;
     EXPECT_TRUE(Contains(backward_error, "GPU 0 has not enough memory")) << backward_error;
     gpu_emulator::SetDeviceMemory(size_t{8} << 30);
+  }
+}
+
+// One thread computes with an array that another ends, which has this GPU or the other.
+TEST_F(GpuMemoryTest, ArraysOfAllThreadsStayUntilTheseAreDone) {
+  const LateGpuWorkForTest late;
+  for (const int device : {0, 1}) {
+    CUDA_CHECK(cudaSetDevice(0));
+    const size_t used = GetGpuMemoryUse().now;
+    auto array = std::make_unique<GpuArray<int>>(1, cudaStreamLegacy);
+    int* result = nullptr;
+    CUDA_CHECK(cudaMallocHost(reinterpret_cast<void**>(&result), sizeof(int)));
+    std::promise<void> started, ended;
+    std::thread computing([&, data = array->get()] {
+      gpu_emulator::Launch(1, 1, 0, [=] { *data = 7; });
+      CUDA_CHECK(cudaStreamSynchronize(cudaStreamPerThread));
+      gpu_emulator::Launch(1, 1, 0, [=] { *result = *data; });
+      started.set_value();
+      ended.get_future().wait();
+      CUDA_CHECK(cudaStreamSynchronize(cudaStreamPerThread));
+    });
+    started.get_future().wait();
+    CUDA_CHECK(cudaSetDevice(device));
+    array.reset();
+    // What this thread has put into streams is done, and of the other GPU all.
+    CUDA_CHECK(device == 0 ? cudaStreamSynchronize(cudaStreamPerThread) : cudaDeviceSynchronize());
+    ended.set_value();
+    computing.join();
+    EXPECT_EQ(7, *result) << "GPU " << device;
+    CUDA_CHECK(cudaFreeHost(result));
+    CUDA_CHECK(cudaSetDevice(0));
+    EXPECT_EQ(used, GetGpuMemoryUse().now) << "GPU " << device;
   }
 }
 
