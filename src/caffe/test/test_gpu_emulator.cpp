@@ -713,6 +713,57 @@ TEST_F(GpuEmulatorTest, PoolsKeepWhatIsGivenBack) {
 
 // ---- Streams and events ----
 
+TEST_F(GpuEmulatorTest, GraphsRepeatWhatWasCaptured) {
+  const OnGpu<int> sum(1);
+  int* const gpu = sum.get();
+  ASSERT_EQ(cudaMemset(gpu, 0, sizeof(int)), cudaSuccess);
+  cudaStream_t stream;
+  cudaGraph_t graph;
+  cudaGraphExec_t executable;
+  ASSERT_EQ(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), cudaSuccess);
+  EXPECT_EQ(cudaStreamEndCapture(stream, &graph), cudaErrorIllegalState);
+  ASSERT_EQ(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), cudaSuccess);
+  EXPECT_EQ(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), cudaErrorIllegalState);
+  Launch(1, 2, 0, [=] { *gpu += 1; }, stream);
+  gpu_emulator::ForEach(10, [=](int64_t) { *gpu *= 2; }, stream);
+  // What goes into other streams is done.
+  Launch(1, 1, 0, [=] { *gpu += 5; });
+  EXPECT_EQ(cudaStreamSynchronize(stream), cudaErrorStreamCaptureUnsupported);
+  std::thread([&] {
+    EXPECT_EQ(cudaStreamEndCapture(stream, &graph), cudaErrorStreamCaptureWrongThread);
+  }).join();
+  ASSERT_EQ(cudaStreamEndCapture(stream, &graph), cudaSuccess);
+  EXPECT_EQ(sum.Get(), std::vector<int>{5});
+  ASSERT_EQ(cudaGraphInstantiate(&executable, graph), cudaSuccess);
+  EXPECT_EQ(cudaGraphDestroy(graph), cudaSuccess);
+  EXPECT_EQ(cudaStreamDestroy(stream), cudaSuccess);
+  EXPECT_EQ(cudaGraphLaunch(executable, cudaStreamPerThread), cudaSuccess);
+  EXPECT_EQ(sum.Get(), std::vector<int>{(5 + 2) * 1024});
+  EXPECT_EQ(cudaGraphLaunch(executable, cudaStreamPerThread), cudaSuccess);
+  EXPECT_EQ(sum.Get(), std::vector<int>{((5 + 2) * 1024 + 2) * 1024});
+  EXPECT_EQ(cudaGraphExecDestroy(executable), cudaSuccess);
+}
+
+TEST_F(GpuEmulatorTest, LegacyStreamCannotWaitForACapture) {
+  const OnGpu<int> memory(1);
+  cudaStream_t stream;
+  cudaGraph_t graph;
+  for (const unsigned flags : {cudaStreamDefault, cudaStreamNonBlocking}) {
+    ASSERT_EQ(cudaStreamCreateWithFlags(&stream, flags), cudaSuccess);
+    ASSERT_EQ(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), cudaSuccess);
+    std::thread([&] {
+      EXPECT_EQ(cudaMemsetAsync(memory.get(), 0, 1, cudaStreamLegacy),
+                flags == cudaStreamDefault ? cudaErrorStreamCaptureImplicit : cudaSuccess);
+      EXPECT_EQ(cudaMemsetAsync(memory.get(), 0, 1, cudaStreamPerThread), cudaSuccess);
+    }).join();
+    ASSERT_EQ(cudaStreamEndCapture(stream, &graph), cudaSuccess);
+    EXPECT_EQ(cudaGraphDestroy(graph), cudaSuccess);
+    EXPECT_EQ(cudaStreamDestroy(stream), cudaSuccess);
+  }
+  EXPECT_EQ(cudaStreamBeginCapture(cudaStreamLegacy, cudaStreamCaptureModeThreadLocal),
+            cudaErrorStreamCaptureUnsupported);
+}
+
 TEST_F(GpuEmulatorTest, EventsMeasureTime) {
   cudaStream_t stream;
   cudaEvent_t start, end;
