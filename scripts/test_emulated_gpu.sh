@@ -32,5 +32,6 @@ sys.meta_path[:] = [finder for finder in sys.meta_path if not type(finder).__nam
 PYTHON
 # Python loads the library late, when there is little room left for its threads' variables.
 export GLIBC_TUNABLES=glibc.rtld.optional_static_tls=1000000
-PYTHONPATH=$PWD/$build/python .venv/bin/pytest -q tests/test_gpu.py tests/test_parallel.py tests/test_packed_gpu.py
+PYTHONPATH=$PWD/$build/python .venv/bin/pytest -q tests/test_gpu.py tests/test_gpu_training.py tests/test_parallel.py \
+  tests/test_packed_gpu.py
 PYTHONPATH=$PWD/$build/python .venv/bin/pytest -q tests/test_mpi.py -k gpus

@@ -3,6 +3,7 @@
 
 #ifndef CPU_ONLY
 
+#include "caffe/util/gpu_precision.hpp"
 #include "caffe/util/math_functions.hpp"
 
 namespace caffe {
@@ -100,8 +101,11 @@ cublasHandle_t Caffe::cublas_handle() {
   Caffe& instance = Get();
   instance.MakeHandlesOf(device());
   if (!instance.cublas_handle_) {
+    // Once, so that a mode which others set later stays.
+    const cublasMath_t math = AllowTF32() ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_DEFAULT_MATH;
     CUBLAS_CHECK(cublasCreate(&instance.cublas_handle_));
     CUBLAS_CHECK(cublasSetStream(instance.cublas_handle_, cudaStreamPerThread));
+    CUBLAS_CHECK(cublasSetMathMode(instance.cublas_handle_, math));
   }
   return instance.cublas_handle_;
 }

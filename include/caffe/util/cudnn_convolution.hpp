@@ -36,9 +36,10 @@ struct ConvolutionShape {
  *
  * For each shape the algorithm is chosen that measures fastest on the data at hand, of those that give the
  * same result every time and get by with the memory allowed: 1 GiB or a quarter of what is free, or as many
- * MB as the environment variable CAFFE_CUDNN_WORKSPACE_MB says. The choice is kept for all layers of the
- * process. As two algorithms may be equally fast and round differently, another run can choose another one;
- * with CAFFE_CUDNN_SEARCH=0 cuDNN's rules of thumb choose, always the same.
+ * MB as the environment variable CAFFE_CUDNN_WORKSPACE_MB says, or what there is where that is less. The
+ * choice is kept for all layers of the process. As two algorithms may be equally fast and round differently,
+ * another run can choose another one; with CAFFE_CUDNN_SEARCH=0 cuDNN's rules of thumb choose, always the
+ * same.
  */
 template <typename Dtype>
 class Convolution {

@@ -2,8 +2,8 @@
 #define CAFFE_UTIL_GPU_LAUNCH_CUH_
 
 /// @file
-/// How kernels are started: on the calling thread's stream, and checked. For CUDA's compiler only, or for the
-/// compiler of the host where CAFFE_GPU_EMULATOR stands in for a GPU.
+/// How kernels are started: on the calling thread's stream, or a LaunchStream's, and checked. For CUDA's
+/// compiler only, or for the compiler of the host where CAFFE_GPU_EMULATOR stands in for a GPU.
 
 #include <algorithm>
 #include <climits>
@@ -14,11 +14,30 @@
 
 namespace caffe {
 
+namespace gpu_launch {
+
+/// Null: the calling thread's own.
+inline thread_local cudaStream_t stream = nullptr;
+
+}  // namespace gpu_launch
+
+/// Lets the calling thread start its kernels on this stream, instead of its own, for as long as it lives.
+class LaunchStream {
+ public:
+  explicit LaunchStream(cudaStream_t stream) : before_(gpu_launch::stream) { gpu_launch::stream = stream; }
+  ~LaunchStream() { gpu_launch::stream = before_; }
+
+ private:
+  const cudaStream_t before_;
+
+  DISABLE_COPY_AND_ASSIGN(LaunchStream);
+};
+
 /// Starts kernel(args...). @throws Error where it cannot start.
 template <typename... Params, typename... Args>
 void LaunchKernel(void (*kernel)(Params...), dim3 blocks, dim3 threads, size_t shared_bytes, Args... args) {
 #ifdef CAFFE_GPU_EMULATOR
-  gpu_emulator::Launch(blocks, threads, shared_bytes, [=] { kernel(args...); });
+  gpu_emulator::Launch(blocks, threads, shared_bytes, [=] { kernel(args...); }, gpu_launch::stream);
 #else
   // More than a block gets without being asked.
   constexpr size_t kUsualShared = 48 << 10;
@@ -31,7 +50,7 @@ void LaunchKernel(void (*kernel)(Params...), dim3 blocks, dim3 threads, size_t s
   config.gridDim = blocks;
   config.blockDim = threads;
   config.dynamicSmemBytes = shared_bytes;
-  config.stream = cudaStreamPerThread;
+  config.stream = gpu_launch::stream ? gpu_launch::stream : cudaStreamPerThread;
   CUDA_CHECK(cudaLaunchKernelEx(&config, kernel, args...));
 #endif
 }
@@ -135,7 +154,7 @@ void GpuForEach(int64_t n, const Body& body) {
   if (n == 0) return;
   CHECK_LE(n, INT_MAX) << "more elements than one kernel takes";
 #ifdef CAFFE_GPU_EMULATOR
-  gpu_emulator::ForEach(n, [body](int64_t i) { body(static_cast<int>(i)); });
+  gpu_emulator::ForEach(n, [body](int64_t i) { body(static_cast<int>(i)); }, gpu_launch::stream);
 #else
   using namespace gpu_launch;
   const int blocks = static_cast<int>(std::min<int64_t>((n - 1) / kThreads + 1, kMostBlocks));

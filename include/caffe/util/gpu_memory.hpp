@@ -9,13 +9,19 @@
 
 namespace caffe {
 
+/// That a GPU has not enough memory, with how much was asked for and how much is free.
+class GpuMemoryError : public Error {
+ public:
+  using Error::Error;
+};
+
 /**
  * @brief Memory of the calling thread's GPU, from a pool that keeps what is given back.
  *
  * Taking and giving back cost about a microsecond and wait for nothing: memory that is given back is handed
  * out again once the kernels that were started before are done with it.
  *
- * @throws Error that tells how much was asked for and how much is free.
+ * @throws GpuMemoryError
  */
 void* GpuAllocate(size_t bytes);
 /// `after` is the stream whose work so far may still use the memory; cudaStreamLegacy stands for all threads.
@@ -37,6 +43,14 @@ class GpuDeviceGuard {
 };
 
 /// In bytes, of the calling thread's GPU.
+struct GpuMemoryRoom {
+  size_t free;   ///< what others may take, and what is kept
+  size_t kept;   ///< what GpuAllocate's pool keeps of what was given back, maybe in pieces
+  size_t total;  ///< of the GPU
+};
+GpuMemoryRoom GetGpuMemoryRoom();
+
+/// In bytes, of the calling thread's GPU.
 struct GpuMemoryUse {
   size_t now;
   size_t peak;  ///< since the start, or since ResetGpuPeakMemory
@@ -45,15 +59,27 @@ struct GpuMemoryUse {
 GpuMemoryUse GetGpuMemoryUse();
 void ResetGpuPeakMemory();
 
-/// Room for `count` elements of T on the GPU, for as long as it lives; undefined values.
+/**
+ * @brief Room for `count` elements of T on the calling thread's GPU, for as long as it lives; undefined
+ * values.
+ *
+ * By default for one thread, which also ends it. Where others may compute with it, or end it, `users` is
+ * cudaStreamLegacy: then it is given back when all threads are done with it.
+ */
 template <typename T>
 class GpuArray {
  public:
-  explicit GpuArray(size_t count) : data_(static_cast<T*>(GpuAllocate(count * sizeof(T)))) {}
-  ~GpuArray() { GpuRelease(data_); }
+  explicit GpuArray(size_t count, cudaStream_t users = cudaStreamPerThread)
+      : device_(Caffe::device()), users_(users), data_(static_cast<T*>(GpuAllocate(count * sizeof(T)))) {}
+  ~GpuArray() {
+    const GpuDeviceGuard guard(device_);
+    GpuRelease(data_, users_);
+  }
   T* get() const { return data_; }
 
  private:
+  const int device_;
+  const cudaStream_t users_;
   T* data_;
 
   DISABLE_COPY_AND_ASSIGN(GpuArray);

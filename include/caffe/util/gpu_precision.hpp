@@ -9,7 +9,8 @@ namespace caffe {
  * @brief Whether a GPU may multiply floats as TF32: with 10 bits of each operand's fraction instead of 23, on
  * tensor cores, many times faster; sums stay in floats.
  *
- * The environment variable CAFFE_TF32, 0 (the default) or 1, says it, or a TF32ForNow.
+ * The environment variable CAFFE_TF32, 0 (the default) or 1, says it, or a TF32ForNow. A thread's cuBLAS
+ * handle follows the variable as it is when the thread first asks for the handle.
  *
  * @throws Error for another value of the variable.
  */

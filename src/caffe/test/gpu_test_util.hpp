@@ -12,6 +12,9 @@
 #include "caffe/common.hpp"
 #include "layer_test_util.hpp"
 #ifdef CAFFE_GPU_EMULATOR
+#include <cstdlib>
+
+#include "gpu_emulator.h"
 #include "gpu_emulator/streams.hpp"
 #endif
 
@@ -42,6 +45,22 @@ uint64_t CountOnGpu(const Action& action) {
   return gpu_emulator::CountOfThread() - before;
 }
 #endif
+
+/// Lets imitated GPUs do their work only when it is waited for, for as long as it lives.
+class LateGpuWorkForTest {
+ public:
+#ifdef CAFFE_GPU_EMULATOR
+  LateGpuWorkForTest() : before_(std::getenv("CAFFE_EMULATED_GPU_LAZY") != nullptr) {
+    gpu_emulator::SetLazy(true);
+  }
+  ~LateGpuWorkForTest() { gpu_emulator::SetLazy(before_); }
+
+ private:
+  bool before_;
+#else
+  LateGpuWorkForTest() {}
+#endif
+};
 
 /// How a layer is run by ExpectGpuEqualsCpu.
 enum class GpuRun {

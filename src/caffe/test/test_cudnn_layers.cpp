@@ -12,6 +12,8 @@
 #include "caffe/layers/cudnn_pooling_layer.hpp"
 #include "caffe/net.hpp"
 #include "caffe/test/test_caffe_main.hpp"
+#include "caffe/util/cudnn_convolution.hpp"
+#include "caffe/util/gpu_memory.hpp"
 #include "environment_for_test.hpp"
 #include "gpu_test_util.hpp"
 #ifdef CAFFE_GPU_EMULATOR
@@ -357,7 +359,78 @@ TYPED_TEST(CudnnLayersTest, TheEngineSaysWhetherCudnnComputes) {
   EXPECT_TRUE((IsA<Convolution, TypeParam>(text("engine: CUDNN"))));
 }
 
+// A convolution of one pixel of each channel, by cuDNN itself.
+class PointConvolution {
+ public:
+  PointConvolution(int channels, int size, float value) : channels_(channels), size_(size) {
+    convolution_.SetShape({1, channels, size, size, channels, size, size, channels, 1, 1, 1, 1, 0, 0, 1, 1});
+    for (Blob<float>* const blob : {&images_, &gradients_}) blob->Reshape({1, channels, size, size});
+    for (Blob<float>* const blob : {&weights_, &weight_diff_}) blob->Reshape({channels, 1, 1, 1});
+    for (Blob<float>* const blob : {&images_, &weights_})
+      caffe_set(blob->count(), value, blob->mutable_cpu_data());
+    caffe_set(weight_diff_.count(), 0.0f, weight_diff_.mutable_cpu_data());
+    // On the GPU before memory may be short.
+    for (Blob<float>* const blob : {&images_, &weights_, &gradients_, &weight_diff_}) blob->gpu_data();
+  }
+
+  // Results of all three passes: a value times itself, and a sum of these.
+  vector<float> Run() {
+    EXPECT_TRUE(
+        convolution_.Convolve(images_.gpu_data(), weights_.gpu_data(), gradients_.mutable_gpu_data()));
+    vector<float> results = {gradients_.cpu_data()[0]};
+    EXPECT_TRUE(convolution_.ConvolveTransposed(images_.gpu_data(), weights_.gpu_data(),
+                                                gradients_.mutable_gpu_data()));
+    results.push_back(gradients_.cpu_data()[0]);
+    EXPECT_TRUE(convolution_.AddWeightGradient(images_.gpu_data(), images_.gpu_data(),
+                                               weight_diff_.mutable_gpu_data()));
+    results.push_back(weight_diff_.cpu_data()[0] / static_cast<float>(size_ * size_));
+    return results;
+  }
+
+ private:
+  const int channels_, size_;
+  cudnn::Convolution<float> convolution_;
+  Blob<float> images_, weights_, gradients_, weight_diff_;
+};
+
+// cuDNN lists algorithms with TF32 and less as well, whatever it is asked for.
+TEST(CudnnConvolutionTest, MultipliesFloatsAsFloats) {
+  SKIP_WITHOUT_GPU();
+  const ModeForTest mode(Caffe::GPU);
+  // Each with another shape, as choices are kept.
+  for (const auto& [search, channels] : {std::make_pair("1", 2), {"0", 3}}) {
+    const EnvironmentForTest searches("CAFFE_CUDNN_SEARCH", search);
+    const float value = 1 + 1.0f / 4096;
+    for (const float result : PointConvolution(channels, 2, value).Run()) EXPECT_EQ(value * value, result);
+  }
+}
+
 #ifdef CAFFE_GPU_EMULATOR
+
+TEST(CudnnConvolutionTest, MultipliesAsTF32WhereItIsAllowed) {
+  const ModeForTest mode(Caffe::GPU);
+  const EnvironmentForTest tf32("CAFFE_TF32", "1");
+  for (const float result : PointConvolution(2, 2, 1 + 1.0f / 4096).Run()) EXPECT_EQ(1, result);
+  // Numbers of 16 bits do not go so far.
+  for (const float result : PointConvolution(4, 2, 65536 * 4).Run()) EXPECT_EQ(std::exp2(36.0f), result);
+}
+
+TEST(CudnnConvolutionTest, SearchesInTheMemoryThatThereIs) {
+  const ModeForTest mode(Caffe::GPU);
+  const EnvironmentForTest limit("CAFFE_CUDNN_WORKSPACE_MB", "64");
+  constexpr int kSize = 256, kBytes = kSize * kSize * 4;
+  const auto leave = [](size_t bytes) {
+    const GpuMemoryRoom room = GetGpuMemoryRoom();
+    gpu_emulator::SetDeviceMemory(room.total - room.free + bytes);
+  };
+  // The fastest algorithm takes as much as the images.
+  PointConvolution convolution(1, kSize, 3), other(1, kSize + 1, 3);
+  leave(kBytes / 2);
+  for (const float result : convolution.Run()) EXPECT_EQ(9, result);
+  leave(0);
+  EXPECT_TRUE(Contains(ErrorOf([&] { other.Run(); }), "has not enough memory"));
+  gpu_emulator::SetDeviceMemory(size_t{8} << 30);
+}
 
 TYPED_TEST(CudnnLayersTest, WorkOnTheCpuWhereThereIsNoGpu) {
   const ModeForTest mode(Caffe::CPU);

@@ -683,7 +683,86 @@ TEST_F(GpuEmulatorTest, PoolsTellTheirUse) {
   EXPECT_EQ(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrUsedMemHigh, &threshold), cudaErrorInvalidValue);
 }
 
+TEST_F(GpuEmulatorTest, PoolsKeepWhatIsGivenBack) {
+  cudaMemPool_t pool;
+  ASSERT_EQ(cudaDeviceGetDefaultMemPool(&pool, 1), cudaSuccess);
+  ASSERT_EQ(cudaSetDevice(1), cudaSuccess);
+  uint64_t keeps;
+  ASSERT_EQ(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keeps), cudaSuccess);
+  for (uint64_t threshold : {uint64_t{0}, UINT64_MAX}) {
+    ASSERT_EQ(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &threshold), cudaSuccess);
+    ASSERT_EQ(cudaMemPoolTrimTo(pool, 0), cudaSuccess);
+    uint64_t before, reserved;
+    size_t free_before, free;
+    ASSERT_EQ(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrReservedMemCurrent, &before), cudaSuccess);
+    ASSERT_EQ(cudaMemGetInfo(&free_before, nullptr), cudaSuccess);
+    void* memory;
+    ASSERT_EQ(cudaMallocAsync(&memory, 1024, cudaStreamPerThread), cudaSuccess);
+    ASSERT_EQ(cudaFreeAsync(memory, cudaStreamPerThread), cudaSuccess);
+    const uint64_t kept = threshold > 0 ? 1024 : 0;
+    ASSERT_EQ(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrReservedMemCurrent, &reserved), cudaSuccess);
+    EXPECT_EQ(reserved, before + kept);
+    ASSERT_EQ(cudaMemGetInfo(&free, nullptr), cudaSuccess);
+    EXPECT_EQ(free, free_before - kept);
+    ASSERT_EQ(cudaMemPoolTrimTo(pool, 0), cudaSuccess);
+    ASSERT_EQ(cudaMemGetInfo(&free, nullptr), cudaSuccess);
+    EXPECT_EQ(free, free_before);
+  }
+  ASSERT_EQ(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keeps), cudaSuccess);
+}
+
 // ---- Streams and events ----
+
+TEST_F(GpuEmulatorTest, GraphsRepeatWhatWasCaptured) {
+  const OnGpu<int> sum(1);
+  int* const gpu = sum.get();
+  ASSERT_EQ(cudaMemset(gpu, 0, sizeof(int)), cudaSuccess);
+  cudaStream_t stream;
+  cudaGraph_t graph;
+  cudaGraphExec_t executable;
+  ASSERT_EQ(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), cudaSuccess);
+  EXPECT_EQ(cudaStreamEndCapture(stream, &graph), cudaErrorIllegalState);
+  ASSERT_EQ(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), cudaSuccess);
+  EXPECT_EQ(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), cudaErrorIllegalState);
+  Launch(1, 2, 0, [=] { *gpu += 1; }, stream);
+  gpu_emulator::ForEach(10, [=](int64_t) { *gpu *= 2; }, stream);
+  // What goes into other streams is done.
+  Launch(1, 1, 0, [=] { *gpu += 5; });
+  EXPECT_EQ(cudaStreamSynchronize(stream), cudaErrorStreamCaptureUnsupported);
+  std::thread([&] {
+    EXPECT_EQ(cudaStreamEndCapture(stream, &graph), cudaErrorStreamCaptureWrongThread);
+  }).join();
+  ASSERT_EQ(cudaStreamEndCapture(stream, &graph), cudaSuccess);
+  EXPECT_EQ(sum.Get(), std::vector<int>{5});
+  ASSERT_EQ(cudaGraphInstantiate(&executable, graph), cudaSuccess);
+  EXPECT_EQ(cudaGraphDestroy(graph), cudaSuccess);
+  EXPECT_EQ(cudaStreamDestroy(stream), cudaSuccess);
+  EXPECT_EQ(cudaGraphLaunch(executable, cudaStreamPerThread), cudaSuccess);
+  EXPECT_EQ(sum.Get(), std::vector<int>{(5 + 2) * 1024});
+  EXPECT_EQ(cudaGraphLaunch(executable, cudaStreamPerThread), cudaSuccess);
+  EXPECT_EQ(sum.Get(), std::vector<int>{((5 + 2) * 1024 + 2) * 1024});
+  EXPECT_EQ(cudaGraphExecDestroy(executable), cudaSuccess);
+}
+
+TEST_F(GpuEmulatorTest, LegacyStreamCannotWaitForACapture) {
+  const OnGpu<int> memory(1);
+  cudaStream_t stream;
+  cudaGraph_t graph;
+  for (const unsigned flags : {cudaStreamDefault, cudaStreamNonBlocking}) {
+    ASSERT_EQ(cudaStreamCreateWithFlags(&stream, flags), cudaSuccess);
+    ASSERT_EQ(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), cudaSuccess);
+    std::thread([&] {
+      EXPECT_EQ(cudaMemsetAsync(memory.get(), 0, 1, cudaStreamLegacy),
+                flags == cudaStreamDefault ? cudaErrorStreamCaptureImplicit : cudaSuccess);
+      EXPECT_EQ(cudaMemsetAsync(memory.get(), 0, 1, cudaStreamPerThread), cudaSuccess);
+    }).join();
+    ASSERT_EQ(cudaStreamEndCapture(stream, &graph), cudaSuccess);
+    EXPECT_EQ(cudaGraphDestroy(graph), cudaSuccess);
+    EXPECT_EQ(cudaStreamDestroy(stream), cudaSuccess);
+  }
+  EXPECT_EQ(cudaStreamBeginCapture(cudaStreamLegacy, cudaStreamCaptureModeThreadLocal),
+            cudaErrorStreamCaptureUnsupported);
+}
 
 TEST_F(GpuEmulatorTest, EventsMeasureTime) {
   cudaStream_t stream;

@@ -7,10 +7,12 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <future>
 #include <limits>
 #include <memory>
 #include <random>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -87,12 +89,26 @@ class RandomProduct {
   }
 
   vector<float> OnGpu() {
-    const auto product = GpuBinaryProduct::Make(shape_, levels_);
-    EXPECT_TRUE(product);
-    product->SetWeights(weights_.gpu_data(), true);
-    // What is not written shows.
-    caffe_gpu_set(output_.count(), kNan, output_.mutable_gpu_data());
-    product->Run(images_, input_.gpu_data(), bias_.gpu_data(), output_.mutable_gpu_data());
+    Run(*MakeOnGpu());
+    return DataOf(output_);
+  }
+
+  // One thread computes, and this one ends the product meanwhile.
+  vector<float> OnGpuOfAnotherThread() {
+    auto product = MakeOnGpu();
+    CUDA_CHECK(cudaStreamSynchronize(cudaStreamPerThread));
+    std::promise<void> started, ended;
+    std::thread computing([&] {
+      Run(*product);
+      started.set_value();
+      ended.get_future().wait();
+      CUDA_CHECK(cudaStreamSynchronize(cudaStreamPerThread));
+    });
+    started.get_future().wait();
+    product.reset();
+    CUDA_CHECK(cudaStreamSynchronize(cudaStreamPerThread));
+    ended.set_value();
+    computing.join();
     return DataOf(output_);
   }
 
@@ -122,6 +138,18 @@ class RandomProduct {
   void PutNan() { input_.mutable_cpu_data()[input_.count() / 2] = kNan; }
 
  private:
+  std::unique_ptr<GpuBinaryProduct> MakeOnGpu() {
+    auto product = GpuBinaryProduct::Make(shape_, levels_);
+    EXPECT_TRUE(product);
+    product->SetWeights(weights_.gpu_data(), true);
+    return product;
+  }
+  void Run(const GpuBinaryProduct& product) {
+    // What is not written shows.
+    caffe_gpu_set(output_.count(), kNan, output_.mutable_gpu_data());
+    product.Run(images_, input_.gpu_data(), bias_.gpu_data(), output_.mutable_gpu_data());
+  }
+
   template <typename Draw>
   static void Fill(Blob<float>* blob, const Draw& draw) {
     std::generate_n(blob->mutable_cpu_data(), blob->count(), draw);
@@ -360,6 +388,12 @@ TEST_F(GpuHwgqTest, GradientsByWeightsOfFewImagesTakeThreeKernels) {
 }
 
 #endif  // CAFFE_GPU_EMULATOR
+
+TEST_F(GpuHwgqTest, ProductsEndWhenAllThreadsAreDoneWithThem) {
+  const LateGpuWorkForTest late;
+  RandomProduct product(1, {8, 6, 5, 16, 1, 3, 3, 1, 1, 1, 1, 1, 1}, kLevels[0], 2);
+  ExpectSameBits(product.OnGpuOfAnotherThread(), product.OnCpu());
+}
 
 TEST_F(GpuHwgqTest, UnknownTileIsAnError) {
   const EnvironmentForTest wanted("HWGQ_GPU_TILE", "round");

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstring>
 #include <thread>
 
@@ -248,6 +249,19 @@ TEST_F(PackedGpuTest, ThreadsShareANet) {
   for (int i = 0; i < callers; ++i) ExpectSame(results[i], expected[i]);
 }
 
+TEST_F(PackedGpuTest, RepeatsWhatItRecorded) {
+  RandomModel model(6, kSmall);
+  const std::unique_ptr<PackedNet> net = Load(model.plan(), 1, kGpu);
+  for (int repeat = 0; repeat < 4; ++repeat) {
+    for (const int images : {2, 3}) {
+      const Arrays inputs = model.DrawInputs(images);
+      const Arrays results = Forward(*net, images, inputs);
+      const Environment unrecorded("HWGQ_GPU_GRAPH", "0");
+      ExpectSame(results, Forward(*Load(model.plan(), 1, kGpu), images, inputs));
+    }
+  }
+}
+
 TEST_F(PackedGpuTest, HandsAnInputOn) {
   PlanMaker maker;
   maker.Output(maker.Input(2, 1, 2));
@@ -344,6 +358,27 @@ TEST_F(PackedGpuTest, SaysHowMuchMemoryIsMissing) {
   gpu_emulator::SetDeviceMemory(size_t{8} << 30);
   EXPECT_NE(message.find("has not enough memory"), std::string::npos) << message;
   ExpectSame(Forward(*net, 1, values), values);
+}
+
+TEST_F(PackedGpuTest, RecordsWhileOthersUseTheLegacyStream) {
+  std::atomic<bool> is_done{false};
+  std::thread other([&] {
+    void* memory = nullptr;
+    EXPECT_EQ(cudaMalloc(&memory, 1), cudaSuccess);
+    while (!is_done && !HasFailure()) {
+      EXPECT_EQ(cudaMemsetAsync(memory, 0, 1, cudaStreamLegacy), cudaSuccess);
+    }
+    EXPECT_EQ(cudaFree(memory), cudaSuccess);
+  });
+  RandomModel model(7, kSmall);
+  const std::unique_ptr<PackedNet> net = Load(model.plan(), 1, kGpu);
+  for (int images = 1; images <= 8; ++images) {
+    const Arrays inputs = model.DrawInputs(images);
+    const Arrays expected = Forward(*net, images, inputs);
+    for (int repeat = 0; repeat < 2; ++repeat) ExpectSame(Forward(*net, images, inputs), expected);
+  }
+  is_done = true;
+  other.join();
 }
 
 TEST_F(PackedGpuTest, TakesNoMemoryAfterTheFirstPass) {

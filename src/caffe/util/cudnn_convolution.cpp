@@ -26,10 +26,13 @@ struct Operands {
   void* result;  // takes the place of one of the three
 };
 
+// An algorithm may be listed with each kind of arithmetic (cudnnMathType_t).
+constexpr int kMathTypes = 4;
+
 struct ForwardPass {
   using Algorithm = cudnnConvolutionFwdAlgo_t;
   using Result = cudnnConvolutionFwdAlgoPerf_t;
-  static constexpr int kIndex = 0, kCount = CUDNN_CONVOLUTION_FWD_ALGO_COUNT;
+  static constexpr int kIndex = 0, kCount = CUDNN_CONVOLUTION_FWD_ALGO_COUNT, kResults = kMathTypes * kCount;
 
   static cudnnStatus_t GetWorkspace(cudnnHandle_t handle, const Operands& a, Algorithm algorithm,
                                     size_t* bytes) {
@@ -39,12 +42,12 @@ struct ForwardPass {
   static cudnnStatus_t Measure(cudnnHandle_t handle, const Operands& a, int* count, Result* results,
                                void* workspace, size_t bytes) {
     return cudnnFindConvolutionForwardAlgorithmEx(handle, a.x_desc, a.x, a.w_desc, a.w, a.convolution,
-                                                  a.y_desc, a.result, kCount, count, results, workspace,
+                                                  a.y_desc, a.result, kResults, count, results, workspace,
                                                   bytes);
   }
   static cudnnStatus_t Guess(cudnnHandle_t handle, const Operands& a, int* count, Result* results) {
-    return cudnnGetConvolutionForwardAlgorithm_v7(handle, a.x_desc, a.w_desc, a.convolution, a.y_desc, kCount,
-                                                  count, results);
+    return cudnnGetConvolutionForwardAlgorithm_v7(handle, a.x_desc, a.w_desc, a.convolution, a.y_desc,
+                                                  kResults, count, results);
   }
   static cudnnStatus_t Run(cudnnHandle_t handle, const Operands& a, Algorithm algorithm, void* workspace,
                            size_t bytes, const void* one, const void* beta) {
@@ -56,7 +59,8 @@ struct ForwardPass {
 struct DataPass {
   using Algorithm = cudnnConvolutionBwdDataAlgo_t;
   using Result = cudnnConvolutionBwdDataAlgoPerf_t;
-  static constexpr int kIndex = 1, kCount = CUDNN_CONVOLUTION_BWD_DATA_ALGO_COUNT;
+  static constexpr int kIndex = 1, kCount = CUDNN_CONVOLUTION_BWD_DATA_ALGO_COUNT,
+                       kResults = kMathTypes * kCount;
 
   static cudnnStatus_t GetWorkspace(cudnnHandle_t handle, const Operands& a, Algorithm algorithm,
                                     size_t* bytes) {
@@ -66,12 +70,12 @@ struct DataPass {
   static cudnnStatus_t Measure(cudnnHandle_t handle, const Operands& a, int* count, Result* results,
                                void* workspace, size_t bytes) {
     return cudnnFindConvolutionBackwardDataAlgorithmEx(handle, a.w_desc, a.w, a.y_desc, a.y, a.convolution,
-                                                       a.x_desc, a.result, kCount, count, results, workspace,
-                                                       bytes);
+                                                       a.x_desc, a.result, kResults, count, results,
+                                                       workspace, bytes);
   }
   static cudnnStatus_t Guess(cudnnHandle_t handle, const Operands& a, int* count, Result* results) {
     return cudnnGetConvolutionBackwardDataAlgorithm_v7(handle, a.w_desc, a.y_desc, a.convolution, a.x_desc,
-                                                       kCount, count, results);
+                                                       kResults, count, results);
   }
   static cudnnStatus_t Run(cudnnHandle_t handle, const Operands& a, Algorithm algorithm, void* workspace,
                            size_t bytes, const void* one, const void* beta) {
@@ -83,7 +87,8 @@ struct DataPass {
 struct WeightsPass {
   using Algorithm = cudnnConvolutionBwdFilterAlgo_t;
   using Result = cudnnConvolutionBwdFilterAlgoPerf_t;
-  static constexpr int kIndex = 2, kCount = CUDNN_CONVOLUTION_BWD_FILTER_ALGO_COUNT;
+  static constexpr int kIndex = 2, kCount = CUDNN_CONVOLUTION_BWD_FILTER_ALGO_COUNT,
+                       kResults = kMathTypes * kCount;
 
   static cudnnStatus_t GetWorkspace(cudnnHandle_t handle, const Operands& a, Algorithm algorithm,
                                     size_t* bytes) {
@@ -93,12 +98,12 @@ struct WeightsPass {
   static cudnnStatus_t Measure(cudnnHandle_t handle, const Operands& a, int* count, Result* results,
                                void* workspace, size_t bytes) {
     return cudnnFindConvolutionBackwardFilterAlgorithmEx(handle, a.x_desc, a.x, a.y_desc, a.y, a.convolution,
-                                                         a.w_desc, a.result, kCount, count, results,
+                                                         a.w_desc, a.result, kResults, count, results,
                                                          workspace, bytes);
   }
   static cudnnStatus_t Guess(cudnnHandle_t handle, const Operands& a, int* count, Result* results) {
     return cudnnGetConvolutionBackwardFilterAlgorithm_v7(handle, a.x_desc, a.y_desc, a.convolution, a.w_desc,
-                                                         kCount, count, results);
+                                                         kResults, count, results);
   }
   static cudnnStatus_t Run(cudnnHandle_t handle, const Operands& a, Algorithm algorithm, void* workspace,
                            size_t bytes, const void* one, const void* beta) {
@@ -160,24 +165,26 @@ size_t WorkspaceLimit() {
         << "': it must be a number of MB";
     return static_cast<size_t>(megabytes) << 20;
   }
-  size_t free = 0, total = 0;
-  CUDA_CHECK(cudaMemGetInfo(&free, &total));
-  // With what the pool of GpuAllocate keeps for later.
-  cudaMemPool_t pool = nullptr;
-  CUDA_CHECK(cudaDeviceGetDefaultMemPool(&pool, Caffe::device()));
-  uint64_t kept = 0, used = 0;
-  CUDA_CHECK(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrReservedMemCurrent, &kept));
-  CUDA_CHECK(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrUsedMemCurrent, &used));
-  return std::min<size_t>((free + (kept - used)) / 4, size_t(1) << 30);
+  return std::min<size_t>(GetGpuMemoryRoom().free / 4, size_t(1) << 30);
+}
+
+// Whether what a convolution was asked to compute with allows a result's. cuDNN lists results of other kinds,
+// too.
+bool IsAllowed(cudnnMathType_t math, cudnnMathType_t asked) {
+  // CUDNN_DEFAULT_MATH allows TF32 as CUDNN_TENSOR_OP_MATH does; only the third kind goes below it.
+  return asked == CUDNN_FMA_MATH ? math == CUDNN_FMA_MATH : math != CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION;
 }
 
 // The first of the results that is allowed.
 template <typename Pass>
-Choice FirstAllowed(cudnnHandle_t handle, const Operands& operands, const typename Pass::Result* results,
-                    int count, size_t limit) {
+Choice FirstAllowed(cudnnHandle_t handle, const Operands& operands, cudnnMathType_t math,
+                    const typename Pass::Result* results, int count, size_t limit) {
   for (int i = 0; i < count; ++i) {
     const typename Pass::Result& result = results[i];
-    if (result.status != CUDNN_STATUS_SUCCESS || result.determinism != CUDNN_DETERMINISTIC) continue;
+    if (result.status != CUDNN_STATUS_SUCCESS || result.determinism != CUDNN_DETERMINISTIC ||
+        !IsAllowed(result.mathType, math)) {
+      continue;
+    }
     CUDNN_CHECK(cudnnSetConvolutionMathType(operands.convolution, result.mathType));
     size_t bytes = 0;
     if (Pass::GetWorkspace(handle, operands, result.algo, &bytes) != CUDNN_STATUS_SUCCESS || bytes > limit)
@@ -187,10 +194,22 @@ Choice FirstAllowed(cudnnHandle_t handle, const Operands& operands, const typena
   return {};
 }
 
+// So many bytes, or as many as there is room for.
+std::unique_ptr<const GpuArray<char>> TakeWorkspace(size_t* bytes) {
+  for (;; *bytes /= 2) {
+    try {
+      return std::make_unique<const GpuArray<char>>(*bytes);
+    } catch (const GpuMemoryError&) {
+      if (*bytes == 0) throw;
+    }
+  }
+}
+
 template <typename Pass>
-Choice Choose(cudnnHandle_t handle, const Operands& operands) {
-  const size_t limit = WorkspaceLimit();
-  typename Pass::Result results[Pass::kCount];
+Choice Choose(cudnnHandle_t handle, const Operands& operands, cudnnMathType_t math) {
+  CUDNN_CHECK(cudnnSetConvolutionMathType(operands.convolution, math));
+  size_t limit = WorkspaceLimit();
+  typename Pass::Result results[Pass::kResults];
   int count = 0;
   if (SearchesByTime()) {
     // Room for every algorithm that is allowed.
@@ -201,17 +220,19 @@ Choice Choose(cudnnHandle_t handle, const Operands& operands) {
           Pass::GetWorkspace(handle, operands, static_cast<typename Pass::Algorithm>(algorithm), &bytes);
       if (status == CUDNN_STATUS_SUCCESS && bytes <= limit) most = std::max(most, bytes);
     }
-    const GpuArray<char> workspace(most);
-    if (Pass::Measure(handle, operands, &count, results, workspace.get(), most) == CUDNN_STATUS_SUCCESS) {
-      const Choice choice = FirstAllowed<Pass>(handle, operands, results, count, limit);
+    limit = most;
+    const auto workspace = TakeWorkspace(&limit);
+    if (Pass::Measure(handle, operands, &count, results, workspace->get(), limit) == CUDNN_STATUS_SUCCESS) {
+      const Choice choice = FirstAllowed<Pass>(handle, operands, math, results, count, limit);
       if (choice.possible) return choice;
     }
     // An error of the device, which stays one, is told by what comes next.
+    CUDNN_CHECK(cudnnSetConvolutionMathType(operands.convolution, math));
   }
   const cudnnStatus_t status = Pass::Guess(handle, operands, &count, results);
   if (CUDNN_STATUS_CATEGORY(status) == CUDNN_STATUS_NOT_SUPPORTED) return {};
   CUDNN_CHECK(status);
-  return FirstAllowed<Pass>(handle, operands, results, count, limit);
+  return FirstAllowed<Pass>(handle, operands, math, results, count, limit);
 }
 
 }  // namespace
@@ -254,16 +275,15 @@ struct Convolution<Dtype>::Parts {
     const Key key = MakeKey(Pass::kIndex);
     Choice choice;
     if (!Choices::All().Find(key, &choice)) {
-      CUDNN_CHECK(cudnnSetConvolutionMathType(convolution.get(), Math()));
       if (beta == dataType<Dtype>::zero) {
-        choice = Choose<Pass>(handle, operands);
+        choice = Choose<Pass>(handle, operands, Math());
       } else {
         // Not on what is to be added to.
         Operands trial = operands;
         const GpuArray<Dtype> scratch(static_cast<size_t>(shape.out_channels) *
                                       (shape.in_channels / shape.group) * shape.kernel_h * shape.kernel_w);
         trial.result = scratch.get();
-        choice = Choose<Pass>(handle, trial);
+        choice = Choose<Pass>(handle, trial, Math());
       }
       choice = Choices::All().Keep(key, choice);
     }

@@ -268,11 +268,11 @@ class GpuBinaryProduct::Engine {
         levels_(levels),
         integers_(integers),
         row_words_(CeilDiv(weights(), 32)),
-        rows_(static_cast<size_t>(shape.outputs) * row_words_),
-        fragments_(product.fragment_words<Bytes>()),
-        alphas_(shape.outputs),
-        factors_(shape.outputs),
-        odd_version_(1) {
+        rows_(static_cast<size_t>(shape.outputs) * row_words_, cudaStreamLegacy),
+        fragments_(product.fragment_words<Bytes>(), cudaStreamLegacy),
+        alphas_(shape.outputs, cudaStreamLegacy),
+        factors_(shape.outputs, cudaStreamLegacy),
+        odd_version_(1, cudaStreamLegacy) {
     CUDA_CHECK(cudaMemsetAsync(odd_version_.get(), 0, sizeof(int), cudaStreamPerThread));
   }
 
@@ -380,6 +380,7 @@ class GpuBinaryProduct::Engine {
   const std::vector<float> levels_;
   const lowbit::IntegerLevels integers_;
   const int row_words_;
+  // Whichever thread ends the layer, they are given back when all are done with them.
   /// Signs, in Caffe's order and as the tensor cores take them.
   const GpuArray<uint32_t> rows_, fragments_;
   /// Alphas, and alphas times the levels' unit.

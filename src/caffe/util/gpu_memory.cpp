@@ -42,10 +42,12 @@ void* GpuAllocate(size_t bytes) {
   const cudaError_t status = cudaMallocAsync(&memory, bytes < least ? least : bytes, cudaStreamPerThread);
   if (status == cudaErrorMemoryAllocation) {
     cudaGetLastError();
-    size_t free = 0, total = 0;
-    CUDA_CHECK(cudaMemGetInfo(&free, &total));
-    LOG(FATAL) << "GPU " << device << " has not enough memory: " << bytes << " bytes were asked for, " << free
-               << " of " << total << " are free; use a smaller batch_size or input";
+    const GpuMemoryRoom room = GetGpuMemoryRoom();
+    ostringstream text;
+    text << "GPU " << device << " has not enough memory: " << bytes << " bytes were asked for, " << room.free
+         << " of " << room.total << " are free, " << room.kept
+         << " of these in what was given back before, maybe in pieces; use a smaller batch_size or input";
+    throw GpuMemoryError(text.str());
   }
   CUDA_CHECK(status);
   return memory;
@@ -54,6 +56,16 @@ void* GpuAllocate(size_t bytes) {
 void GpuRelease(void* memory, cudaStream_t after) noexcept {
   // Fails at the end of a program, when the driver has freed all.
   if (cudaFreeAsync(memory, after) != cudaSuccess) cudaGetLastError();
+}
+
+GpuMemoryRoom GetGpuMemoryRoom() {
+  GpuMemoryRoom room = {};
+  CUDA_CHECK(cudaMemGetInfo(&room.free, &room.total));
+  room.kept = static_cast<size_t>(PoolAttribute(cudaMemPoolAttrReservedMemCurrent) -
+                                  PoolAttribute(cudaMemPoolAttrUsedMemCurrent));
+  // To others it is not free.
+  room.free += room.kept;
+  return room;
 }
 
 GpuMemoryUse GetGpuMemoryUse() {

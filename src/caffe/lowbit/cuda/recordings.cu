@@ -3,17 +3,11 @@
 #include <cstdlib>
 #include <string>
 
+#include "caffe/util/gpu_launch.cuh"
+
 namespace caffe {
 namespace lowbit {
 namespace gpu {
-
-#ifdef CAFFE_GPU_EMULATOR
-
-Recordings::~Recordings() = default;
-
-void Recordings::Run(int, const std::function<void()>& start) { start(); }
-
-#else
 
 namespace {
 
@@ -25,19 +19,36 @@ bool AreWanted() {
   return !value || std::string(value) != "0";
 }
 
+// A stream for recording, in which nothing runs. The legacy stream, which waits for threads' own streams,
+// must not be used by any thread while one of these is recorded.
+class RecordingStream {
+ public:
+  RecordingStream() { HWGQ_CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking)); }
+  ~RecordingStream() { cudaStreamDestroy(stream_); }
+  RecordingStream(const RecordingStream&) = delete;
+  RecordingStream& operator=(const RecordingStream&) = delete;
+
+  cudaStream_t get() const { return stream_; }
+
+ private:
+  cudaStream_t stream_ = nullptr;
+};
+
 class Graph {
  public:
   explicit Graph(const std::function<void()>& start) {
+    const RecordingStream stream;
     // Of this thread alone: others may take memory meanwhile.
-    HWGQ_CUDA_CHECK(cudaStreamBeginCapture(cudaStreamPerThread, cudaStreamCaptureModeThreadLocal));
+    HWGQ_CUDA_CHECK(cudaStreamBeginCapture(stream.get(), cudaStreamCaptureModeThreadLocal));
     try {
+      const LaunchStream recorded(stream.get());
       start();
     } catch (...) {
-      cudaStreamEndCapture(cudaStreamPerThread, &graph_);
+      cudaStreamEndCapture(stream.get(), &graph_);
       if (graph_) cudaGraphDestroy(graph_);
       throw;
     }
-    HWGQ_CUDA_CHECK(cudaStreamEndCapture(cudaStreamPerThread, &graph_));
+    HWGQ_CUDA_CHECK(cudaStreamEndCapture(stream.get(), &graph_));
   }
   ~Graph() { cudaGraphDestroy(graph_); }
   Graph(const Graph&) = delete;
@@ -70,8 +81,6 @@ void Recordings::Run(int size, const std::function<void()>& start) {
   if (!found->second) found->second = Graph(start).Instantiate();
   HWGQ_CUDA_CHECK(cudaGraphLaunch(found->second, cudaStreamPerThread));
 }
-
-#endif
 
 }  // namespace gpu
 }  // namespace lowbit

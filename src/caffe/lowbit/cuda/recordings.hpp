@@ -16,7 +16,7 @@ namespace gpu {
  * @brief What passes of some sizes start on the GPU, recorded as CUDA graphs: to start a graph takes a few
  * microseconds, to start its kernels one by one as much for each.
  *
- * HWGQ_GPU_GRAPH=0 in the environment has all started one by one, as imitated GPUs do.
+ * HWGQ_GPU_GRAPH=0 in the environment has all started one by one.
  */
 class Recordings {
  public:
@@ -25,15 +25,13 @@ class Recordings {
   Recordings(const Recordings&) = delete;
   Recordings& operator=(const Recordings&) = delete;
 
-  /// Starts on the calling thread's stream what `start` starts there, which must be the same for the same
-  /// size and be kernels alone.
+  /// Starts on the calling thread's stream what `start` starts by LaunchKernel, which must be the same for
+  /// the same size and all that it starts.
   void Run(int size, const std::function<void()>& start);
 
  private:
-#ifndef CAFFE_GPU_EMULATOR
   /// Null after the first pass of a size: the first one may still have to load kernels.
   std::map<int, cudaGraphExec_t> graphs_;
-#endif
 };
 
 }  // namespace gpu

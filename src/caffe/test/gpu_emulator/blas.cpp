@@ -109,18 +109,10 @@ void Gemm(cublasOperation_t op_a, cublasOperation_t op_b, int m, int n, int k, d
 
 // ---- Operands of the types of GemmEx, as numbers to compute with ----
 
-/// To the nearest of the numbers with `bits` bits of mantissa.
-float RoundMantissa(float x, int bits) {
-  if (!std::isfinite(x)) return x;
-  int exponent;
-  const float mantissa = std::frexp(x, &exponent);
-  return std::ldexp(std::nearbyint(std::ldexp(mantissa, bits + 1)), exponent - bits - 1);
-}
-
 float RoundOperand(float x, cublasComputeType_t compute) {
   switch (compute) {
     case CUBLAS_COMPUTE_32F_FAST_TF32:
-      return RoundMantissa(x, 10);
+      return RoundToTF32(x);
     case CUBLAS_COMPUTE_32F_FAST_16BF:
       return __bfloat162float(__float2bfloat16(x));
     case CUBLAS_COMPUTE_32F_FAST_16F:

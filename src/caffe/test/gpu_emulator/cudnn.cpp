@@ -2,6 +2,8 @@
 
 #include "cudnn.h"
 
+#include <cuda_fp16.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -149,6 +151,19 @@ cudnnStatus_t WorkspaceOf(int algorithm, const ConvolutionCall& a, size_t* bytes
   return CUDNN_STATUS_SUCCESS;
 }
 
+/// A factor as the convolution's kind of arithmetic takes it.
+float Rounded(float x, cudnnMathType_t math) {
+  switch (math) {
+    case CUDNN_FMA_MATH:
+      return x;
+    case CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION:
+      return __half2float(__float2half(x));
+    default:
+      return RoundToTF32(x);
+  }
+}
+double Rounded(double x, cudnnMathType_t) { return x; }
+
 /// Calls f(index in x, in w, in y) for each product.
 template <typename F>
 void ForEachProduct(const ConvolutionCall& a, const F& f) {
@@ -203,19 +218,23 @@ cudnnStatus_t Convolve(cudnnHandle_t handle, Pass pass, const ConvolutionCall& a
     return CUDNN_STATUS_EXECUTION_FAILED;
   return WithType(a.x->type, [&](auto type) {
     using T = decltype(type);
-    const T *x_data = static_cast<const T*>(x), *w_data = static_cast<const T*>(w),
-            *y_data = static_cast<const T*>(y);
+    const auto factors = [&](const void* values) {
+      return [values = static_cast<const T*>(values), math = a.convolution->math](int64_t i) -> double {
+        return Rounded(values[i], math);
+      };
+    };
+    const auto x_at = factors(x), w_at = factors(w), y_at = factors(y);
     std::vector<double> sums(ResultOf(pass, a).count());
     ForEachProduct(a, [&](int64_t in, int64_t weight, int64_t out) {
       switch (pass) {
         case Pass::kForward:
-          sums[out] += static_cast<double>(x_data[in]) * w_data[weight];
+          sums[out] += x_at(in) * w_at(weight);
           break;
         case Pass::kData:
-          sums[in] += static_cast<double>(y_data[out]) * w_data[weight];
+          sums[in] += y_at(out) * w_at(weight);
           break;
         case Pass::kFilter:
-          sums[weight] += static_cast<double>(y_data[out]) * x_data[in];
+          sums[weight] += y_at(out) * x_at(in);
           break;
       }
     });
@@ -225,20 +244,24 @@ cudnnStatus_t Convolve(cudnnHandle_t handle, Pass pass, const ConvolutionCall& a
   });
 }
 
+/// Those with less precision are faster, and listed even where others are asked for.
 template <typename Result>
 void FillResults(const ConvolutionCall& a, size_t workspace, int wanted, int* count, Result* results) {
-  *count = std::min(wanted, 3);
+  const cudnnMathType_t maths[] = {CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION, CUDNN_TENSOR_OP_MATH,
+                                   a.convolution->math};
+  *count = std::min(wanted, 9);
   for (int i = 0; i < *count; ++i) {
+    const int algorithm = i % 3;
     size_t bytes = 0;
-    WorkspaceOf(i, a, &bytes);
+    WorkspaceOf(algorithm, a, &bytes);
     const bool fits = bytes <= workspace;
     results[i] = {};
-    results[i].algo = static_cast<decltype(results[i].algo)>(i);
+    results[i].algo = static_cast<decltype(results[i].algo)>(algorithm);
     results[i].status = fits ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_INTERNAL_ERROR;
     results[i].time = fits ? i + 1.0f : -1.0f;
     results[i].memory = bytes;
-    results[i].determinism = i == 0 ? CUDNN_NON_DETERMINISTIC : CUDNN_DETERMINISTIC;
-    results[i].mathType = a.convolution->math;
+    results[i].determinism = algorithm == 0 ? CUDNN_NON_DETERMINISTIC : CUDNN_DETERMINISTIC;
+    results[i].mathType = maths[i / 3];
   }
 }
 

@@ -28,6 +28,7 @@
 #include "cuda_runtime.h"
 #include "sanitizer.hpp"
 #include "state.hpp"
+#include "streams.hpp"
 
 __thread uint3 threadIdx, blockIdx, blockDim, gridDim;
 
@@ -425,9 +426,10 @@ void RunKernel(dim3 blocks, dim3 threads, size_t shared_bytes, const std::functi
 
 }  // namespace
 
-void Launch(dim3 blocks, dim3 threads, size_t shared_bytes, const std::function<void()>& body) {
+void Launch(dim3 blocks, dim3 threads, size_t shared_bytes, const std::function<void()>& body,
+            CUstream_st* stream) {
   if (ThisExecutor().running()) throw std::logic_error("emulated GPU: a kernel launches a kernel");
-  if (const cudaError_t error = NeedDevice()) {
+  if (const cudaError_t error = ValidStream(stream)) {
     SetLastError(error);
     return;
   }
@@ -441,11 +443,7 @@ void Launch(dim3 blocks, dim3 threads, size_t shared_bytes, const std::function<
     SetLastError(cudaErrorInvalidValue);
     return;
   }
-  if (RunsNow()) {
-    RunKernel(blocks, threads, shared_bytes, body);
-  } else {
-    RunLater([=] { RunKernel(blocks, threads, shared_bytes, body); });
-  }
+  Submit(stream, [=] { RunKernel(blocks, threads, shared_bytes, body); });
 }
 
 char* SharedMemory() { return RunningExecutor("dynamic shared memory").shared(); }

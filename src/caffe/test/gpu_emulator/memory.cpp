@@ -71,6 +71,7 @@ class Arena {
       use_.all += RoundUp(bytes, kAlignment);
       if (pooled) use_.pooled += RoundUp(bytes, kAlignment);
       use_.most_pooled = std::max(use_.most_pooled, use_.pooled);
+      use_.reserved = std::max(use_.reserved, use_.pooled);
       return allocation.begin;
     }
     return nullptr;
@@ -83,6 +84,7 @@ class Arena {
     used_.erase(found);
     use_.all -= RoundUp(allocation.bytes, kAlignment);
     if (allocation.pooled) use_.pooled -= RoundUp(allocation.bytes, kAlignment);
+    if (!pool_keeps_) Trim(0);
     return allocation;
   }
 
@@ -141,6 +143,8 @@ class Arena {
   }
 
   MemoryUse& use() { return use_; }
+  void SetPoolKeeps(bool keeps) { pool_keeps_ = keeps; }
+  void Trim(size_t bytes) { use_.reserved = std::max(use_.pooled, std::min(use_.reserved, bytes)); }
 
  private:
   class Opened {
@@ -201,6 +205,7 @@ class Arena {
   std::map<char*, Allocation> used_;
   std::map<char*, size_t> free_;
   MemoryUse use_{};
+  bool pool_keeps_ = false;
 };
 
 struct Arenas {
@@ -330,6 +335,18 @@ void ResetMostPooled(int device) {
   Arenas& arenas = TheArenas();
   const std::lock_guard<std::mutex> lock(arenas.mutex);
   arenas.all[device].use().most_pooled = arenas.all[device].use().pooled;
+}
+
+void SetPoolKeeps(int device, bool keeps) {
+  Arenas& arenas = TheArenas();
+  const std::lock_guard<std::mutex> lock(arenas.mutex);
+  arenas.all[device].SetPoolKeeps(keeps);
+}
+
+void TrimPool(int device, size_t bytes) {
+  Arenas& arenas = TheArenas();
+  const std::lock_guard<std::mutex> lock(arenas.mutex);
+  arenas.all[device].Trim(bytes);
 }
 
 void FreeAllOf(int device) {

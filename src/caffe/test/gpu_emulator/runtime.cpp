@@ -199,6 +199,8 @@ constexpr ErrorText kErrors[] = {
     {cudaErrorPeerAccessUnsupported, "cudaErrorPeerAccessUnsupported",
      "peer access is not supported between these two devices"},
     {cudaErrorInvalidResourceHandle, "cudaErrorInvalidResourceHandle", "invalid resource handle"},
+    {cudaErrorIllegalState, "cudaErrorIllegalState",
+     "the operation cannot be performed in the present state"},
     {cudaErrorNotReady, "cudaErrorNotReady", "device not ready"},
     {cudaErrorIllegalAddress, "cudaErrorIllegalAddress", "an illegal memory access was encountered"},
     {cudaErrorLaunchOutOfResources, "cudaErrorLaunchOutOfResources",
@@ -215,6 +217,12 @@ constexpr ErrorText kErrors[] = {
     {cudaErrorNotSupported, "cudaErrorNotSupported", "operation not supported"},
     {cudaErrorSystemDriverMismatch, "cudaErrorSystemDriverMismatch",
      "system has unsupported display driver / cuda driver combination"},
+    {cudaErrorStreamCaptureUnsupported, "cudaErrorStreamCaptureUnsupported",
+     "operation not permitted when stream is capturing"},
+    {cudaErrorStreamCaptureImplicit, "cudaErrorStreamCaptureImplicit",
+     "operation would make the legacy stream depend on a capturing blocking stream"},
+    {cudaErrorStreamCaptureWrongThread, "cudaErrorStreamCaptureWrongThread",
+     "attempt to terminate a thread-local capture sequence from another thread"},
     {cudaErrorUnknown, "cudaErrorUnknown", "unknown error"},
 };
 
@@ -446,7 +454,8 @@ cudaError_t cudaDeviceReset() {
 
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   RETURN_IF_ERROR(NeedDevice());
-  const size_t used = UseOf(CurrentDevice()).all;
+  const MemoryUse use = UseOf(CurrentDevice());
+  const size_t used = use.all - use.pooled + use.reserved;
   if (total) *total = DeviceMemoryLimit();
   if (free) *free = DeviceMemoryLimit() - std::min(used, DeviceMemoryLimit());
   return cudaSuccess;
@@ -592,6 +601,7 @@ cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribut
       return cudaSuccess;
     case cudaMemPoolAttrReleaseThreshold:
       pool->release_threshold = *static_cast<uint64_t*>(value);
+      SetPoolKeeps(pool->device, pool->release_threshold > 0);
       return cudaSuccess;
     case cudaMemPoolAttrReservedMemHigh:
     case cudaMemPoolAttrUsedMemHigh:
@@ -617,6 +627,8 @@ cudaError_t cudaMemPoolGetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribut
       *static_cast<uint64_t*>(value) = pool->release_threshold;
       return cudaSuccess;
     case cudaMemPoolAttrReservedMemCurrent:
+      *static_cast<uint64_t*>(value) = use.reserved;
+      return cudaSuccess;
     case cudaMemPoolAttrUsedMemCurrent:
       *static_cast<uint64_t*>(value) = use.pooled;
       return cudaSuccess;
@@ -629,8 +641,10 @@ cudaError_t cudaMemPoolGetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribut
   }
 }
 
-cudaError_t cudaMemPoolTrimTo(cudaMemPool_t pool, size_t) {
-  return pool ? cudaSuccess : Report(cudaErrorInvalidValue);
+cudaError_t cudaMemPoolTrimTo(cudaMemPool_t pool, size_t bytes) {
+  if (!pool) return Report(cudaErrorInvalidValue);
+  TrimPool(pool->device, bytes);
+  return cudaSuccess;
 }
 
 // ---- Copies ----

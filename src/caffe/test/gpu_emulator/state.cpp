@@ -1,6 +1,7 @@
 #include "state.hpp"
 
 #include <atomic>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -73,6 +74,14 @@ cudaError_t NeedDevice() {
   if (DriverVersion() / 1000 < CUDART_VERSION / 1000) return cudaErrorInsufficientDriver;
   if (DeviceCount() == 0) return cudaErrorNoDevice;
   return cudaSuccess;
+}
+
+float RoundToTF32(float x) {
+  if (!std::isfinite(x)) return x;
+  constexpr int kBits = 10;
+  int exponent;
+  const float mantissa = std::frexp(x, &exponent);
+  return std::ldexp(std::nearbyint(std::ldexp(mantissa, kBits + 1)), exponent - kBits - 1);
 }
 
 int CurrentDevice() { return current_device; }

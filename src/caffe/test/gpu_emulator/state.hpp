@@ -66,8 +66,14 @@ std::optional<Allocation> FindAllocation(const void* address);
 
 struct MemoryUse {
   size_t all, pooled, most_pooled;
+  /// What the pool has of the device: what is pooled, and what it keeps for later.
+  size_t reserved;
 };
 MemoryUse UseOf(int device);
+/// Whether the device's pool keeps what is given back to it; at first it does not.
+void SetPoolKeeps(int device, bool keeps);
+/// Lets the pool keep no more than so many bytes, those in use included.
+void TrimPool(int device, size_t bytes);
 void ResetMostPooled(int device);
 /// Ends all allocations of a device, and releases them.
 void FreeAllOf(int device);
@@ -86,6 +92,9 @@ bool IsPinned(const void* memory, size_t bytes);
 
 /// Whether kernels of `device` reach the memory of `peer`.
 bool HasPeerAccess(int device, int peer);
+
+/// To the nearest of the numbers with 10 bits of mantissa, of which tensor cores take floats.
+float RoundToTF32(float x);
 
 /// Of cuBLAS and so on: whether [memory, memory + bytes) can be used on the current device; complains if not.
 bool CheckOperand(const char* function, const char* operand, const void* memory, size_t bytes);

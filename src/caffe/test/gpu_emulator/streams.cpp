@@ -11,6 +11,7 @@
 #include <deque>
 #include <mutex>
 #include <set>
+#include <stdexcept>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -37,6 +38,19 @@ struct Task {
 using gpu_emulator::CurrentDevice;
 using gpu_emulator::Moment;
 
+/// What was put into a stream while it was captured, with the GPU that was current.
+struct CUgraph_st {
+  struct Work {
+    std::function<void()> start;
+    int device;
+  };
+  std::vector<Work> work;
+};
+
+struct CUgraphExec_st {
+  std::shared_ptr<const CUgraph_st> graph;
+};
+
 struct CUstream_st {
   int device;
   /// The legacy stream waits for it, and it for the legacy stream.
@@ -49,6 +63,9 @@ struct CUstream_st {
   bool alive = true;
   /// Somebody has been told that it is not ready.
   bool was_asked = false;
+  /// Where it is captured: what is put into it goes there, by this thread.
+  std::unique_ptr<CUgraph_st> captured;
+  std::thread::id capturer;
 
   CUstream_st(int in_device, bool in_blocking, int in_priority)
       : device(in_device), blocking(in_blocking), priority(in_priority) {}
@@ -82,6 +99,8 @@ struct Engine {
   std::set<cudaEvent_t> events;
   /// Tasks in all streams. As long as there are none, nobody has to look for them.
   std::atomic<int> pending{0};
+  /// Streams that are captured, likewise.
+  std::atomic<int> captures{0};
 };
 
 Engine& TheEngine() {
@@ -174,13 +193,13 @@ std::vector<Moment> ImplicitlyAfter(const StreamPointer& stream) {
   return after;
 }
 
-void Run(const Task& task) {
+void Run(const std::function<void()>& work, int device) {
   struct Restore {
     int device = CurrentDevice();
     ~Restore() { SetCurrentDevice(device); }
   } restore;
-  SetCurrentDevice(task.device);
-  task.start();
+  SetCurrentDevice(device);
+  work();
 }
 
 /// Works off what comes before the moment, as far as that goes without waiting. @return whether all is done.
@@ -196,7 +215,7 @@ bool Advance(const Moment& moment) {
       task.started = true;
       if (task.start) {
         try {
-          Run(task);
+          Run(task.start, task.device);
         } catch (...) {
           // It is not tried again.
           stream.tasks.pop_front();
@@ -228,7 +247,26 @@ void AdvanceAll() {
   }
 }
 
+/// Whether the stream is captured.
+bool IsCaptured(const StreamPointer& stream) {
+  if (TheEngine().captures == 0) return false;
+  const Lock lock(TheEngine().mutex);
+  return stream->captured != nullptr;
+}
+
+/// cudaSuccess where the legacy stream waits for no stream that is captured.
+cudaError_t ValidLegacy() {
+  Engine& engine = TheEngine();
+  if (engine.captures == 0) return cudaSuccess;
+  const Lock lock(engine.mutex);
+  for (const StreamPointer& stream : engine.of_device[CurrentDevice()]) {
+    if (stream->blocking && stream->captured) return cudaErrorStreamCaptureImplicit;
+  }
+  return cudaSuccess;
+}
+
 void Append(const StreamPointer& stream, Task task) {
+  if (stream->captured) throw std::logic_error("emulated GPU: only kernels and copies can be captured");
   std::vector<Moment> implicit = ImplicitlyAfter(stream);
   task.after.insert(task.after.end(), implicit.begin(), implicit.end());
   stream->tasks.push_back(std::move(task));
@@ -262,6 +300,7 @@ cudaError_t ValidEvent(cudaEvent_t event) {
 
 cudaError_t ValidStream(cudaStream_t stream) {
   if (const cudaError_t error = NeedDevice()) return error;
+  if (stream == cudaStreamLegacy) return ValidLegacy();
   return IsSpecial(stream) || Find(stream) ? cudaSuccess : cudaErrorInvalidResourceHandle;
 }
 
@@ -288,24 +327,23 @@ uint64_t CountOfThread() { return count_of_thread; }
 void AddToCount() { ++count_of_thread; }
 
 bool RunsNow(cudaStream_t stream) {
-  if (IsLazy()) return false;
+  if (IsLazy() || (TheEngine().captures > 0 && IsCaptured(Find(stream)))) return false;
   // Only detached work can be in the way.
   WaitForTurn(stream);
   return true;
 }
 
-bool RunsNow() {
-  AddToCount();
-  return RunsNow(nullptr);
-}
-
 void Enqueue(cudaStream_t stream, std::function<void()> work) {
   const StreamPointer found = Find(stream);
+  // For long enough that others meet it.
+  if (IsCaptured(found)) std::this_thread::sleep_for(std::chrono::microseconds(20));
   const Lock lock(TheEngine().mutex);
+  if (found->captured) {
+    found->captured->work.push_back({std::move(work), CurrentDevice()});
+    return;
+  }
   Append(found, {{}, std::move(work), nullptr, CurrentDevice(), false});
 }
-
-void RunLater(std::function<void()> work) { Enqueue(nullptr, std::move(work)); }
 
 Moment SubmitDetached(cudaStream_t stream, std::function<void()> start, std::function<bool()> is_done) {
   const StreamPointer found = Find(stream);
@@ -382,6 +420,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   RETURN_IF_ERROR(ValidStream(stream));
+  if (IsCaptured(Find(stream))) return Report(cudaErrorStreamCaptureUnsupported);
   WaitForStream(stream);
   return cudaSuccess;
 }
@@ -435,6 +474,60 @@ cudaError_t cudaDeviceGetStreamPriorityRange(int* least, int* greatest) {
   RETURN_IF_ERROR(NeedDevice());
   if (least) *least = kLeastPriority;
   if (greatest) *greatest = kGreatestPriority;
+  return cudaSuccess;
+}
+
+// ---- Graphs ----
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+  RETURN_IF_ERROR(ValidStream(stream));
+  if (stream == cudaStreamLegacy) return Report(cudaErrorStreamCaptureUnsupported);
+  const StreamPointer found = Find(stream);
+  const Lock lock(TheEngine().mutex);
+  if (found->captured) return Report(cudaErrorIllegalState);
+  found->captured = std::make_unique<CUgraph_st>();
+  found->capturer = std::this_thread::get_id();
+  ++TheEngine().captures;
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
+  RETURN_IF_ERROR(ValidStream(stream));
+  if (!graph) return Report(cudaErrorInvalidValue);
+  const StreamPointer found = Find(stream);
+  const Lock lock(TheEngine().mutex);
+  if (!found->captured) return Report(cudaErrorIllegalState);
+  if (found->capturer != std::this_thread::get_id()) return Report(cudaErrorStreamCaptureWrongThread);
+  *graph = found->captured.release();
+  --TheEngine().captures;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
+  RETURN_IF_ERROR(NeedDevice());
+  if (!executable || !graph) return Report(cudaErrorInvalidValue);
+  *executable = new CUgraphExec_st{std::make_shared<const CUgraph_st>(*graph)};
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
+  RETURN_IF_ERROR(ValidStream(stream));
+  if (!executable) return Report(cudaErrorInvalidValue);
+  Submit(stream, [graph = executable->graph] {
+    for (const CUgraph_st::Work& work : graph->work) Run(work.start, work.device);
+  });
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  if (!graph) return Report(cudaErrorInvalidValue);
+  delete graph;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
+  if (!executable) return Report(cudaErrorInvalidValue);
+  delete executable;
   return cudaSuccess;
 }
 

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "cuda_runtime_api.h"
+#include "gpu_emulator.h"
 
 namespace gpu_emulator {
 
@@ -30,15 +31,10 @@ bool CanUseStream(cudaStream_t stream, int device);
 
 /// Waits until what is put into a valid stream now would be next.
 void WaitForTurn(cudaStream_t stream);
-/// Whether what is put into a valid stream is to run at once; then what is in the way has been waited for.
-bool RunsNow(cudaStream_t stream);
-/// Puts work into a valid stream. It runs with the current device that is current now, on any thread.
-void Enqueue(cudaStream_t stream, std::function<void()> work);
 
 /// How many kernels, calls of libraries, copies and the like the calling thread has put into streams, for
 /// tests that count them.
 uint64_t CountOfThread();
-void AddToCount();
 
 /// Does one or the other.
 template <typename Work>

@@ -32,11 +32,13 @@
 
 #include "vector_types.h"
 
+struct CUstream_st;
+
 namespace gpu_emulator {
 
 /**
  * @brief Runs `body` once for each thread of each block, with threadIdx and so on set, and returns when all
- * are done.
+ * are done. In a stream, by default the calling thread's own.
  *
  * What cannot be launched (no threads, more than 1024 in a block, more shared memory than a block has) is not
  * run and leaves an error for cudaGetLastError, as with CUDA.
@@ -44,15 +46,17 @@ namespace gpu_emulator {
  * @throws std::logic_error where the threads of a block wait for each other forever, such as at a
  * __syncthreads() that some have not reached before their end; and what body throws.
  */
-void Launch(dim3 blocks, dim3 threads, size_t shared_bytes, const std::function<void()>& body);
+void Launch(dim3 blocks, dim3 threads, size_t shared_bytes, const std::function<void()>& body,
+            CUstream_st* stream = nullptr);
 
 /// In a kernel: the dynamic shared memory of the block, aligned to 1024 bytes; garbage at the block's start.
 char* SharedMemory();
 
-/// body(i) for i in [0, n), in the calling thread's own stream, as a kernel of bodies that do not wait for
-/// each other would do it; in the order of CAFFE_EMULATED_GPU_ORDER. If lazy, it is a copy of body that runs.
+/// body(i) for i in [0, n), in a stream, by default the calling thread's own, as a kernel of bodies that do
+/// not wait for each other would do it; in the order of CAFFE_EMULATED_GPU_ORDER. If lazy, it is a copy of
+/// body that runs.
 template <typename Body>
-void ForEach(int64_t n, const Body& body);
+void ForEach(int64_t n, const Body& body, CUstream_st* stream = nullptr);
 
 /// As long as one lives, the calling thread is a kernel or a library, which may reach the memory of its GPU.
 class DeviceAccess {
@@ -149,15 +153,17 @@ auto WarpExchange(unsigned mask, const char* name, const T& mine, const Combine&
 /// How __syncthreads_count and so on combine what the threads bring: all get how many were not 0.
 int SyncThreads(int predicate);
 
-// Of ForEach. Whether what is put into the thread's own stream is to run now: what is in the way has been
-// waited for.
-bool RunsNow();
-void RunLater(std::function<void()> work);
+/// Tells that the calling thread puts something into a stream: see CountOfThread.
+void AddToCount();
+/// Whether what is put into a valid stream is to run at once; then what is in the way has been waited for.
+bool RunsNow(CUstream_st* stream);
+/// Puts work into a valid stream. It runs with the current device that is current now, on any thread.
+void Enqueue(CUstream_st* stream, std::function<void()> work);
 ThreadOrder CurrentThreadOrder();
 int64_t ShuffledIndex(int64_t i, int64_t n);
 
 template <typename Body>
-void ForEach(int64_t n, const Body& body) {
+void ForEach(int64_t n, const Body& body, CUstream_st* stream) {
   const auto run = [n](const Body& one) {
     const DeviceAccess access;
     switch (CurrentThreadOrder()) {
@@ -172,10 +178,11 @@ void ForEach(int64_t n, const Body& body) {
         break;
     }
   };
-  if (RunsNow()) {
+  AddToCount();
+  if (RunsNow(stream)) {
     run(body);
   } else {
-    RunLater([run, body] { run(body); });
+    Enqueue(stream, [run, body] { run(body); });
   }
 }
 
