@@ -26,7 +26,7 @@ namespace caffe {
  * is no level, or an alpha is not finite, the result is made of floats, slowly: the GPU decides, nobody
  * waits.
  *
- * Pointers are to memory of the calling thread's GPU, which must be the same for all calls.
+ * Pointers are to memory of the calling thread's GPU, which must be the same for all calls, one at a time.
  */
 class GpuBinaryProduct {
  public:
@@ -52,9 +52,9 @@ class GpuBinaryProduct {
    * @param bias one an output, or null.
    * @param output images x outputs x height x width of the result.
    */
-  void Run(int64_t images, const float* input, const float* bias, float* output) const;
+  void Run(int64_t images, const float* input, const float* bias, float* output);
   /// The same of an input in codes. @return false, and nothing is done, where one of them has no level of these.
-  bool Run(int64_t images, const KeptCodes& input, const float* bias, float* output) const;
+  bool Run(int64_t images, const KeptCodes& input, const float* bias, float* output);
 
   /// The weights as floats: one alpha an output, and outputs x shape.weights() of +alpha and -alpha.
   void FillBinaryWeights(float* alphas, float* binary) const;

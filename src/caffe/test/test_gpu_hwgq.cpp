@@ -89,7 +89,7 @@ class RandomProduct {
   }
 
   vector<float> OnGpu() {
-    Run(*MakeOnGpu());
+    Run(MakeOnGpu().get());
     return DataOf(output_);
   }
 
@@ -99,7 +99,7 @@ class RandomProduct {
     CUDA_CHECK(cudaStreamSynchronize(cudaStreamPerThread));
     std::promise<void> started, ended;
     std::thread computing([&] {
-      Run(*product);
+      Run(product.get());
       started.set_value();
       ended.get_future().wait();
       CUDA_CHECK(cudaStreamSynchronize(cudaStreamPerThread));
@@ -144,10 +144,10 @@ class RandomProduct {
     product->SetWeights(weights_.gpu_data(), true);
     return product;
   }
-  void Run(const GpuBinaryProduct& product) {
+  void Run(GpuBinaryProduct* product) {
     // What is not written shows.
     caffe_gpu_set(output_.count(), kNan, output_.mutable_gpu_data());
-    product.Run(images_, input_.gpu_data(), bias_.gpu_data(), output_.mutable_gpu_data());
+    product->Run(images_, input_.gpu_data(), bias_.gpu_data(), output_.mutable_gpu_data());
   }
 
   template <typename Draw>
@@ -160,6 +160,28 @@ class RandomProduct {
   const vector<float> levels_;
   const int images_;
   Blob<float> input_, weights_, bias_, output_;
+};
+
+// A product of three images of one pixel, again and again.
+struct SmallProduct {
+  SmallProduct() {
+    lowbit::BinaryProductShape shape;
+    shape.channels = 90, shape.outputs = 40;
+    product = GpuBinaryProduct::Make(shape, kLevels[0]);
+    FillNormal(&weights);
+    for (int i = 0; i < input.count(); ++i) input.mutable_cpu_data()[i] = kLevels[0][i * 7 % 4];
+  }
+  vector<float> Run(float first_weight, float first_input) {
+    weights.mutable_cpu_data()[0] = first_weight;
+    input.mutable_cpu_data()[0] = first_input;
+    product->SetWeights(weights.gpu_data(), true);
+    product->Run(3, input.gpu_data(), nullptr, output.mutable_gpu_data());
+    return DataOf(output);
+  }
+
+  std::unique_ptr<GpuBinaryProduct> product;
+  Blob<float> weights{vector<int>{40, 90}}, alphas{vector<int>{40}}, input{vector<int>{3, 90}},
+      output{vector<int>{3, 40}};
 };
 
 void ExpectSameBits(const vector<float>& values, const vector<float>& expected) {
@@ -333,43 +355,43 @@ TEST_F(GpuHwgqTest, ProductsOfCodesAreThoseOfLevels) {
 // An alpha that is not finite has its results made of floats, and those of the next weights are of integers.
 TEST_F(GpuHwgqTest, AlphasThatAreNotFiniteAreThoseOfTheirWeightsAlone) {
   const ModeForTest mode(Caffe::GPU);
-  lowbit::BinaryProductShape shape;
-  shape.channels = 90, shape.outputs = 40;
-  const auto product = GpuBinaryProduct::Make(shape, kLevels[0]);
-  Blob<float> weights({shape.outputs, shape.channels}), input({3, shape.channels}),
-      output({3, shape.outputs});
-  FillNormal(&weights);
-  for (int i = 0; i < input.count(); ++i) input.mutable_cpu_data()[i] = kLevels[0][i * 7 % 4];
-  const auto run = [&](float first) {
-    weights.mutable_cpu_data()[0] = first;
-    product->SetWeights(weights.gpu_data(), true);
-    product->Run(3, input.gpu_data(), nullptr, output.mutable_gpu_data());
-    return DataOf(output);
-  };
-  const vector<float> expected = run(1);
+  SmallProduct small;
+  const vector<float> expected = small.Run(1, 0);
   for (int i = 0; i < 2; ++i) {
-    const vector<float> infinite = run(kInfinity);
+    const vector<float> infinite = small.Run(kInfinity, 0);
     EXPECT_FALSE(std::isfinite(infinite[0]));
     EXPECT_NEAR(infinite[1], expected[1], 1e-4);
-    ExpectSameBits(run(1), expected);
+    ExpectSameBits(small.Run(1, 0), expected);
+  }
+}
+
+// The same for an input that is no level.
+TEST_F(GpuHwgqTest, InputsThatAreNoLevelsAreThoseOfTheirRunAlone) {
+  const ModeForTest mode(Caffe::GPU);
+  SmallProduct small;
+  const vector<float> expected = small.Run(1, 0);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_GT(std::fabs(small.Run(1, 1e6f)[0]), 1e3f);
+    ExpectSameBits(small.Run(1, 0), expected);
   }
 }
 
 #ifdef CAFFE_GPU_EMULATOR
 
-TEST_F(GpuHwgqTest, NewWeightsTakeTwoKernels) {
+// Of new weights the signs with the alphas, and the signs as products take them. Of a product the pixels,
+// itself, and that of floats, which mostly does nothing.
+TEST_F(GpuHwgqTest, ProductsTakeFewKernels) {
   const ModeForTest mode(Caffe::GPU);
-  lowbit::BinaryProductShape shape;
-  shape.channels = 90, shape.outputs = 40;
-  const auto product = GpuBinaryProduct::Make(shape, kLevels[0]);
-  Blob<float> weights({shape.outputs, shape.channels}), binary(weights.shape()), alphas({shape.outputs});
-  FillNormal(&weights);
-  const float* const data = weights.gpu_data();
+  SmallProduct small;
+  small.Run(1, 0);  // Takes memory.
+  const float *const weights = small.weights.gpu_data(), *const input = small.input.gpu_data();
+  float* const output = small.output.mutable_gpu_data();
   for (const bool use_alpha : {false, true}) {
-    EXPECT_EQ(CountOnGpu([&] { product->SetWeights(data, use_alpha); }), 2u);
+    EXPECT_EQ(CountOnGpu([&] { small.product->SetWeights(weights, use_alpha); }), 2u);
   }
-  float *const to_alphas = alphas.mutable_gpu_data(), *const to_binary = binary.mutable_gpu_data();
-  EXPECT_EQ(CountOnGpu([&] { product->FillBinaryWeights(to_alphas, to_binary); }), 1u);
+  EXPECT_EQ(CountOnGpu([&] { small.product->Run(3, input, nullptr, output); }), 3u);
+  float *const alphas = small.alphas.mutable_gpu_data(), *const binary = small.weights.mutable_gpu_diff();
+  EXPECT_EQ(CountOnGpu([&] { small.product->FillBinaryWeights(alphas, binary); }), 1u);
 }
 
 // Numbers of bfloat16 of both factors, and the product.

@@ -116,9 +116,9 @@ struct LevelCoder : IntegerBytes {
 
   float levels[kLevels];
   int32_t integers[kLevels];
-  int* is_odd;
+  int *odd_run, run;
 
-  // Leaves a mark where a value is no level.
+  // The first becomes the second where a value is no level.
   __device__ State Load(const float (&values)[kChannels], int count, int) const {
     State state;
     bool odd = false;
@@ -135,7 +135,7 @@ struct LevelCoder : IntegerBytes {
       state.integers[k] = k < count ? integer : 0;
       odd = odd || !is_known;
     }
-    if (odd) *is_odd = 1;
+    if (odd) *odd_run = run;
     return state;
   }
 };
@@ -146,9 +146,9 @@ struct CodeCoder : IntegerBytes {
   using Value = unsigned char;
 
   CodeValues<int32_t, kCodes> integers;
-  int* is_odd;
+  int *odd_run, run;
 
-  // Leaves a mark where a code is that of NaN.
+  // The first becomes the second where a code is that of NaN.
   __device__ State Load(const Value (&kept)[kChannels], int count, int) const {
     State state;
     bool odd = false;
@@ -158,7 +158,7 @@ struct CodeCoder : IntegerBytes {
       state.integers[k] = k < count ? integers.Of(code, 0) : 0;
       odd = odd || code == kNanCode;
     }
-    if (odd) *is_odd = 1;
+    if (odd) *odd_run = run;
     return state;
   }
 };
@@ -201,10 +201,10 @@ struct StoreScaled {
 
 // The result from floats, where an input is no level or an alpha not finite; nothing else.
 template <typename Input>
-__global__ void MultiplyOdd(Product p, int kernel_h, int kernel_w, const int* odd_input,
+__global__ void MultiplyOdd(Product p, int kernel_h, int kernel_w, const int* odd_run, int run,
                             const int* odd_version, int version, Input input, Rows rows, const float* alphas,
                             const float* bias, float* output) {
-  if (!*odd_input && *odd_version != version) return;
+  if (*odd_run != run && *odd_version != version) return;
   const int taps = kernel_h * kernel_w, outputs = p.input.groups * p.group_outputs;
   const int channels = p.input.groups * p.input.group_channels;
   const int64_t count = static_cast<int64_t>(p.pixels) * outputs;
@@ -272,31 +272,31 @@ class GpuBinaryProduct::Engine {
         fragments_(product.fragment_words<Bytes>(), cudaStreamLegacy),
         alphas_(shape.outputs, cudaStreamLegacy),
         factors_(shape.outputs, cudaStreamLegacy),
-        odd_version_(1, cudaStreamLegacy) {
-    CUDA_CHECK(cudaMemsetAsync(odd_version_.get(), 0, sizeof(int), cudaStreamPerThread));
+        odd_(2, cudaStreamLegacy) {
+    CUDA_CHECK(cudaMemsetAsync(odd_.get(), 0, 2 * sizeof(int), cudaStreamPerThread));
   }
 
   void SetWeights(const float* weight_data, bool use_alpha) {
     LaunchKernel(PackRows, static_cast<unsigned>(shape_.outputs), gpu_launch::kThreads, 0, weights(),
                  row_words_, weight_data, use_alpha, rows_.get(),
-                 StoreFactors{integers_.unit, alphas_.get(), factors_.get(), odd_version_.get(), ++version_});
+                 StoreFactors{integers_.unit, alphas_.get(), factors_.get(), odd_version(), ++version_});
     const SignOfTap sign = {rows(), product_.group_outputs, shape_.kernel_h, shape_.kernel_w};
     GpuForEach(product_.fragment_words<Bytes>(),
                PackFragments<Bytes, SignOfTap>{product_, sign, fragments_.get()});
   }
 
-  void Run(int64_t images, const float* input, const float* bias, float* output) const {
-    const auto to_pixels = [&](const Pixels& p, int some, int64_t first, int* is_odd, uint8_t* pixels) {
+  void Run(int64_t images, const float* input, const float* bias, float* output) {
+    const auto to_pixels = [&](const Pixels& p, int some, int64_t first, uint8_t* pixels) {
       if (levels_.size() <= 4) {
-        ToPixels(p, some, Coder<4>(is_odd), input + first, pixels);
+        ToPixels(p, some, Coder<4>(), input + first, pixels);
       } else {
-        ToPixels(p, some, Coder<lowbit::kMaxLevels>(is_odd), input + first, pixels);
+        ToPixels(p, some, Coder<lowbit::kMaxLevels>(), input + first, pixels);
       }
     };
     Run(images, to_pixels, [&](int64_t first) { return FloatInput{input + first}; }, bias, output);
   }
 
-  bool Run(int64_t images, const KeptCodes& input, const float* bias, float* output) const {
+  bool Run(int64_t images, const KeptCodes& input, const float* bias, float* output) {
     return WithCodes(input.count, [&](auto most) { return RunCodes<most>(images, input, bias, output); });
   }
 
@@ -310,8 +310,11 @@ class GpuBinaryProduct::Engine {
   int weights() const { return static_cast<int>(shape_.weights()); }
   Rows rows() const { return {row_words_, rows_.get()}; }
 
+  int* odd_version() const { return odd_.get(); }
+  int* odd_run() const { return odd_.get() + 1; }
+
   template <int kCodes>
-  bool RunCodes(int64_t images, const KeptCodes& input, const float* bias, float* output) const {
+  bool RunCodes(int64_t images, const KeptCodes& input, const float* bias, float* output) {
     CodeValues<int32_t, kCodes> integers = {};
     CodeValues<float, kCodes> levels = {};
     for (int code = 0; code < input.count; ++code) {
@@ -320,57 +323,57 @@ class GpuBinaryProduct::Engine {
       if (level == levels_.end()) return false;
       integers.values[code] = integers_.levels[level - levels_.begin()];
     }
-    const auto to_pixels = [&](const Pixels& p, int some, int64_t first, int* is_odd, uint8_t* pixels) {
-      ToPixels(p, some, CodeCoder<kCodes>{{}, integers, is_odd}, input.kept + first, pixels);
+    const auto to_pixels = [&](const Pixels& p, int some, int64_t first, uint8_t* pixels) {
+      ToPixels(p, some, CodeCoder<kCodes>{{}, integers, odd_run(), run_}, input.kept + first, pixels);
     };
     Run(images, to_pixels, [&](int64_t first) { return CodeInput<kCodes>{input.kept + first, levels}; }, bias,
         output);
     return true;
   }
 
-  // to_pixels(p, images, first, is_odd, pixels) puts some images, from an element on, into pixels; input(first)
+  // to_pixels(p, images, first, pixels) puts some images, from an element on, into pixels; input(first)
   // are their values.
   template <typename Convert, typename Input>
   void Run(int64_t images, const Convert& to_pixels, const Input& input, const float* bias,
-           float* output) const {
+           float* output) {
     const int64_t at_once = std::min(images, kMostBytes / product_.input.image_bytes());
     const GpuArray<uint8_t> pixels(at_once * product_.input.image_bytes());
-    const GpuArray<int> is_odd(1);
     const int64_t in_elements = int64_t{shape_.channels} * shape_.height * shape_.width;
     const int64_t out_elements = int64_t{shape_.outputs} * product_.image_pixels;
     for (int64_t done = 0; done < images; done += at_once) {
       const int some = static_cast<int>(std::min(at_once, images - done));
+      ++run_;
       Product p = product_;
       p.pixels = some * p.image_pixels;
       p.input.plane_bytes = static_cast<int>(p.input.image_bytes() / p.input.planes * some);
-      CUDA_CHECK(cudaMemsetAsync(is_odd.get(), 0, sizeof(int), cudaStreamPerThread));
-      to_pixels(p.input, some, done * in_elements, is_odd.get(), pixels.get());
-      Multiply(p, pixels.get(), is_odd.get(), input(done * in_elements), bias, output + done * out_elements);
+      to_pixels(p.input, some, done * in_elements, pixels.get());
+      Multiply(p, pixels.get(), input(done * in_elements), bias, output + done * out_elements);
     }
   }
 
   template <typename Input>
-  void Multiply(const Product& p, const uint8_t* pixels, const int* is_odd, const Input& input,
-                const float* bias, float* output) const {
+  void Multiply(const Product& p, const uint8_t* pixels, const Input& input, const float* bias,
+                float* output) const {
     pixel_product::Run<Bytes>(p, pixels, fragments_.get(),
                               StoreScaled{shape_.outputs, p.image_pixels, factors_.get(), bias, output});
     // Most of the time it does nothing, which is faster than to ask first.
     constexpr int kThreads = 256, kMostBlocks = 1024;
     const int64_t blocks = (static_cast<int64_t>(p.pixels) * shape_.outputs - 1) / kThreads + 1;
     LaunchKernel(MultiplyOdd<Input>, static_cast<unsigned>(std::min<int64_t>(blocks, kMostBlocks)), kThreads,
-                 0, p, shape_.kernel_h, shape_.kernel_w, is_odd,
-                 static_cast<const int*>(odd_version_.get()), version_, input, rows(),
+                 0, p, shape_.kernel_h, shape_.kernel_w, static_cast<const int*>(odd_run()), run_,
+                 static_cast<const int*>(odd_version()), version_, input, rows(),
                  static_cast<const float*>(alphas_.get()), bias, output);
   }
 
   template <int kLevels>
-  LevelCoder<kLevels> Coder(int* is_odd) const {
+  LevelCoder<kLevels> Coder() const {
     LevelCoder<kLevels> coder;
     for (size_t j = 0; j < kLevels; ++j) {
       coder.levels[j] = j < levels_.size() ? levels_[j] : NAN;
       coder.integers[j] = j < levels_.size() ? integers_.levels[j] : 0;
     }
-    coder.is_odd = is_odd;
+    coder.odd_run = odd_run();
+    coder.run = run_;
     return coder;
   }
 
@@ -385,9 +388,10 @@ class GpuBinaryProduct::Engine {
   const GpuArray<uint32_t> rows_, fragments_;
   /// Alphas, and alphas times the levels' unit.
   const GpuArray<float> alphas_, factors_;
-  /// How often weights were set, and for the last of which an alpha was not finite.
-  int version_ = 0;
-  const GpuArray<int> odd_version_;
+  /// Numbers of the present weights and of the last run; and, of each, the last one that integers could not
+  /// do, for an alpha or an input. Nobody has to clear a number.
+  int version_ = 0, run_ = 0;
+  const GpuArray<int> odd_;
 };
 
 std::unique_ptr<GpuBinaryProduct> GpuBinaryProduct::Make(const lowbit::BinaryProductShape& shape,
@@ -417,11 +421,11 @@ void GpuBinaryProduct::SetWeights(const float* weights, bool use_alpha) {
   engine_->SetWeights(weights, use_alpha);
 }
 
-void GpuBinaryProduct::Run(int64_t images, const float* input, const float* bias, float* output) const {
+void GpuBinaryProduct::Run(int64_t images, const float* input, const float* bias, float* output) {
   if (images > 0) engine_->Run(images, input, bias, output);
 }
 
-bool GpuBinaryProduct::Run(int64_t images, const KeptCodes& input, const float* bias, float* output) const {
+bool GpuBinaryProduct::Run(int64_t images, const KeptCodes& input, const float* bias, float* output) {
   return images == 0 || engine_->Run(images, input, bias, output);
 }
 
