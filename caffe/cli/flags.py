@@ -263,6 +263,7 @@ def apply(argument_parser: Parser, options: argparse.Namespace, logs: bool = Tru
         _caffe.init_log(options.minloglevel)
     folder = options.log_dir or os.environ.get("GLOG_log_dir")
     if logs and folder:
+        os.makedirs(folder, exist_ok=True)
         _caffe.log_to_folder(folder, argument_parser.prog.split()[0])
     if getattr(options, "threads", None) is not None:
         if options.threads < 1:

@@ -18,13 +18,14 @@ def run(arguments: Sequence[str]) -> int:
         "parse_log caffe.INFO tables",
     )
     parser.add_argument("logfile_path", help="the log of a training")
-    parser.add_argument("output_dir", help="the folder to write the tables to")
+    parser.add_argument("output_dir", help="the folder to write the tables to, made where it is missing")
     parser.add_switch("verbose", "say what is written")
     parser.add_argument(
         "-delimiter", "--delimiter", default=",", type=_delimiter, help="what parts columns (a comma)"
     )
     options = flags.parse(parser, arguments)
     log = training_log.read(options.logfile_path)
+    os.makedirs(options.output_dir, exist_ok=True)
     for part, rows in (("train", log.train), ("test", log.test)):
         path = os.path.join(options.output_dir, f"{os.path.basename(options.logfile_path)}.{part}")
         if rows:

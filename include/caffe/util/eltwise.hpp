@@ -42,19 +42,31 @@ struct Scaled {
   CAFFE_HOST_DEVICE Dtype operator()(int64_t i) const { return factor * a[i]; }
 };
 
+/// Whether bottom `own`, b, takes the maximum from a, that of those before it. As in Caffe on a CPU, where
+/// both are equal bottom 1 does, and no later one.
+template <typename Dtype>
+CAFFE_HOST_DEVICE bool TakesMaximum(int own, Dtype a, Dtype b) {
+  return own == 1 ? !(a > b) : b > a;
+}
+
 template <typename Dtype>
 struct Maximum {
+  int own;
   const Dtype *a, *b;
-  CAFFE_HOST_DEVICE Dtype operator()(int64_t i) const { return b[i] > a[i] ? b[i] : a[i]; }
+  CAFFE_HOST_DEVICE Dtype operator()(int64_t i) const {
+    return TakesMaximum(own, a[i], b[i]) ? b[i] : a[i];
+  }
 };
 
-/// Which bottom has the maximum: `own` where b, that bottom, is larger than a, else who had it before.
+/// Which bottom has the maximum.
 template <typename Dtype>
 struct OwnerOfMaximum {
-  const Dtype *a, *b;
   int own;
+  const Dtype *a, *b;
   const int* before;  ///< not read for own = 1, before which there is only bottom 0
-  CAFFE_HOST_DEVICE int operator()(int64_t i) const { return b[i] > a[i] ? own : own == 1 ? 0 : before[i]; }
+  CAFFE_HOST_DEVICE int operator()(int64_t i) const {
+    return TakesMaximum(own, a[i], b[i]) ? own : own == 1 ? 0 : before[i];
+  }
 };
 
 /// The gradient of a product by one of its factors, x.
@@ -93,8 +105,9 @@ void EltwiseForward(EltwiseParameter_EltwiseOp op, const std::vector<Dtype>& coe
         break;
       case EltwiseParameter_EltwiseOp_MAX: {
         int* owner = Side::MutableData(which);
-        Side::Map(count, eltwise::OwnerOfMaximum<Dtype>{a, b, static_cast<int>(i), owner}, owner,
-                  eltwise::Maximum<Dtype>{a, b}, y);
+        const int own = static_cast<int>(i);
+        Side::Map(count, eltwise::OwnerOfMaximum<Dtype>{own, a, b, owner}, owner,
+                  eltwise::Maximum<Dtype>{own, a, b}, y);
         break;
       }
     }

@@ -14,18 +14,17 @@ void FlattenLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const vect
   shape.push_back(bottom[0]->count(first, last + 1));
   shape.insert(shape.end(), from.begin() + last + 1, from.end());
   top[0]->Reshape(shape);
-}
-
-template <typename Dtype>
-void FlattenLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
+  // The gradient in this direction, since the bottom may share its own with something before it.
   top[0]->ShareData(*bottom[0]);
+  top[0]->ShareDiff(*bottom[0]);
 }
 
 template <typename Dtype>
-void FlattenLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const vector<bool>&,
-                                       const vector<Blob<Dtype>*>& bottom) {
-  bottom[0]->ShareDiff(*top[0]);
-}
+void FlattenLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>&, const vector<Blob<Dtype>*>&) {}
+
+template <typename Dtype>
+void FlattenLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>&, const vector<bool>&,
+                                       const vector<Blob<Dtype>*>&) {}
 
 INSTANTIATE_CLASS(FlattenLayer);
 REGISTER_LAYER_CLASS(Flatten);

@@ -77,7 +77,7 @@ CAFFE_TARGET_CLONES void MaxOfChannel(const PoolGeometry& geometry, const Dtype*
       for (int tap = 0; tap < geometry.kernel_w; ++tap) {
         // Window w sees column w * stride + first.
         const int first = tap - geometry.pad_w;
-        const int begin = first < 0 ? (stride - 1 - first) / stride : 0;
+        const int begin = first < 0 ? (-1 - first) / stride + 1 : 0;
         const int beyond = first < width ? (width - 1 - first) / stride + 1 : 0;
         const int end = beyond < geometry.pooled_width ? beyond : geometry.pooled_width;
 #pragma GCC ivdep

@@ -33,8 +33,10 @@ void ReshapeLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const vect
   CHECK(start >= 0 && start <= axes) << "reshape_param.axis " << param.axis()
                                      << " is out of range for a blob of " << axes << " axes";
   CHECK_GE(param.num_axes(), -1) << "reshape_param.num_axes must be -1 (all) or not negative";
-  const int end = param.num_axes() == -1 ? axes : start + param.num_axes();
-  CHECK_LE(end, axes) << "reshape_param.axis and num_axes reach past the last axis";
+  const bool takes_all = param.num_axes() == -1;
+  CHECK(takes_all || param.num_axes() <= axes - start)
+      << "reshape_param.axis and num_axes reach past the last axis";
+  const int end = takes_all ? axes : start + param.num_axes();
   const vector<int>& from = bottom[0]->shape();
   vector<int> shape(from.begin(), from.begin() + start);
   for (const int64_t dim : param.shape().dim()) shape.push_back(static_cast<int>(dim));

@@ -228,16 +228,25 @@ TYPED_TEST(ChannelLayersTest, Eltwise) {
   }
 }
 
-TYPED_TEST(ChannelLayersTest, EltwiseMaximumGivesTiesToTheFirst) {
+// As in Caffe on a CPU: of the first two to the second, of later ones to none.
+TYPED_TEST(ChannelLayersTest, EltwiseMaximumGivesTiesAsCaffeDoes) {
   using Dtype = typename TypeParam::Dtype;
-  Blob<Dtype> a(vector<int>{1}), b(vector<int>{1}), top;
+  const vector<vector<Dtype>> values = {{0, 2, 1, 0}, {0, 1, 2, 1}, {0, 2, 2, 1}};
+  const vector<vector<Dtype>> gradients = {{0, 5, 0, 0}, {5, 0, 5, 5}, {0, 0, 0, 0}};
+  Blob<Dtype> bottoms[3], top;
+  vector<Blob<Dtype>*> all;
+  for (int i = 0; i < 3; ++i) {
+    bottoms[i].Reshape({4});
+    std::copy(values[i].begin(), values[i].end(), bottoms[i].mutable_cpu_data());
+    all.push_back(&bottoms[i]);
+  }
   const auto layer = MakeLayer<Dtype>("type: 'Eltwise' eltwise_param { operation: MAX }");
-  layer->SetUp({&a, &b}, {&top});
-  layer->Forward({&a, &b}, {&top});
-  top.mutable_cpu_diff()[0] = 5;
-  layer->Backward({&top}, {true, true}, {&a, &b});
-  EXPECT_EQ(a.cpu_diff()[0], 5);
-  EXPECT_EQ(b.cpu_diff()[0], 0);
+  layer->SetUp(all, {&top});
+  layer->Forward(all, {&top});
+  EXPECT_EQ(DataOf(top), (vector<Dtype>{0, 2, 2, 1}));
+  caffe_set(4, Dtype(5), top.mutable_cpu_diff());
+  layer->Backward({&top}, {true, true, true}, all);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(DiffOf(bottoms[i]), gradients[i]) << "bottom " << i;
 }
 
 TYPED_TEST(ChannelLayersTest, EltwiseRefusesMisfits) {

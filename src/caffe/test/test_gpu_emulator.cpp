@@ -546,6 +546,10 @@ TEST_F(GpuEmulatorTest, RowsAreCopiedAndSet) {
 }
 
 TEST_F(GpuEmulatorTest, MemoryRunsOut) {
+  // What the pool keeps of earlier tests is used, and could be had all the same.
+  cudaMemPool_t pool;
+  ASSERT_EQ(cudaDeviceGetDefaultMemPool(&pool, 0), cudaSuccess);
+  ASSERT_EQ(cudaMemPoolTrimTo(pool, 0), cudaSuccess);
   gpu_emulator::SetDeviceMemory(1 << 20);
   size_t free, total;
   ASSERT_EQ(cudaMemGetInfo(&free, &total), cudaSuccess);

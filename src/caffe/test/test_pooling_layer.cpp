@@ -399,6 +399,26 @@ TYPED_TEST(PoolingLayerTest, FollowsTheBottomsSizeAndLeavesUnwantedGradients) {
   EXPECT_EQ(DiffOf(pool.bottom), vector<Dtype>(pool.bottom.count(), 7));
 }
 
+// Of which all have but one window.
+TYPED_TEST(PoolingLayerTest, StridesMayBeAsLongAsNumbersGo) {
+  typedef typename TypeParam::Dtype Dtype;
+  for (const string pool : {"MAX", "AVE"}) {
+    const string settings = "pool: " + pool + " kernel_h: 3 kernel_w: 4 pad_h: 1 pad_w: 2 ";
+    LayerFixture<Dtype> longest(PoolingText(settings + "stride_h: 2147483647 stride_w: 2147483647"), {2, 2, 3, 5});
+    LayerFixture<Dtype> expected(PoolingText(settings + "stride_h: 50 stride_w: 50"), {2, 2, 3, 5});
+    expected.bottom.CopyFrom(longest.bottom);
+    for (LayerFixture<Dtype>* fixture : {&longest, &expected}) {
+      fixture->SetUp();
+      fixture->Forward();
+      caffe_set(fixture->top.count(), Dtype(1), fixture->top.mutable_cpu_diff());
+      fixture->Backward();
+    }
+    EXPECT_EQ(longest.top.shape(), (vector<int>{2, 2, 1, 1}));
+    EXPECT_EQ(DataOf(longest.top), DataOf(expected.top));
+    EXPECT_EQ(DiffOf(longest.bottom), DiffOf(expected.bottom));
+  }
+}
+
 TYPED_TEST(PoolingLayerTest, BadSettingsAreErrorsThatNameTheField) {
   typedef typename TypeParam::Dtype Dtype;
   const struct {

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "caffe/net.hpp"
 #include "caffe/test/test_caffe_main.hpp"
 #include "caffe/test/test_gradient_check_util.hpp"
 #include "layer_test_util.hpp"
@@ -148,6 +149,41 @@ TYPED_TEST(ShapeLayersTest, Flatten) {
             string::npos);
 }
 
+// Its bottom may share the gradient with something before it, which must get it all the same.
+TYPED_TEST(ShapeLayersTest, FlattenHandsGradientsToLayersThatShareThem) {
+  typedef typename TypeParam::Dtype Dtype;
+  const auto gradient = [](const string& between) {
+    Caffe::set_random_seed(3);
+    NetParameter param;
+    EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(
+        R"(layer { name: 'data' type: 'DummyData' top: 'data' top: 'label' dummy_data_param {
+             shape { dim: 4 dim: 6 } shape { dim: 4 } data_filler { type: 'gaussian' }
+             data_filler { type: 'constant' value: 1 } } }
+           layer { name: 'ip' type: 'InnerProduct' bottom: 'data' top: 'ip' inner_product_param {
+             num_output: 5 weight_filler { type: 'xavier' } } } )" +
+            between + R"(
+           layer { name: 'flat' type: 'Flatten' bottom: ')" +
+            (between.empty() ? "ip" : "shared") + R"(' top: 'flat' }
+           layer { name: 'loss' type: 'SoftmaxWithLoss' bottom: 'flat' bottom: 'label' top: 'loss' })",
+        &param));
+    param.mutable_state()->set_phase(TRAIN);
+    Net<Dtype> net(param);
+    net.ClearParamDiffs();
+    net.ForwardBackward();
+    return DiffOf(*net.params()[0]);
+  };
+  const vector<Dtype> expected = gradient("");
+  EXPECT_NE(expected, vector<Dtype>(expected.size(), 0));
+  for (const char* type : {"Concat", "Slice", "Reshape' reshape_param { shape { dim: 4 dim: 5 } } top: 'shared",
+                           "Split"}) {
+    const bool has_top = string(type).find("top") != string::npos;
+    EXPECT_EQ(gradient("layer { name: 'shared' bottom: 'ip' type: '" + string(type) +
+                       (has_top ? "' }" : "' top: 'shared' }")),
+              expected)
+        << type;
+  }
+}
+
 TYPED_TEST(ShapeLayersTest, Reshape) {
   const struct {
     const char* param;
@@ -176,7 +212,8 @@ TYPED_TEST(ShapeLayersTest, ReshapeRefusesMisfits) {
       {"shape { dim: -1 dim: -1 }", "only one -1"},  {"shape { dim: -2 }", "negative"},
       {"shape { dim: 5 }", "another number"},        {"shape { dim: 5 dim: -1 }", "cannot infer"},
       {"axis: 4 shape { dim: 1 }", "out of range"},  {"axis: 1 num_axes: 3 shape { dim: 1 }", "last axis"},
-      {"axis: 3 shape { dim: 0 }", "does not have"}, {"num_axes: -2 shape { dim: 1 }", "num_axes"}};
+      {"axis: 3 shape { dim: 0 }", "does not have"}, {"num_axes: -2 shape { dim: 1 }", "num_axes"},
+      {"axis: 1 num_axes: 2147483647 shape { dim: 1 }", "last axis"}};
   for (const auto& c : cases) {
     const string error =
         this->SetUpError(string("type: 'Reshape' reshape_param { ") + c.param + " }", {{2, 6, 2}}, 1);

@@ -405,6 +405,16 @@ TEST_F(UpgradeProtoTest, FilesAreReadAndUpgraded) {
   SolverParameter solver;
   ReadSolverParamsFromTextFileOrDie(solver_file, &solver);
   EXPECT_EQ(solver.type(), "Adam");
+  // Snapshots that have no name, or a folder for it, have the solver's.
+  EXPECT_EQ(solver.snapshot_prefix(), folder + "/solver");
+  const auto prefix_of = [&](const string& given) {
+    std::ofstream(solver_file) << "snapshot_prefix: '" << given << "'";
+    ReadSolverParamsFromTextFileOrDie(solver_file, &solver);
+    return solver.snapshot_prefix();
+  };
+  EXPECT_EQ(prefix_of(folder), folder + "/solver");
+  EXPECT_EQ(prefix_of(folder + "/"), folder + "/solver");
+  EXPECT_EQ(prefix_of(folder + "/run"), folder + "/run");
   fs::remove_all(folder);
   EXPECT_TRUE(Contains(ErrorOf([&] { ReadNetParamsFromTextFileOrDie(net_file, &net); }), net_file));
   EXPECT_TRUE(Contains(ErrorOf([&] { ReadNetParamsFromBinaryFileOrDie(weights, &net); }), weights));

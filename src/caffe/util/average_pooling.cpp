@@ -25,7 +25,7 @@ struct Tap {
 
   Tap(const PoolGeometry& geometry, int tap) : first(tap - geometry.pad_w) {
     const int stride = geometry.stride_w;
-    begin = first < 0 ? (stride - 1 - first) / stride : 0;
+    begin = first < 0 ? (-1 - first) / stride + 1 : 0;
     const int beyond = first < geometry.width ? (geometry.width - 1 - first) / stride + 1 : 0;
     end = std::min(beyond, geometry.pooled_width);
   }

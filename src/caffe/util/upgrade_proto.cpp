@@ -1,8 +1,10 @@
 #include "caffe/util/upgrade_proto.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <set>
 #include <string>
+#include <system_error>
 
 #include "caffe/util/copy_field.hpp"
 #include "caffe/util/io.hpp"
@@ -109,6 +111,19 @@ void UpgradeSolver(const string& param_file, SolverParameter* param) {
   for (NetParameter& net : *param->mutable_test_net_param()) UpgradeNet(param_file, &net);
 }
 
+// Snapshots are named after the solver's file where there is no name for them, but at most a folder.
+void UpgradeSnapshotPrefix(const string& param_file, SolverParameter* param) {
+  const std::filesystem::path file(param_file);
+  std::error_code ignored;
+  if (!param->has_snapshot_prefix()) {
+    param->set_snapshot_prefix(std::filesystem::path(file).replace_extension().string());
+    LOG(INFO) << "snapshot_prefix was not specified and is set to " << param->snapshot_prefix();
+  } else if (std::filesystem::is_directory(param->snapshot_prefix(), ignored)) {
+    param->set_snapshot_prefix((std::filesystem::path(param->snapshot_prefix()) / file.stem()).string());
+    LOG(INFO) << "snapshot_prefix was a directory and is replaced to " << param->snapshot_prefix();
+  }
+}
+
 }  // namespace
 
 void ReadNetParamsFromTextFileOrDie(const string& param_file, NetParameter* param) {
@@ -124,6 +139,7 @@ void ReadNetParamsFromBinaryFileOrDie(const string& param_file, NetParameter* pa
 void ReadSolverParamsFromTextFileOrDie(const string& param_file, SolverParameter* param) {
   ReadProtoFromTextFileOrDie(param_file, param);
   UpgradeSolverAsNeeded(param_file, param);
+  UpgradeSnapshotPrefix(param_file, param);
 }
 
 bool NetNeedsUpgrade(const NetParameter& net_param) {
