@@ -578,10 +578,10 @@ TYPED_TEST(NetMemoryTest, ScalesInPlaceJoinTheBatchNormBeforeThemOnAGpu) {
     this->Make(net(scale));
     this->ExpectSamePasses(3);
     // A pass on the other device does not find them joined.
-    {
-      const ModeForTest cpu(Caffe::CPU);
-      this->ExpectSamePasses(2);
-    }
+    const Caffe::Brew mode = Caffe::mode();
+    Caffe::set_mode(Caffe::CPU);
+    this->ExpectSamePasses(2);
+    Caffe::set_mode(mode);
     this->ExpectSamePasses(2);
     EXPECT_EQ(IsJoined(this->reusing_->layer_by_name("bn").get()), Caffe::mode() == Caffe::GPU);
     EXPECT_FALSE(IsJoined(this->plain_->layer_by_name("bn").get()));
