@@ -166,7 +166,8 @@ struct WeightTile {
 using WideWeights = WeightTile<128, 64>;
 using SmallWeights = WeightTile<64, 32>;
 
-// Adds to the gradients of weights, of which an output has `channels` of `taps` each.
+// Adds to the gradients of weights, of which an output has `channels` of `taps` each. Nobody else adds to the
+// same one: it is atomic because the memory then adds, and no thread waits for what was there.
 struct AddToWeights {
   int channels, taps;
   float unit;
@@ -175,7 +176,7 @@ struct AddToWeights {
 
   __device__ float FactorOf(int output) const { return unit / ScaleOf(alphas[output]); }
   __device__ void Add(int output, int channel, int tap, float sum, float factor) const {
-    weight_diff[(static_cast<int64_t>(output) * channels + channel) * taps + tap] += sum * factor;
+    atomicAdd(weight_diff + (static_cast<int64_t>(output) * channels + channel) * taps + tap, sum * factor);
   }
 };
 
