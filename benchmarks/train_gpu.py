@@ -81,6 +81,8 @@ def work(name: str, batch: int, seconds: float, on_gpu: bool) -> None:
     else:
         caffe.set_mode_cpu()
     solver = training.make_solver(name, batch, on_gpu)
+    # As `caffe train` does.
+    solver.net.reuses_memory = True
     kept = sum(blob.count for blobs in solver.net.params.values() for blob in blobs) * 12
 
     def gpu_memory() -> dict[str, int]:

@@ -252,6 +252,7 @@ void NCCL<Dtype>::Run(const vector<int>& gpus, const char* restore) {
     Caffe::SetDevice(gpus[rank]);
     const shared_ptr<Solver<Dtype>> solver(
         SolverRegistry<Dtype>::CreateSolver(DefinitionFor(solver_.get(), gpus[rank])));
+    solver->net()->set_reuses_memory(solver_->net()->reuses_memory());
     if (restore) solver->Restore(restore);
     CHECK_EQ(solver->iter(), start_iter) << "the root solver is to be restored from the snapshot that is "
                                             "given for the others, before training on several GPUs";

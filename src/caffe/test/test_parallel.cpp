@@ -40,6 +40,8 @@ struct Script {
   std::set<unsigned int> random_numbers;
   std::map<int, vector<vector<double> > > weights;
   std::set<int> devices;
+  /// GPUs whose nets were told to reuse memory.
+  std::set<int> reusing_devices;
 };
 
 Script& script() {
@@ -67,6 +69,11 @@ class TestItemsLayer : public Layer<Dtype> {
     const int batch = static_cast<int>(this->layer_param_.data_param().batch_size());
     top[0]->Reshape({batch, 3});
     top[1]->Reshape({batch, 2});
+  }
+  void SetReusesMemory(bool value) override {
+    if (!value || this->phase_ == TEST) return;
+    const std::lock_guard<std::mutex> lock(script().mutex);
+    script().reusing_devices.insert(Caffe::device());
   }
   bool GetDataState(DataState* state) const override {
     state->set_seed(0);
@@ -321,6 +328,18 @@ TYPED_TEST(ParallelTest, AllHaveTheSameWeightsAfterEachStep) {
     this->ExpectSameRecords(3, 6);
   }
   EXPECT_EQ((std::set<int>{0, 1, 2}), script().devices);
+}
+
+TYPED_TEST(ParallelTest, AllReuseMemoryWhereTheRootDoes) {
+  NEED_GPUS(2);
+  const SolverParameter param = this->Definition(4, "momentum: 0.9");
+  const auto expected = this->Train(2, param);
+  script().reusing_devices.clear();
+  const auto solver = this->MakeFor(2, param);
+  solver->net()->set_reuses_memory(true);
+  NCCL<TypeParam>(solver).Run(this->Gpus(2), nullptr);
+  EXPECT_EQ((std::set<int>{0, 1}), script().reusing_devices);
+  EXPECT_EQ(expected, AllWeights(solver.get()));
 }
 
 TYPED_TEST(ParallelTest, EachSolverHasRandomNumbersOfItsOwn) {
