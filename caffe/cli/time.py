@@ -78,6 +78,6 @@ def _memory(net: Net, device: str) -> str:
     blobs = sum(blob.count for name, blob in net.blobs.items() if name not in copies)
     parameters = sum(blob.count for blobs in net.params.values() for blob in blobs)
     return (
-        f"Memory on the {device}: {size(8 * parameters)} of parameters and their gradients; {size(8 * blobs)} of "
-        f"blobs and theirs, or {size(net.pass_bytes())} where memory is reused, as in training."
+        f"Memory on the {device}: {size(8 * parameters)} of parameters and their gradients; "
+        f"{size(8 * blobs)} of blobs and theirs, or {size(net.pass_bytes())} where memory is reused, as in training."
     )
