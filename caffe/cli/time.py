@@ -79,5 +79,6 @@ def _memory(net: Net, device: str) -> str:
     parameters = sum(blob.count for blobs in net.params.values() for blob in blobs)
     return (
         f"Memory on the {device}: {size(8 * parameters)} of parameters and their gradients; "
-        f"{size(8 * blobs)} of blobs and theirs, or {size(net.pass_bytes())} where memory is reused, as in training."
+        f"{size(8 * blobs)} of blobs and theirs, or {size(net.pass_bytes())} where memory is reused, as in "
+        "training."
     )

@@ -80,8 +80,8 @@ shared_ptr<Layer<Dtype>> CreateBinaryConvolution(const LayerParameter& param) {
 
 template <typename Dtype>
 shared_ptr<Layer<Dtype>> CreatePooling(const LayerParameter& param) {
-  // cuDNN finds maxima going backward by what they were, which a layer in place may have overwritten, where our
-  // own layer keeps their places.
+  // cuDNN finds maxima going backward by what they were, which a layer in place may have overwritten, where
+  // our own layer keeps their places.
   const bool is_max = param.pooling_param().pool() == PoolingParameter_PoolMethod_MAX;
   const bool may_use_cudnn = MayUseCudnn(param.pooling_param().engine());
   return Make<PoolingLayer, CAFFE_CUDNN_LAYER(Pooling), Dtype>(param, may_use_cudnn && !is_max);

@@ -126,7 +126,8 @@ void Net<Dtype>::PlanReuse() {
 // Not where somebody looks at the tops between two layers.
 template <typename Dtype>
 bool Net<Dtype>::TrainsUnseen() const {
-  return reuses_memory_ && phase_ == TRAIN && !debug_info_ && before_forward_.empty() && after_forward_.empty();
+  return reuses_memory_ && phase_ == TRAIN && !debug_info_ && before_forward_.empty() &&
+         after_forward_.empty();
 }
 
 template <typename Dtype>
@@ -196,7 +197,9 @@ void Net<Dtype>::LendData(int layer_id) {
   OfferCodes(layer_id);
   for (const int id : first_written_[layer_id]) {
     Blob<Dtype>& blob = *blobs_[id];
-    if (is_data_gone_[id] || has_lent_data_[id] || blob.count() == 0 || !IsFree(blob.data()) || !MayReuseData(id)) continue;
+    if (is_data_gone_[id] || has_lent_data_[id] || blob.count() == 0 || !IsFree(blob.data()) ||
+        !MayReuseData(id))
+      continue;
     blob.ExchangeData(pool_.Take(blob.data()->size()));
     has_lent_data_[id] = true;
   }

@@ -58,8 +58,8 @@ class BatchNormLayer : public Layer<Dtype> {
   int ExactNumTopBlobs() const override { return 1; }
 
   /**
-   * @brief A following layer takes over the passes (Layer::JoinMaker), or no longer does: Forward and Backward
-   * leave everything to it.
+   * @brief A following layer takes over the passes (Layer::JoinMaker), or no longer does: Forward and
+   * Backward leave everything to it.
    *
    * @return false where statistics are not those of the batch: then nothing changes.
    */
@@ -76,8 +76,8 @@ class BatchNormLayer : public Layer<Dtype> {
   /// Backward_cpu in place of it, where gradient(begin, count) makes a part of the top's gradient, in dx.
   void BackwardJoined(const std::function<void(int64_t begin, int64_t count)>& gradient, Dtype* dx);
 #ifndef CPU_ONLY
-  /// Forward_gpu in place of it, but for the normalized values: the caller makes these of the bottom, and keeps
-  /// them where the result says.
+  /// Forward_gpu in place of it, but for the normalized values: the caller makes these of the bottom, and
+  /// keeps them where the result says.
   JoinedNormalization<Dtype> ForwardJoinedGpu(const Blob<Dtype>& bottom);
   /// What the caller has kept, for Backward_gpu in place of it.
   JoinedNormalization<Dtype> JoinedOnGpu();

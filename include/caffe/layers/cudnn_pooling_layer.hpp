@@ -17,7 +17,8 @@ namespace caffe {
  *
  * So is the GPU's where cuDNN computes something else, or nothing: STOCHASTIC, a mask as second top, and
  * windows that reach beyond the padding, which rounding up makes. The gradient of MAX reads bottom and top
- * once more, so that a layer in place behind it makes it wrong; layers by name are of this class for AVE alone.
+ * once more, so that a layer in place behind it makes it wrong; layers by name are of this class for AVE
+ * alone.
  */
 template <typename Dtype>
 class CuDNNPoolingLayer : public PoolingLayer<Dtype> {

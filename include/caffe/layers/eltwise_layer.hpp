@@ -14,10 +14,9 @@ namespace caffe {
  * @brief Combines blobs of one shape element by element: their product, weighted sum (eltwise_param.coeff) or
  * maximum.
  *
- * The gradient of a maximum goes to one of the bottoms that have it: to the first, but to bottom 1 where it is
- * that of bottom 0, too, as in Caffe. For products stable_prod_grad (the default)
- * multiplies the other bottoms, and otherwise the product is divided by the bottom, which is faster and fails
- * at 0.
+ * The gradient of a maximum goes to one of the bottoms that have it: to the first, but to bottom 1 where it
+ * is that of bottom 0, too, as in Caffe. For products stable_prod_grad (the default) multiplies the other
+ * bottoms, and otherwise the product is divided by the bottom, which is faster and fails at 0.
  */
 template <typename Dtype>
 class EltwiseLayer : public Layer<Dtype> {

@@ -135,8 +135,8 @@ struct KeptNormalizedChannels {
 };
 
 /// The gradient of y = (x - mean) / deviation with respect to x, where mean and deviation are those of each
-/// channel of x: (dy - mean(dy) - y mean(dy y)) / deviation. Y and Dy are functions of channels that give y and
-/// dy.
+/// channel of x: (dy - mean(dy) - y mean(dy y)) / deviation. Y and Dy are functions of channels that give y
+/// and dy.
 template <typename Dtype, typename Y, typename Dy = ChannelValues<Dtype>>
 struct NormalizedGradients {
   Dy dy;

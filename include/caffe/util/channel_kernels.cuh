@@ -148,8 +148,8 @@ struct CombineMoments {
 };
 
 /// Of a few elements of a channel at a time, whose moments cost less than combining each: those `pieces`
-/// apart, so that threads read neighbours at once. Relative to the channel's first element, so that a mean far
-/// from 0 costs no digits.
+/// apart, so that threads read neighbours at once. Relative to the channel's first element, so that a mean
+/// far from 0 costs no digits.
 template <typename Dtype>
 struct MomentsOfChannel {
   static constexpr int kElements = 4;
@@ -194,8 +194,8 @@ template <typename Dtype, typename Function>
 void GpuMapChannels(const ChannelExtent& extent, const Function& f, Dtype* to) {
   const int64_t count = static_cast<int64_t>(extent.outer) * extent.channels * extent.inner;
   if (count == 0) return;
-  GpuMap(count, channel_kernels::MapChannel<Function>{IntDivisor(extent.inner), IntDivisor(extent.channels), f},
-         to);
+  GpuMap(count,
+         channel_kernels::MapChannel<Function>{IntDivisor(extent.inner), IntDivisor(extent.channels), f}, to);
 }
 
 /// store(c, the sum of f(c)(i) over all positions i of channel c).
@@ -226,7 +226,8 @@ void GpuNormalizedGradient(const ChannelExtent& extent, const Y& y, const Dtype*
   GpuSumChannels<SumPair<Dtype>>(extent, channel_kernels::GradientPairs<Dtype, Y, Dy>{dy, y},
                                  StoreSumPair<Dtype>{{sum_dy, false}, {sum_dy_y, false}});
   const Dtype per_channel = static_cast<Dtype>(extent.outer) * extent.inner;
-  GpuMapChannels(extent, NormalizedGradients<Dtype, Y, Dy>{dy, y, sum_dy, sum_dy_y, per_channel, deviation}, dx);
+  GpuMapChannels(extent, NormalizedGradients<Dtype, Y, Dy>{dy, y, sum_dy, sum_dy_y, per_channel, deviation},
+                 dx);
 }
 
 /// x minus its channels' means; y may be x.

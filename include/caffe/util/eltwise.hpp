@@ -53,9 +53,7 @@ template <typename Dtype>
 struct Maximum {
   int own;
   const Dtype *a, *b;
-  CAFFE_HOST_DEVICE Dtype operator()(int64_t i) const {
-    return TakesMaximum(own, a[i], b[i]) ? b[i] : a[i];
-  }
+  CAFFE_HOST_DEVICE Dtype operator()(int64_t i) const { return TakesMaximum(own, a[i], b[i]) ? b[i] : a[i]; }
 };
 
 /// Which bottom has the maximum.

@@ -28,8 +28,8 @@ struct BinaryGradients {
   float *weight_diff, *bias_diff;
 };
 
-/// Whether ComputeGradientsInBF16 does it: not for kernels larger than 15 x 15, for images larger than 1 GB in
-/// bfloat16, and for groups of few channels, which would be slow.
+/// Whether ComputeGradientsInBF16 does it: not for kernels larger than 15 x 15, for images larger than 1 GB
+/// in bfloat16, and for groups of few channels, which would be slow.
 bool SuitsBF16(const lowbit::BinaryProductShape& shape);
 
 /**

@@ -53,7 +53,8 @@ class GpuBinaryProduct {
    * @param output images x outputs x height x width of the result.
    */
   void Run(int64_t images, const float* input, const float* bias, float* output);
-  /// The same of an input in codes. @return false, and nothing is done, where one of them has no level of these.
+  /// The same of an input in codes. @return false, and nothing is done, where one of them has no level of
+  /// these.
   bool Run(int64_t images, const KeptCodes& input, const float* bias, float* output);
 
   /// The weights as floats: one alpha an output, and outputs x shape.weights() of +alpha and -alpha.

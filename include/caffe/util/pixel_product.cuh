@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "caffe/util/gpu_launch.cuh"
-#include "caffe/util/mma.cuh"
 #include "caffe/util/kept_codes.hpp"
+#include "caffe/util/mma.cuh"
 #include "caffe/util/nearest_names.hpp"
 #include "caffe/util/quantize.hpp"
 
@@ -87,8 +87,8 @@ constexpr int kCodePixels = 128, kPixelsOfLane = kCodePixels / 32;
  * channels.
  *
  * @tparam Coder has kChannels, those of a word; Load(values, count, channel) of the first `count` channels of
- * one, which are `channel` and so on, and each a Value, returns a state; and Take(&state) the word of a plane,
- * the lowest first.
+ * one, which are `channel` and so on, and each a Value, returns a state; and Take(&state) the word of a
+ * plane, the lowest first.
  */
 template <typename Coder>
 __global__ void __launch_bounds__(kCodeThreads)

@@ -76,7 +76,7 @@ void BatchNormLayer<Dtype>::Backward_gpu(const vector<Blob<Dtype>*>& top, const 
 }
 
 INSTANTIATE_LAYER_GPU_FUNCS(BatchNormLayer);
-#define INSTANTIATE_JOINED(Dtype)                                                                        \
+#define INSTANTIATE_JOINED(Dtype)                                                                         \
   template JoinedNormalization<Dtype> BatchNormLayer<Dtype>::ForwardJoinedGpu(const Blob<Dtype>& bottom); \
   template JoinedNormalization<Dtype> BatchNormLayer<Dtype>::JoinedOnGpu()
 INSTANTIATE_JOINED(float);

@@ -95,8 +95,8 @@ void QuantLayer<Dtype>::Forward_gpu(const vector<Blob<Dtype>*>& bottom, const ve
   if (batch_norm_) joined = batch_norm_->ForwardJoinedGpu(*bottom[0]);
   const MaskGradient<Dtype> gradient = {backward_func_ == "hard_tanh", {-Limit(), Limit()}, {0, Limit()}};
   Dtype* const y = offers_codes_ && codes_.is_alone ? nullptr : top[0]->mutable_gpu_data();
-  const StoreKept<Dtype> store = {y, reinterpret_cast<unsigned char*>(kept_.mutable_gpu_data()),
-                                  {joined.kept, joined.kept_bf16}};
+  const StoreKept<Dtype> store = {
+      y, reinterpret_cast<unsigned char*>(kept_.mutable_gpu_data()), {joined.kept, joined.kept_bf16}};
   const IntDivisor inner(std::max(joined.extent.inner, 1)), channels(joined.extent.channels);
   WithForward(true, [&](auto function) {
     using Quantize = QuantizeValue<Dtype, decltype(function)>;

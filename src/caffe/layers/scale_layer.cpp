@@ -72,8 +72,8 @@ void ScaleLayer<Dtype>::JoinMaker(Layer<Dtype>* maker) {
   if (batch_norm_) batch_norm_->SetJoined(false);
   batch_norm_ = nullptr;
   if (!maker || Caffe::mode() != Caffe::GPU || typeid(*this) != typeid(ScaleLayer<Dtype>)) return;
-  const bool is_by_channels = this->layer_param_.bottom_size() == 1 && axis_ == 1 &&
-                              this->blobs_[0]->num_axes() == 1 && is_in_place_;
+  const bool is_by_channels =
+      this->layer_param_.bottom_size() == 1 && axis_ == 1 && this->blobs_[0]->num_axes() == 1 && is_in_place_;
   if (is_by_channels) batch_norm_ = BatchNormLayer<Dtype>::Join(maker);
 }
 

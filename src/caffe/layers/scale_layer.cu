@@ -164,8 +164,11 @@ void ScaleLayer<Dtype>::Backward_gpu(const vector<Blob<Dtype>*>& top, const vect
                                     true};
   const ChannelValues<Dtype> gradients = {dy};
   const Blob<Dtype>* const kept = KeptBottom();
-  const ChannelProducts<Dtype> products = {
-      dy, to_scale ? (kept ? *kept : bottom[0] == top[0] ? temp_ : *bottom[0]).gpu_data() : nullptr};
+  const ChannelProducts<Dtype> products = {dy, to_scale ? (kept                  ? *kept
+                                                           : bottom[0] == top[0] ? temp_
+                                                                                 : *bottom[0])
+                                                              .gpu_data()
+                                                        : nullptr};
   if (to_scale && to_bias) {
     using Pairs = ChannelPairs<Dtype, ChannelProducts<Dtype>, ChannelValues<Dtype>>;
     GpuSumChannels<SumPair<Dtype>>(extent, Pairs{products, gradients},

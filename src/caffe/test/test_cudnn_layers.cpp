@@ -185,9 +185,9 @@ TYPED_TEST(CudnnLayersTest, Pooling) {
 TYPED_TEST(CudnnLayersTest, NetsKeepWhatItReads) {
   SKIP_WITHOUT_GPU();
   const ModeForTest mode(Caffe::GPU);
-  for (const string pool : {"PoolingByCudnn' pooling_param { pool: MAX",
-                            "PoolingByCudnn' pooling_param { pool: AVE", "Pooling' pooling_param { pool: MAX",
-                            "Pooling' pooling_param { engine: CUDNN pool: MAX"}) {
+  for (const string pool :
+       {"PoolingByCudnn' pooling_param { pool: MAX", "PoolingByCudnn' pooling_param { pool: AVE",
+        "Pooling' pooling_param { pool: MAX", "Pooling' pooling_param { engine: CUDNN pool: MAX"}) {
     SCOPED_TRACE(pool);
     const bool reads_maxima = Contains(pool, "PoolingByCudnn") && Contains(pool, "MAX");
     NetParameter param;

@@ -459,14 +459,8 @@ TYPED_TEST(NetMemoryTest, GoesBackwardOnce) {
 TYPED_TEST(NetMemoryTest, RestoresNoNumber) {
   typedef typename TypeParam::Dtype Dtype;
   Blob<Dtype> x(1, 1, 2, 4), y;
-  const Dtype values[] = {-1,
-                              0,
-                              Dtype(0.3),
-                              Dtype(0.9),
-                              Dtype(1.2),
-                              7,
-                              std::numeric_limits<Dtype>::quiet_NaN(),
-                              Dtype(1.345)};
+  const Dtype values[] = {
+      -1, 0, Dtype(0.3), Dtype(0.9), Dtype(1.2), 7, std::numeric_limits<Dtype>::quiet_NaN(), Dtype(1.345)};
   std::copy(values, values + 8, x.mutable_cpu_data());
   LayerParameter param;
   param.set_phase(TRAIN);
@@ -618,7 +612,7 @@ TYPED_TEST(NetMemoryTest, JoinedLayersKeepTheirValuesAsBF16) {
     double difference = 0, size = 0;
     for (size_t i = 0; i < this->plain_->params().size(); ++i) {
       const vector<Dtype> exact = DiffOf(*this->plain_->params()[i]),
-                              rounded = DiffOf(*this->reusing_->params()[i]);
+                          rounded = DiffOf(*this->reusing_->params()[i]);
       for (size_t j = 0; j < exact.size(); ++j) {
         difference += std::pow(static_cast<double>(rounded[j]) - exact[j], 2);
         size += std::pow(static_cast<double>(exact[j]), 2);
@@ -685,8 +679,8 @@ TYPED_TEST(NetMemoryTest, TellsWhatAPassTakes) {
         this->reusing_->Forward();
       }
       const auto taken = static_cast<double>(this->BytesOf(*this->reusing_));
-      // On a GPU pieces of memory stay whole, and a plan does not see the ones that layers let go of which share
-      // their bottom's.
+      // On a GPU pieces of memory stay whole, and a plan does not see the ones that layers let go of which
+      // share their bottom's.
       EXPECT_NEAR(static_cast<double>(planned), taken, taken / (Caffe::mode() == Caffe::CPU ? 20 : 4));
     }
   }

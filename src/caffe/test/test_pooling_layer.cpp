@@ -404,7 +404,8 @@ TYPED_TEST(PoolingLayerTest, StridesMayBeAsLongAsNumbersGo) {
   typedef typename TypeParam::Dtype Dtype;
   for (const string pool : {"MAX", "AVE"}) {
     const string settings = "pool: " + pool + " kernel_h: 3 kernel_w: 4 pad_h: 1 pad_w: 2 ";
-    LayerFixture<Dtype> longest(PoolingText(settings + "stride_h: 2147483647 stride_w: 2147483647"), {2, 2, 3, 5});
+    LayerFixture<Dtype> longest(PoolingText(settings + "stride_h: 2147483647 stride_w: 2147483647"),
+                                {2, 2, 3, 5});
     LayerFixture<Dtype> expected(PoolingText(settings + "stride_h: 50 stride_w: 50"), {2, 2, 3, 5});
     expected.bottom.CopyFrom(longest.bottom);
     for (LayerFixture<Dtype>* fixture : {&longest, &expected}) {

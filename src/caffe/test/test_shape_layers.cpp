@@ -174,8 +174,8 @@ TYPED_TEST(ShapeLayersTest, FlattenHandsGradientsToLayersThatShareThem) {
   };
   const vector<Dtype> expected = gradient("");
   EXPECT_NE(expected, vector<Dtype>(expected.size(), 0));
-  for (const char* type : {"Concat", "Slice", "Reshape' reshape_param { shape { dim: 4 dim: 5 } } top: 'shared",
-                           "Split"}) {
+  for (const char* type :
+       {"Concat", "Slice", "Reshape' reshape_param { shape { dim: 4 dim: 5 } } top: 'shared", "Split"}) {
     const bool has_top = string(type).find("top") != string::npos;
     EXPECT_EQ(gradient("layer { name: 'shared' bottom: 'ip' type: '" + string(type) +
                        (has_top ? "' }" : "' top: 'shared' }")),
@@ -208,12 +208,15 @@ TYPED_TEST(ShapeLayersTest, ReshapeRefusesMisfits) {
   const struct {
     const char* param;
     const char* message;
-  } cases[] = {
-      {"shape { dim: -1 dim: -1 }", "only one -1"},  {"shape { dim: -2 }", "negative"},
-      {"shape { dim: 5 }", "another number"},        {"shape { dim: 5 dim: -1 }", "cannot infer"},
-      {"axis: 4 shape { dim: 1 }", "out of range"},  {"axis: 1 num_axes: 3 shape { dim: 1 }", "last axis"},
-      {"axis: 3 shape { dim: 0 }", "does not have"}, {"num_axes: -2 shape { dim: 1 }", "num_axes"},
-      {"axis: 1 num_axes: 2147483647 shape { dim: 1 }", "last axis"}};
+  } cases[] = {{"shape { dim: -1 dim: -1 }", "only one -1"},
+               {"shape { dim: -2 }", "negative"},
+               {"shape { dim: 5 }", "another number"},
+               {"shape { dim: 5 dim: -1 }", "cannot infer"},
+               {"axis: 4 shape { dim: 1 }", "out of range"},
+               {"axis: 1 num_axes: 3 shape { dim: 1 }", "last axis"},
+               {"axis: 3 shape { dim: 0 }", "does not have"},
+               {"num_axes: -2 shape { dim: 1 }", "num_axes"},
+               {"axis: 1 num_axes: 2147483647 shape { dim: 1 }", "last axis"}};
   for (const auto& c : cases) {
     const string error =
         this->SetUpError(string("type: 'Reshape' reshape_param { ") + c.param + " }", {{2, 6, 2}}, 1);

@@ -409,7 +409,8 @@ bool SuitsBF16(const lowbit::BinaryProductShape& shape) {
   const auto [inputs, diffs] = PixelsOf(shape);
   // Fewer channels in one of several groups are mostly what they are filled up with.
   constexpr int kLeastGroup = 8;
-  const bool is_thin = shape.groups > 1 && std::min(inputs.group_channels, diffs.group_channels) < kLeastGroup;
+  const bool is_thin =
+      shape.groups > 1 && std::min(inputs.group_channels, diffs.group_channels) < kLeastGroup;
   return !is_thin && std::max(shape.kernel_h, shape.kernel_w) <= kMostKernel &&
          std::max(inputs.image_bytes(), diffs.image_bytes()) <= kMostBytes;
 }

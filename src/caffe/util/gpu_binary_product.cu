@@ -326,7 +326,8 @@ class GpuBinaryProduct::Engine {
     const auto to_pixels = [&](const Pixels& p, int some, int64_t first, uint8_t* pixels) {
       ToPixels(p, some, CodeCoder<kCodes>{{}, integers, odd_run(), run_}, input.kept + first, pixels);
     };
-    Run(images, to_pixels, [&](int64_t first) { return CodeInput<kCodes>{input.kept + first, levels}; }, bias,
+    Run(
+        images, to_pixels, [&](int64_t first) { return CodeInput<kCodes>{input.kept + first, levels}; }, bias,
         output);
     return true;
   }
@@ -334,8 +335,7 @@ class GpuBinaryProduct::Engine {
   // to_pixels(p, images, first, pixels) puts some images, from an element on, into pixels; input(first)
   // are their values.
   template <typename Convert, typename Input>
-  void Run(int64_t images, const Convert& to_pixels, const Input& input, const float* bias,
-           float* output) {
+  void Run(int64_t images, const Convert& to_pixels, const Input& input, const float* bias, float* output) {
     const int64_t at_once = std::min(images, kMostBytes / product_.input.image_bytes());
     const GpuArray<uint8_t> pixels(at_once * product_.input.image_bytes());
     const int64_t in_elements = int64_t{shape_.channels} * shape_.height * shape_.width;

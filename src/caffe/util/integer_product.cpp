@@ -139,8 +139,8 @@ bool IntegerProduct<Dtype>::ReadsCodes(const lowbit::BinaryProductShape& shape) 
 
 template <typename Dtype>
 bool IntegerProduct<Dtype>::ReadsCodesBackward(const lowbit::BinaryProductShape& shape) const {
-  return ReadsCodes(shape) && maker_->OffersTopCodes(maker_top_) &&
-         BackwardPrecision() == Precision::kBF16 && SuitsBF16(shape);
+  return ReadsCodes(shape) && maker_->OffersTopCodes(maker_top_) && BackwardPrecision() == Precision::kBF16 &&
+         SuitsBF16(shape);
 }
 
 template <typename Dtype>
