@@ -52,7 +52,7 @@ class BinaryConvolutionLayer : public ConvolutionLayer<Dtype> {
                     const vector<Blob<Dtype>*>& bottom) override;
 
   /// Alpha of each output, and B, as of the last forward pass; after one on integers first as Backward needs
-  /// them.
+  /// them, which under CAFFE_BACKWARD=BF16 on a GPU takes signs instead.
   Blob<Dtype> alphas_;
   Blob<Dtype> binary_weights_;
   /// For subclasses: as many ones as an output has weights.

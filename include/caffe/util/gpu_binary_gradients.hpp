@@ -5,6 +5,8 @@
 
 #ifndef CPU_ONLY
 
+#include <cstdint>
+
 #include "caffe/lowbit/binary_product.hpp"
 #include "caffe/util/kept_codes.hpp"
 
@@ -14,8 +16,12 @@ namespace caffe {
 struct BinaryGradients {
   lowbit::BinaryProductShape shape;
   int images;
-  /// One an output; and the weights, + or - their output's alpha.
-  const float *alphas, *binary;
+  /// One an output.
+  const float* alphas;
+  /// The weights, + or - their output's alpha; or null, and their signs (see GpuBinaryProduct::Signs).
+  const float* binary;
+  const uint32_t* sign_rows;
+  int row_words;
   /// The input, which may be in codes instead.
   const float* input;
   const KeptCodes* input_codes;

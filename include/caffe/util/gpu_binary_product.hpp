@@ -30,6 +30,14 @@ namespace caffe {
  */
 class GpuBinaryProduct {
  public:
+  /// Binary weights as they are kept.
+  struct Signs {
+    const float* alphas;
+    /// Bit i of an output's `row_words` words is the sign of its weight i, set for +.
+    const uint32_t* rows;
+    int row_words;
+  };
+
   /// Null where integers cannot do it: see Suits.
   static std::unique_ptr<GpuBinaryProduct> Make(const lowbit::BinaryProductShape& shape,
                                                 const std::vector<float>& levels);
@@ -56,6 +64,9 @@ class GpuBinaryProduct {
   /// The same of an input in codes. @return false, and nothing is done, where one of them has no level of
   /// these.
   bool Run(int64_t images, const KeptCodes& input, const float* bias, float* output);
+
+  /// Valid as long as this is and no other weights are set.
+  Signs signs() const;
 
   /// The weights as floats: one alpha an output, and outputs x shape.weights() of +alpha and -alpha.
   void FillBinaryWeights(float* alphas, float* binary) const;

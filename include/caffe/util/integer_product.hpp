@@ -57,15 +57,16 @@ class IntegerProduct {
 
   /**
    * @brief Gradients on the GPU where the environment variable CAFFE_BACKWARD is BF16 (BackwardPrecision),
-   * with these alphas and binary weights. Those by weights and bias are added to the diffs of `blobs`.
+   * with these alphas and binary weights, which are filled where the last pass has no signs on the GPU. Those
+   * by weights and bias are added to the diffs of `blobs`.
    *
    * @param param_propagate_down of the weights and the bias.
    * @return false, and nothing is done, where floats must do it; see ComputeGradientsInBF16.
    */
-  bool BackwardInBF16(const lowbit::BinaryProductShape& shape, const Blob<Dtype>& alphas,
-                      const Blob<Dtype>& binary, const vector<shared_ptr<Blob<Dtype>>>& blobs,
-                      const vector<bool>& param_propagate_down, const vector<Blob<Dtype>*>& top,
-                      const vector<bool>& propagate_down, const vector<Blob<Dtype>*>& bottom);
+  bool BackwardInBF16(const lowbit::BinaryProductShape& shape, Blob<Dtype>* alphas, Blob<Dtype>* binary,
+                      const vector<shared_ptr<Blob<Dtype>>>& blobs, const vector<bool>& param_propagate_down,
+                      const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
+                      const vector<Blob<Dtype>*>& bottom);
 
   /// Makes alphas and binary weights, as BinarizeWeights does, those that the last pass used; nothing where
   /// that returned false, or this was done already.

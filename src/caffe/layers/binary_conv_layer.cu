@@ -26,13 +26,13 @@ void BinaryConvolutionLayer<Dtype>::Backward_gpu(const vector<Blob<Dtype>*>& top
   if (!this->layer_param_.binary_convolution_param().use_binarization()) {
     return ConvolutionLayer<Dtype>::Backward_gpu(top, propagate_down, bottom);
   }
-  integers_.FillBinaryWeights(*this->blobs_[0], &alphas_, &binary_weights_);
   lowbit::BinaryProductShape shape;
   if (GetProductShape(&shape) &&
-      integers_.BackwardInBF16(shape, alphas_, binary_weights_, this->blobs_, this->param_propagate_down_,
+      integers_.BackwardInBF16(shape, &alphas_, &binary_weights_, this->blobs_, this->param_propagate_down_,
                                top, propagate_down, bottom)) {
     return;
   }
+  integers_.FillBinaryWeights(*this->blobs_[0], &alphas_, &binary_weights_);
   const TF32ForNow tf32(BackwardPrecision() != Precision::kFloat);
   this->Backward_images_gpu(binary_weights_, top, propagate_down, bottom);
 }

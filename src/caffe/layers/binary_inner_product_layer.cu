@@ -23,11 +23,11 @@ void BinaryInnerProductLayer<Dtype>::Backward_gpu(const vector<Blob<Dtype>*>& to
   if (!this->layer_param_.binary_inner_product_param().use_binarization()) {
     return InnerProductLayer<Dtype>::Backward_gpu(top, propagate_down, bottom);
   }
-  integers_.FillBinaryWeights(*this->blobs_[0], &alphas_, &binary_weights_);
-  if (integers_.BackwardInBF16(ProductShape(), alphas_, binary_weights_, this->blobs_,
+  if (integers_.BackwardInBF16(ProductShape(), &alphas_, &binary_weights_, this->blobs_,
                                this->param_propagate_down_, top, propagate_down, bottom)) {
     return;
   }
+  integers_.FillBinaryWeights(*this->blobs_[0], &alphas_, &binary_weights_);
   const TF32ForNow tf32(BackwardPrecision() != Precision::kFloat);
   this->Backward_rows_gpu(binary_weights_.gpu_data(), top, propagate_down, bottom);
 }

@@ -417,6 +417,37 @@ TEST_F(GpuHwgqTest, ProductsEndWhenAllThreadsAreDoneWithThem) {
   ExpectSameBits(product.OnGpuOfAnotherThread(), product.OnCpu());
 }
 
+TEST_F(GpuHwgqTest, GradientsOfSignsAreThoseOfBinaryWeights) {
+  const ModeForTest mode(Caffe::GPU);
+  BinaryGradients gradients = {};
+  lowbit::BinaryProductShape& shape = gradients.shape;
+  shape.channels = 10, shape.outputs = 36, shape.height = 7, shape.width = 5;
+  shape.kernel_h = 3, shape.kernel_w = 2, shape.pad_h = 1, shape.stride_w = 2, shape.groups = 1;
+  const auto product = GpuBinaryProduct::Make(shape, kLevels[0]);
+  const int weights = static_cast<int>(shape.weights());
+  Blob<float> real({shape.outputs, weights}), binary(real.shape()), alphas({shape.outputs}),
+      input(2, 10, 7, 5), output(2, 36, 7, 2), of_signs(2, 10, 7, 5);
+  FillNormal(&real);
+  FillNormal(&output);
+  product->SetWeights(real.gpu_data(), true);
+  product->FillBinaryWeights(alphas.mutable_gpu_data(), binary.mutable_gpu_data());
+  gradients.images = 2, gradients.unit = 1;
+  gradients.alphas = alphas.gpu_data();
+  gradients.binary = binary.gpu_data();
+  gradients.output_diff = output.gpu_data();
+  gradients.input_diff = input.mutable_gpu_diff();
+  ASSERT_TRUE(ComputeGradientsInBF16(gradients));
+  const GpuBinaryProduct::Signs signs = product->signs();
+  gradients.alphas = signs.alphas;
+  gradients.binary = nullptr;
+  gradients.sign_rows = signs.rows;
+  gradients.row_words = signs.row_words;
+  gradients.input_diff = of_signs.mutable_gpu_diff();
+  ASSERT_TRUE(ComputeGradientsInBF16(gradients));
+  ExpectSameBits(DiffOf(of_signs), DiffOf(input));
+  EXPECT_GT(input.asum_diff(), 0);
+}
+
 TEST_F(GpuHwgqTest, UnknownTileIsAnError) {
   const EnvironmentForTest wanted("HWGQ_GPU_TILE", "round");
   const ModeForTest mode(Caffe::GPU);

@@ -548,7 +548,6 @@ TYPED_TEST(NetMemoryTest, QuantizersJoinTheBatchNormBeforeThem) {
 }
 
 TYPED_TEST(NetMemoryTest, ScalesInPlaceJoinTheBatchNormBeforeThemOnAGpu) {
-  typedef typename TypeParam::Dtype Dtype;
   const auto net = [](const string& scale, const string& top = "conv") {
     return string(kLabels) + R"(
       layer { name: 'conv' type: 'Convolution' bottom: 'data' top: 'conv' convolution_param {

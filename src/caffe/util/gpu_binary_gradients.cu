@@ -87,14 +87,32 @@ Phase MakePhase(int phase, int size, int kernel, int stride, int pad, int dilati
   return p;
 }
 
-// Outputs are the input's channels here, and channels the outputs.
-struct TransposedSign {
+// Whether a weight of an output is +.
+struct FloatSigns {
   const float* binary;
+  int weights;  // of an output
+  __device__ bool IsPositive(int output, int weight) const {
+    return !signbit(binary[static_cast<int64_t>(output) * weights + weight]);
+  }
+};
+
+struct BitSigns {
+  const uint32_t* rows;
+  int words;
+  __device__ bool IsPositive(int output, int weight) const {
+    return rows[static_cast<int64_t>(output) * words + weight / 32] >> weight % 32 & 1;
+  }
+};
+
+// Outputs are the input's channels here, and channels the outputs.
+template <typename Signs>
+struct TransposedSign {
+  Signs signs;
   int group_channels, group_outputs, kernel_h, kernel_w;
   int first_y, step_y, first_x, step_x;
   __device__ bool operator()(int group, int channel, int output, int y, int x) const {
-    const int64_t weights = static_cast<int64_t>(group * group_outputs + output) * group_channels + channel;
-    return !signbit(binary[(weights * kernel_h + first_y + y * step_y) * kernel_w + first_x + x * step_x]);
+    const int row = channel * kernel_h + first_y + y * step_y;
+    return signs.IsPositive(group * group_outputs + output, row * kernel_w + first_x + x * step_x);
   }
 };
 
@@ -120,7 +138,8 @@ struct StorePhase {
   }
 };
 
-void ComputeInputDiff(const BinaryGradients& gradients, int images, const Pixels& diffs,
+template <typename Signs>
+void ComputeInputDiff(const BinaryGradients& gradients, const Signs& signs, int images, const Pixels& diffs,
                       const uint8_t* diff_pixels, float* input_diff) {
   const lowbit::BinaryProductShape& s = gradients.shape;
   for (int phase_y = 0; phase_y < std::min(s.stride_h, s.height); ++phase_y) {
@@ -136,21 +155,32 @@ void ComputeInputDiff(const BinaryGradients& gradients, int images, const Pixels
       p.pixels = images * p.image_pixels;
       p.group_outputs = s.channels / s.groups;
       const GpuArray<uint32_t> fragments(p.fragment_words<Halves>());
-      const TransposedSign sign = {gradients.binary,
-                                   s.channels / s.groups,
-                                   s.outputs / s.groups,
-                                   s.kernel_h,
-                                   s.kernel_w,
-                                   y.first,
-                                   y.step,
-                                   x.first,
-                                   x.step};
-      GpuForEach(p.fragment_words<Halves>(), PackFragments<Halves, TransposedSign>{p, sign, fragments.get()});
+      using Sign = TransposedSign<Signs>;
+      const Sign sign = {signs,
+                         s.channels / s.groups,
+                         s.outputs / s.groups,
+                         s.kernel_h,
+                         s.kernel_w,
+                         y.first,
+                         y.step,
+                         x.first,
+                         x.step};
+      GpuForEach(p.fragment_words<Halves>(), PackFragments<Halves, Sign>{p, sign, fragments.get()});
       pixel_product::Run<Halves>(p, diff_pixels, fragments.get(),
                                  StorePhase{s.channels, s.height, s.width, y.phase, s.stride_h, x.phase,
                                             s.stride_w, p.image_pixels, p.columns, input_diff});
     }
   }
+}
+
+void ComputeInputDiff(const BinaryGradients& gradients, int images, const Pixels& diffs,
+                      const uint8_t* diff_pixels, float* input_diff) {
+  if (gradients.sign_rows) {
+    const BitSigns signs = {gradients.sign_rows, gradients.row_words};
+    return ComputeInputDiff(gradients, signs, images, diffs, diff_pixels, input_diff);
+  }
+  const FloatSigns signs = {gradients.binary, static_cast<int>(gradients.shape.weights())};
+  ComputeInputDiff(gradients, signs, images, diffs, diff_pixels, input_diff);
 }
 
 // ------------------------------------------------------------------------------------- by the weights

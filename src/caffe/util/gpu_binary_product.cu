@@ -300,6 +300,8 @@ class GpuBinaryProduct::Engine {
     return WithCodes(input.count, [&](auto most) { return RunCodes<most>(images, input, bias, output); });
   }
 
+  Signs signs() const { return {alphas_.get(), rows_.get(), row_words_}; }
+
   void FillBinaryWeights(float* alphas, float* binary) const {
     GpuForEach(int64_t{shape_.outputs} * weights(),
                FillBinary{IntDivisor(weights()), rows(), alphas_.get(), alphas, binary});
@@ -428,6 +430,8 @@ void GpuBinaryProduct::Run(int64_t images, const float* input, const float* bias
 bool GpuBinaryProduct::Run(int64_t images, const KeptCodes& input, const float* bias, float* output) {
   return images == 0 || engine_->Run(images, input, bias, output);
 }
+
+GpuBinaryProduct::Signs GpuBinaryProduct::signs() const { return engine_->signs(); }
 
 void GpuBinaryProduct::FillBinaryWeights(float* alphas, float* binary) const {
   engine_->FillBinaryWeights(alphas, binary);

@@ -118,10 +118,10 @@ bool IntegerProduct<Dtype>::ForwardGpu(const lowbit::BinaryProductShape&, bool,
 }
 
 template <typename Dtype>
-bool IntegerProduct<Dtype>::BackwardInBF16(const lowbit::BinaryProductShape&, const Blob<Dtype>&,
-                                           const Blob<Dtype>&, const vector<shared_ptr<Blob<Dtype>>>&,
-                                           const vector<bool>&, const vector<Blob<Dtype>*>&,
-                                           const vector<bool>&, const vector<Blob<Dtype>*>&) {
+bool IntegerProduct<Dtype>::BackwardInBF16(const lowbit::BinaryProductShape&, Blob<Dtype>*, Blob<Dtype>*,
+                                           const vector<shared_ptr<Blob<Dtype>>>&, const vector<bool>&,
+                                           const vector<Blob<Dtype>*>&, const vector<bool>&,
+                                           const vector<Blob<Dtype>*>&) {
   NO_GPU;
 }
 
@@ -187,19 +187,29 @@ bool IntegerProduct<Dtype>::ForwardGpu(const lowbit::BinaryProductShape& shape, 
 }
 
 template <typename Dtype>
-bool IntegerProduct<Dtype>::BackwardInBF16(
-    const lowbit::BinaryProductShape& shape, const Blob<Dtype>& alphas, const Blob<Dtype>& binary,
-    const vector<shared_ptr<Blob<Dtype>>>& blobs, const vector<bool>& param_propagate_down,
-    const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down, const vector<Blob<Dtype>*>& bottom) {
+bool IntegerProduct<Dtype>::BackwardInBF16(const lowbit::BinaryProductShape& shape, Blob<Dtype>* alphas,
+                                           Blob<Dtype>* binary, const vector<shared_ptr<Blob<Dtype>>>& blobs,
+                                           const vector<bool>& param_propagate_down,
+                                           const vector<Blob<Dtype>*>& top,
+                                           const vector<bool>& propagate_down,
+                                           const vector<Blob<Dtype>*>& bottom) {
   if constexpr (std::is_same<Dtype, float>::value) {
-    if (BackwardPrecision() != Precision::kBF16) return false;
+    if (BackwardPrecision() != Precision::kBF16 || !SuitsBF16(shape)) return false;
     const int64_t elements = int64_t{shape.channels} * shape.height * shape.width;
     if (elements == 0) return false;
     const lowbit::IntegerLevels integers = lowbit::FindProductLevels(levels_, shape.weights());
     BinaryGradients gradients = {};
     gradients.shape = shape;
-    gradients.alphas = alphas.gpu_data();
-    gradients.binary = binary.gpu_data();
+    if (is_gpu_unfilled_) {
+      const GpuBinaryProduct::Signs signs = gpu_product_->signs();
+      gradients.alphas = signs.alphas;
+      gradients.sign_rows = signs.rows;
+      gradients.row_words = signs.row_words;
+    } else {
+      FillBinaryWeights(*blobs[0], alphas, binary);
+      gradients.alphas = alphas->gpu_data();
+      gradients.binary = binary->gpu_data();
+    }
     gradients.unit = integers.levels.empty() ? 1 : static_cast<float>(integers.unit);
     if (param_propagate_down[0]) gradients.weight_diff = blobs[0]->mutable_gpu_diff();
     if (blobs.size() > 1 && param_propagate_down[1]) gradients.bias_diff = blobs[1]->mutable_gpu_diff();
