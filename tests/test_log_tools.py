@@ -105,7 +105,7 @@ def test_logs_cut_anywhere(folder):
 
 def test_what_is_wrong_is_one_line(folder):
     fails(run("parse_log", "none", "out", cwd=folder), "parse_log: ", "none")
-    fails(run("parse_log", "caffe.log", "nowhere", cwd=folder), "nowhere")
+    fails(run("parse_log", "caffe.log", "caffe.log/tables", cwd=folder), "caffe.log/tables")
     fails(run("parse_log", "caffe.log", "out", "--delimiter", "ab", cwd=folder), "delimiter", "'ab'")
     (folder / "noise").write_bytes(bytes(range(256)) * 10)
     fails(run("parse_log", "noise", "out", cwd=folder), "noise", "no lines of a log")

@@ -301,11 +301,16 @@ def test_what_is_dropped_leaves_nothing(kind, request, measurable, several_threa
     file = request.getfixturevalue(fixture)
     for _ in range(max(number // 10, 30)):
         make(file)
-    before, files, threads = memory(), count("fd"), count("task")
-    for _ in range(number):
-        make(file)
-    after = memory()
-    print(f"{kind}: {number} made, {before / MIB:.1f} MiB before, {after / MIB:.1f} MiB after")
+    files, threads = count("fd"), count("task")
+    # The allocator may take some more once; what is kept is so each time.
+    for _ in range(3):
+        before = memory()
+        for _ in range(number):
+            make(file)
+        after = memory()
+        print(f"{kind}: {number} made, {before / MIB:.1f} MiB before, {after / MIB:.1f} MiB after")
+        if after - before < 12 * MIB:
+            break
     assert after - before < 12 * MIB
     assert count("fd") == files
     # The system may count a thread that has ended for a moment.

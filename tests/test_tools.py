@@ -61,7 +61,6 @@ def test_all_tools_are_installed(root):
 
 def test_log_dir(tmp_path):
     logs = tmp_path / "logs"
-    logs.mkdir()
     done = run("convert_imageset", "-log_dir", "logs", "--logtostderr", ".", "list.txt", "db", cwd=tmp_path)
     fails(done, "list.txt")
     (path,) = logs.glob("convert_imageset.*.log.INFO.*")
@@ -69,4 +68,5 @@ def test_log_dir(tmp_path):
     assert "Log file created at: " in text
     assert text.rstrip().endswith(done.stderr.strip().splitlines()[-1]), "what ended the run is in its log"
     assert (logs / "convert_imageset.INFO").read_text() == text
-    fails(run("convert_imageset", "-log_dir", "none", ".", "list.txt", "db", cwd=tmp_path), "'none/")
+    (tmp_path / "file").touch()
+    fails(run("convert_imageset", "-log_dir", "file/logs", ".", "list.txt", "db", cwd=tmp_path), "file/logs")
