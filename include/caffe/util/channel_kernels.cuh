@@ -77,16 +77,24 @@ struct KeepNormalized {
 
 namespace channel_kernels {
 
+/// The channel of an element.
+struct ChannelOf {
+  IntDivisor inner, channels;
+
+  explicit ChannelOf(const ChannelExtent& extent)
+      : inner(std::max(extent.inner, 1)), channels(extent.channels) {}
+  __device__ int operator()(int i) const {
+    int channel = inner.Quotient(i);
+    return channels.Split(&channel);
+  }
+};
+
 template <typename Function>
 struct MapChannel {
-  IntDivisor inner, channels;
+  ChannelOf channel_of;
   Function f;
 
-  __device__ auto operator()(int i) const {
-    int channel = inner.Quotient(i);
-    channel = channels.Split(&channel);
-    return f(channel)(i);
-  }
+  __device__ auto operator()(int i) const { return f(channel_of(i))(i); }
 };
 
 /// Positions of the elements of a channel.
@@ -194,8 +202,7 @@ template <typename Dtype, typename Function>
 void GpuMapChannels(const ChannelExtent& extent, const Function& f, Dtype* to) {
   const int64_t count = static_cast<int64_t>(extent.outer) * extent.channels * extent.inner;
   if (count == 0) return;
-  GpuMap(count,
-         channel_kernels::MapChannel<Function>{IntDivisor(extent.inner), IntDivisor(extent.channels), f}, to);
+  GpuMap(count, channel_kernels::MapChannel<Function>{channel_kernels::ChannelOf(extent), f}, to);
 }
 
 /// store(c, the sum of f(c)(i) over all positions i of channel c).

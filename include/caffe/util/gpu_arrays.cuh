@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "caffe/util/elementwise.cuh"
 #include "caffe/util/gpu_launch.cuh"
 
 namespace caffe {
@@ -26,14 +27,8 @@ struct GpuArrayTask {
 
 namespace gpu_arrays {
 
+using elementwise::Pack;
 using gpu_launch::kThreads;
-
-/// What a thread reads and writes at once.
-template <typename T>
-struct alignas(16) Pack {
-  static constexpr int kSize = 16 / sizeof(T);
-  T values[kSize];
-};
 
 /// Elements of a block.
 template <typename T>

@@ -55,6 +55,15 @@ struct Pixels {
 
 // -------------------------------------------------------------------------------------------------- pixels
 
+/// Signs of weights as GpuBinaryProduct keeps them, a bit each.
+struct SignRows {
+  const uint32_t* rows;
+  int words;  ///< of an output
+  __device__ bool IsPositive(int output, int weight) const {
+    return rows[static_cast<int64_t>(output) * words + weight / 32] >> weight % 32 & 1;
+  }
+};
+
 /// A value for each code of KeptCodes that have up to kCodes.
 template <typename T, int kCodes>
 struct CodeValues {

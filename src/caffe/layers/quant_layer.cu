@@ -28,15 +28,13 @@ struct KeptValue {
 
 template <typename Dtype, typename Quantizer>
 struct QuantizeValue {
-  IntDivisor inner, channels;
+  channel_kernels::ChannelOf channel_of;
   NormalizedChannels<Dtype> normalized;
   Quantizer quantizer;
   MaskGradient<Dtype> gradient;
 
   __device__ KeptValue<Dtype> operator()(int i) const {
-    int channel = inner.Quotient(i);
-    channel = channels.Split(&channel);
-    const Dtype x = normalized.mean ? normalized(channel)(i) : normalized.x[i];
+    const Dtype x = normalized.mean ? normalized(channel_of(i))(i) : normalized.x[i];
     const Dtype y = quantizer.Forward(x);
     return {x, y, KeptByte(CodeOf(quantizer, y), gradient.Derivative(x, y) != 0)};
   }
@@ -97,10 +95,10 @@ void QuantLayer<Dtype>::Forward_gpu(const vector<Blob<Dtype>*>& bottom, const ve
   Dtype* const y = offers_codes_ && codes_.is_alone ? nullptr : top[0]->mutable_gpu_data();
   const StoreKept<Dtype> store = {
       y, reinterpret_cast<unsigned char*>(kept_.mutable_gpu_data()), {joined.kept, joined.kept_bf16}};
-  const IntDivisor inner(std::max(joined.extent.inner, 1)), channels(joined.extent.channels);
+  const channel_kernels::ChannelOf channel_of(joined.extent);
   WithForward(true, [&](auto function) {
     using Quantize = QuantizeValue<Dtype, decltype(function)>;
-    const Quantize quantize = {inner, channels, {x, joined.mean, joined.deviation}, function, gradient};
+    const Quantize quantize = {channel_of, {x, joined.mean, joined.deviation}, function, gradient};
     GpuMapInto<KeptValue<Dtype>>(count, quantize, store);
   });
 }

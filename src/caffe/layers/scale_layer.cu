@@ -1,7 +1,5 @@
 #include "caffe/layers/scale_layer.hpp"
 
-#include <algorithm>
-
 #include "caffe/util/channel_functions.hpp"
 #include "caffe/util/channel_kernels.cuh"
 
@@ -45,13 +43,12 @@ struct ScaledValue {
 
 template <typename Dtype, typename Scaled>
 struct NormalizeAndScale {
-  IntDivisor inner, channels;
+  channel_kernels::ChannelOf channel_of;
   NormalizedChannels<Dtype> normalized;
   Scaled scaled;
 
   __device__ ScaledValue<Dtype> operator()(int i) const {
-    int channel = inner.Quotient(i);
-    channel = channels.Split(&channel);
+    const int channel = channel_of(i);
     const Dtype value = normalized(channel)(i);
     return {value, scaled(channel).Of(value)};
   }
@@ -93,14 +90,13 @@ void GradientsOfBoth(const ChannelExtent& extent, const Y& y, const Dtype* devia
 template <typename Dtype>
 void ScaleLayer<Dtype>::ForwardJoined(const Blob<Dtype>& bottom, Blob<Dtype>* top) {
   const JoinedNormalization<Dtype> joined = batch_norm_->ForwardJoinedGpu(bottom);
-  const ChannelExtent& extent = joined.extent;
-  const IntDivisor inner(std::max(extent.inner, 1)), channels(extent.channels);
+  const channel_kernels::ChannelOf channel_of(joined.extent);
   const NormalizedChannels<Dtype> normalized = {bottom.gpu_data(), joined.mean, joined.deviation};
   const Dtype* scale = this->blobs_[0]->gpu_data();
   const StoreScaled<Dtype> store = {top->mutable_gpu_data(), {joined.kept, joined.kept_bf16}};
   const auto run = [&](auto scaled) {
     using Run = NormalizeAndScale<Dtype, decltype(scaled)>;
-    GpuMapInto<ScaledValue<Dtype>>(bottom.count(), Run{inner, channels, normalized, scaled}, store);
+    GpuMapInto<ScaledValue<Dtype>>(bottom.count(), Run{channel_of, normalized, scaled}, store);
   };
   if (bias_param_id_ >= 0) {
     run(ScaledAndShiftedChannels<Dtype>{nullptr, scale, this->blobs_[bias_param_id_]->gpu_data()});

@@ -87,20 +87,12 @@ Phase MakePhase(int phase, int size, int kernel, int stride, int pad, int dilati
   return p;
 }
 
-// Whether a weight of an output is +.
+// What SignRows tell, of binary weights that are floats.
 struct FloatSigns {
   const float* binary;
   int weights;  // of an output
   __device__ bool IsPositive(int output, int weight) const {
     return !signbit(binary[static_cast<int64_t>(output) * weights + weight]);
-  }
-};
-
-struct BitSigns {
-  const uint32_t* rows;
-  int words;
-  __device__ bool IsPositive(int output, int weight) const {
-    return rows[static_cast<int64_t>(output) * words + weight / 32] >> weight % 32 & 1;
   }
 };
 
@@ -176,7 +168,7 @@ void ComputeInputDiff(const BinaryGradients& gradients, const Signs& signs, int 
 void ComputeInputDiff(const BinaryGradients& gradients, int images, const Pixels& diffs,
                       const uint8_t* diff_pixels, float* input_diff) {
   if (gradients.sign_rows) {
-    const BitSigns signs = {gradients.sign_rows, gradients.row_words};
+    const SignRows signs = {gradients.sign_rows, gradients.row_words};
     return ComputeInputDiff(gradients, signs, images, diffs, diff_pixels, input_diff);
   }
   const FloatSigns signs = {gradients.binary, static_cast<int>(gradients.shape.weights())};

@@ -58,17 +58,8 @@ __global__ void __launch_bounds__(gpu_launch::kThreads)
   if (threadIdx.x == 0) store(output, use_alpha ? binary_alpha<float>(sum, n) : 1.f);
 }
 
-// Such rows, and a weight's sign.
-struct Rows {
-  int words;
-  const uint32_t* rows;
-  __device__ bool IsPositive(int output, int weight) const {
-    return rows[static_cast<int64_t>(output) * words + weight / 32] >> weight % 32 & 1;
-  }
-};
-
 struct SignOfTap {
-  Rows rows;
+  SignRows rows;
   int group_outputs, kernel_h, kernel_w;
   __device__ bool operator()(int group, int output, int channel, int y, int x) const {
     return rows.IsPositive(group * group_outputs + output, (channel * kernel_h + y) * kernel_w + x);
@@ -77,7 +68,7 @@ struct SignOfTap {
 
 struct FillBinary {
   IntDivisor n;
-  Rows rows;
+  SignRows rows;
   const float* alphas;
   float *to_alphas, *to_binary;
   __device__ void operator()(int i) const {
@@ -202,8 +193,8 @@ struct StoreScaled {
 // The result from floats, where an input is no level or an alpha not finite; nothing else.
 template <typename Input>
 __global__ void MultiplyOdd(Product p, int kernel_h, int kernel_w, const int* odd_run, int run,
-                            const int* odd_version, int version, Input input, Rows rows, const float* alphas,
-                            const float* bias, float* output) {
+                            const int* odd_version, int version, Input input, SignRows rows,
+                            const float* alphas, const float* bias, float* output) {
   if (*odd_run != run && *odd_version != version) return;
   const int taps = kernel_h * kernel_w, outputs = p.input.groups * p.group_outputs;
   const int channels = p.input.groups * p.input.group_channels;
@@ -310,7 +301,7 @@ class GpuBinaryProduct::Engine {
  private:
   // Of an output.
   int weights() const { return static_cast<int>(shape_.weights()); }
-  Rows rows() const { return {row_words_, rows_.get()}; }
+  SignRows rows() const { return {rows_.get(), row_words_}; }
 
   int* odd_version() const { return odd_.get(); }
   int* odd_run() const { return odd_.get() + 1; }
