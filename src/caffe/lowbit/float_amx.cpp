@@ -177,7 +177,7 @@ const FloatTiles kTiles = {Split, Gather, Sums};
 
 }  // namespace
 
-const FloatKernel kFloatAmx = {"amx_bf16", HasAmxBf16, 0, nullptr, &kTiles};
+const FloatKernel kFloatAmx = {"amx_bf16", HasAmxBf16, 0, nullptr, {}, &kTiles};
 
 }  // namespace lowbit
 }  // namespace caffe

@@ -1,10 +1,11 @@
 #include "caffe/lowbit/cpu_features.hpp"
+#include "caffe/lowbit/float_rows.hpp"
 #include "caffe/lowbit/float_sums.hpp"
 
 namespace caffe {
 namespace lowbit {
 
-const FloatKernel kFloatAvx2 = {"avx2", HasAvx2, 16, FloatSums<8, 2, 1, 6>};
+const FloatKernel kFloatAvx2 = {"avx2", HasAvx2, 16, FloatSums<8, 2, 1, 6>, kRowTransforms<8>};
 
 }  // namespace lowbit
 }  // namespace caffe

@@ -1,10 +1,11 @@
 #include "caffe/lowbit/cpu_features.hpp"
+#include "caffe/lowbit/float_rows.hpp"
 #include "caffe/lowbit/float_sums.hpp"
 
 namespace caffe {
 namespace lowbit {
 
-const FloatKernel kFloatAvx512 = {"avx512", HasAvx512, 32, FloatSums<16, 2, 2, 6>};
+const FloatKernel kFloatAvx512 = {"avx512", HasAvx512, 32, FloatSums<16, 2, 2, 6>, kRowTransforms<16>};
 
 }  // namespace lowbit
 }  // namespace caffe

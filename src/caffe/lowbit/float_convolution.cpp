@@ -3,6 +3,7 @@
 
 #include "caffe/lowbit/convolution_layout.hpp"
 #include "caffe/lowbit/float_kernel.hpp"
+#include "caffe/lowbit/float_strips.hpp"
 #include "caffe/lowbit/float_weights.hpp"
 #include "caffe/lowbit/int8_kernel.hpp"
 #include "caffe/lowbit/result_parts.hpp"
@@ -29,9 +30,7 @@ class FloatConvolution : public RowStage {
         kernel_(kernel),
         layout_(input_, info_, input_.channels / info_.groups, sizeof(float)),
         group_outputs_(info_.outputs / info_.groups),
-        group_blocks_((group_outputs_ + kOutputs - 1) / kOutputs),
-        block_weights_(info_.weights * kOutputs),
-        weights_(sizeof(float) * Weights()),
+        weights_(kernel, info_.groups, group_outputs_, info_.weights),
         steps_(plan, stage) {
     PackWeights(stage);
   }
@@ -53,7 +52,7 @@ class FloatConvolution : public RowStage {
                int threads) const override {
     const uint8_t* images = padded() ? room : tensors.codes(tensor_);
     const int64_t first_pixel = begin_row * info_.result.width;
-    RunParts((end_row - begin_row) * info_.result.width, group_blocks_ * info_.groups, threads,
+    RunParts((end_row - begin_row) * info_.result.width, weights_.blocks() * info_.groups, threads,
              [&](int64_t first, int count, int begin, int end) {
                for (int p = 0; p < count; p += kTilePixels) {
                  RunTile(tensors, images, first_pixel + first + p, std::min(kTilePixels, count - p), begin,
@@ -65,33 +64,11 @@ class FloatConvolution : public RowStage {
  private:
   bool padded() const { return info_.geometry.pad_h > 0 || info_.geometry.pad_w > 0; }
 
-  // Strips of a block's outputs that are there.
-  int Strips(int block) const {
-    const int outputs = std::min(kOutputs, group_outputs_ - block % group_blocks_ * kOutputs);
-    return (outputs + kernel_.strip - 1) / kernel_.strip;
-  }
-
-  // A group's blocks are whole, but for the strips that the last of them lacks.
-  int64_t GroupWeights() const {
-    return block_weights_ * (group_blocks_ - 1) + info_.weights * kernel_.strip * Strips(group_blocks_ - 1);
-  }
-  int64_t Weights() const { return GroupWeights() * info_.groups; }
-  float* BlockWeights(int block) const {
-    return reinterpret_cast<float*>(weights_.data()) + block / group_blocks_ * GroupWeights() +
-           block % group_blocks_ * block_weights_;
-  }
-
   void PackWeights(const StageInfo& stage) {
-    std::fill_n(reinterpret_cast<float*>(weights_.data()), Weights(), 0.f);
     std::vector<float> row(info_.weights);
     for (int output = 0; output < info_.outputs; ++output) {
       ReadFloatWeights(stage, output, info_.weights, row.data());
-      const int in_group = output % group_outputs_;
-      const int block = output / group_outputs_ * group_blocks_ + in_group / kOutputs;
-      const int in_block = in_group % kOutputs;
-      float* column = BlockWeights(block) + in_block / kernel_.strip * info_.weights * kernel_.strip +
-                      in_block % kernel_.strip;
-      for (int64_t k = 0; k < info_.weights; ++k) column[k * kernel_.strip] = row[k];
+      weights_.Pack(output / group_outputs_, output % group_outputs_, row.data());
     }
   }
 
@@ -123,16 +100,17 @@ class FloatConvolution : public RowStage {
       pixel.Next(in_row);
     }
     for (int block = begin; block < end; ++block) {
-      const int group = block / group_blocks_, output = block % group_blocks_ * kOutputs;
+      const int group = block / weights_.blocks(), in_group = block % weights_.blocks();
       const float* of_group[kTilePixels];
       for (int p = 0; p < count; ++p) {
         of_group[p] = reinterpret_cast<const float*>(windows[p] + int64_t{group} * layout_.group_bytes);
       }
-      const Part part = {first, count, group * group_outputs_ + output,
-                         std::min(kOutputs, group_outputs_ - output)};
+      const Part part = {first, count, group * group_outputs_ + in_group * kOutputs,
+                         weights_.Outputs(in_group)};
       float* const place = steps_.PlaceOf(tensors, part, kOutputs);
       float* const sums = place ? place : room;
-      kernel_.sums(of_group, count, layout_.window(), BlockWeights(block), Strips(block), sums);
+      kernel_.sums(of_group, count, layout_.window(), weights_.Block(group, in_group),
+                   weights_.Strips(in_group), sums);
       if (!place) steps_.Run(tensors, part, {sums, kOutputs});
     }
   }
@@ -142,9 +120,8 @@ class FloatConvolution : public RowStage {
   const ConvolutionInfo info_;
   const FloatKernel& kernel_;
   const ConvolutionLayout layout_;
-  const int group_outputs_, group_blocks_;
-  const int64_t block_weights_;
-  const AlignedBytes weights_;
+  const int group_outputs_;
+  FloatStrips weights_;
   const Steps steps_;
 };
 
@@ -161,6 +138,12 @@ std::unique_ptr<Stage> MakeFloatConvolution(const Plan& plan, const StageInfo& s
     if (std::unique_ptr<Stage> made = MakeInt8Convolution(plan, stage, *int8_kernel)) return made;
   }
   if (kernel.tiles) return MakeFloatTileConvolution(plan, stage, kernel);
+  if (IsFilteredByRows(plan, stage)) return MakeFloatRowConvolution(plan, stage, kernel);
+  return MakeFloatConvolution(plan, stage, kernel);
+}
+
+std::unique_ptr<Stage> MakeFloatConvolution(const Plan& plan, const StageInfo& stage,
+                                            const FloatKernel& kernel) {
   return std::make_unique<FloatConvolution>(plan, stage, kernel);
 }
 

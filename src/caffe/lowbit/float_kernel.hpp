@@ -5,6 +5,7 @@
 
 #include "caffe/lowbit/binary_kernel.hpp"
 #include "caffe/lowbit/float_tiles.hpp"
+#include "caffe/lowbit/row_filter.hpp"
 
 namespace caffe {
 namespace lowbit {
@@ -13,8 +14,8 @@ namespace lowbit {
  * @brief One way of a processor to convolve real numbers: the first and the last layers of a net.
  *
  * Computes, for some pixels and a block of up to kOutputs outputs, the sums of w x over each pixel's window,
- * whose units are single values (see Window). A kernel with tiles has these instead, and neither strip nor
- * sums.
+ * whose units are single values (see Window). A kernel with tiles has these instead, and neither strip, sums
+ * nor rows.
  */
 struct FloatKernel {
   static constexpr int kOutputs = BinaryKernel::kOutputs;
@@ -30,6 +31,7 @@ struct FloatKernel {
    */
   void (*sums)(const float* const* pixels, int count, const Window& window, const float* weights, int strips,
                float* sums);
+  RowTransforms rows;
   const FloatTiles* tiles = nullptr;
 };
 

@@ -1,4 +1,5 @@
 #include "caffe/lowbit/cpu_features.hpp"
+#include "caffe/lowbit/float_rows.hpp"
 #include "caffe/lowbit/float_sums.hpp"
 
 namespace caffe {
@@ -10,7 +11,7 @@ bool AlwaysAvailable() { return true; }
 
 }  // namespace
 
-const FloatKernel kFloatPlain = {"plain", AlwaysAvailable, 8, FloatSums<4, 2, 1, 4>};
+const FloatKernel kFloatPlain = {"plain", AlwaysAvailable, 8, FloatSums<4, 2, 1, 4>, kRowTransforms<4>};
 
 }  // namespace lowbit
 }  // namespace caffe

@@ -2,17 +2,13 @@
 #define CAFFE_LOWBIT_FLOAT_SUMS_HPP_
 
 #include "caffe/lowbit/float_kernel.hpp"
+#include "caffe/lowbit/float_vector.hpp"
 
 // The float kernel for vectors of kLanes values; each file that includes this is compiled for another
 // instruction set, so that all of it is local to the file.
 namespace caffe {
 namespace lowbit {
 namespace {
-
-template <int kLanes>
-struct VectorOf {
-  typedef float Type __attribute__((vector_size(kLanes * 4), aligned(4)));
-};
 
 // One pixel takes each weight once, from memory, which the processor by itself does not ask early enough.
 constexpr int kPrefetchedWeights = 1024;

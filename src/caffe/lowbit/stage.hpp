@@ -57,6 +57,14 @@ std::unique_ptr<Stage> MakeBinaryConvolution(const Plan& plan, const StageInfo& 
 std::unique_ptr<Stage> MakeBinaryConvolution(const Plan& plan, const StageInfo& stage,
                                              const BinaryKernel& kernel, int threads);
 std::unique_ptr<Stage> MakeFloatConvolution(const Plan& plan, const StageInfo& stage);
+/// Product by product, with a kernel without tiles.
+std::unique_ptr<Stage> MakeFloatConvolution(const Plan& plan, const StageInfo& stage,
+                                            const FloatKernel& kernel);
+/// Whether it has few enough products when its windows' rows are filtered as in RowFilter.
+bool IsFilteredByRows(const Plan& plan, const StageInfo& stage);
+/// Such a one, with a kernel without tiles.
+std::unique_ptr<Stage> MakeFloatRowConvolution(const Plan& plan, const StageInfo& stage,
+                                               const FloatKernel& kernel);
 /// With a kernel that has tiles.
 std::unique_ptr<Stage> MakeFloatTileConvolution(const Plan& plan, const StageInfo& stage,
                                                 const FloatKernel& kernel);

@@ -8,6 +8,7 @@
 #include <random>
 #include <vector>
 
+#include "caffe/lowbit/plan_check.hpp"
 #include "caffe/lowbit/scratch.hpp"
 #include "caffe/lowbit/stage.hpp"
 #include "caffe/test/packed_model_writer.hpp"
@@ -26,16 +27,16 @@ class RandomConvolution {
   RandomConvolution(unsigned seed, int encoding) : random_(seed) {
     const int groups = Draw(1, 3), channels = groups * Draw(1, 5), size = Draw(5, 12);
     const int outputs = groups * Draw(1, seed % 3 ? 20 : 70);
-    const int input = maker_.Input(channels, size, size + Draw(0, 4));
-    attributes_ = {outputs};
-    const int bounds[][2] = {{1, 4}, {1, 4}, {1, 3}, {1, 3}, {0, 2}, {0, 2}};
-    for (const auto& bound : bounds) attributes_.push_back(Draw(bound[0], bound[1]));
-    attributes_.insert(attributes_.end(), {seed % 4 ? 1 : 2, 1, groups, encoding});
-    const TensorInfo& info = maker_.plan.tensors[input];
-    output_ = maker_.Tensor(TensorKind::kReal, outputs, Result(info.height, 0), Result(info.width, 1));
-    maker_.Stage(StageKind::kConvolution, {input}, attributes_, Weights()).steps = {
-        MakeStep(StepKind::kStore, output_)};
-    maker_.Output(output_);
+    const int width = size + Draw(0, 4);
+    Geometry g = {Draw(1, 4), Draw(1, 4), Draw(1, 3), Draw(1, 3), Draw(0, 2), Draw(0, 2), 1, 1};
+    if (seed % 4 == 0) g.dilation_h = 2;
+    MakePlan({channels, size, width}, outputs, g, groups, encoding);
+  }
+
+  RandomConvolution(unsigned seed, const Shape& input, int outputs, const Geometry& geometry, int groups = 1,
+                    int encoding = 0)
+      : random_(seed) {
+    MakePlan(input, outputs, geometry, groups, encoding);
   }
 
   const Plan& plan() const { return maker_.plan; }
@@ -89,6 +90,16 @@ class RandomConvolution {
   }
 
  private:
+  void MakePlan(const Shape& in, int outputs, const Geometry& g, int groups, int encoding) {
+    const int input = maker_.Input(in.channels, in.height, in.width);
+    attributes_ = {outputs, g.kernel_h,   g.kernel_w,   g.stride_h, g.stride_w, g.pad_h,
+                   g.pad_w, g.dilation_h, g.dilation_w, groups,     encoding};
+    output_ = maker_.Tensor(TensorKind::kReal, outputs, Result(in.height, 0), Result(in.width, 1));
+    maker_.Stage(StageKind::kConvolution, {input}, attributes_, Weights()).steps = {
+        MakeStep(StepKind::kStore, output_)};
+    maker_.Output(output_);
+  }
+
   int Result(int size, int axis) const {
     const std::vector<int>& a = attributes_;
     return (size + 2 * a[5 + axis] - (a[7 + axis] * (a[1 + axis] - 1) + 1)) / a[3 + axis] + 1;

@@ -1,0 +1,181 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "caffe/lowbit/float_kernel.hpp"
+#include "caffe/lowbit/row_filter.hpp"
+#include "caffe/test/packed_interpreter.hpp"
+#include "caffe/test/random_convolution.hpp"
+
+// The stage that filters rows. Only of libhwgq and GoogleTest, so that scripts/test_neon.sh can build it for
+// another processor.
+
+namespace caffe {
+namespace lowbit {
+
+namespace {
+
+using Images = RandomConvolution::Images;
+
+std::vector<const FloatKernel*> KernelsToTest() {
+  std::vector<const FloatKernel*> kernels = {&kFloatPlain};
+#ifdef __x86_64__
+  if (kFloatAvx2.available()) kernels.push_back(&kFloatAvx2);
+  if (kFloatAvx512.available()) kernels.push_back(&kFloatAvx512);
+#endif
+  return kernels;
+}
+
+RandomConvolution::Make Maker(const FloatKernel& kernel) {
+  return [&kernel](const Plan& plan, const StageInfo& stage) {
+    return MakeFloatRowConvolution(plan, stage, kernel);
+  };
+}
+
+// Of 3 and 4 taps, at all strides, with windows that lie in the padding alone and pixels that no window sees.
+RandomConvolution MakeConvolution(unsigned seed) {
+  std::mt19937 random(seed);
+  const auto draw = [&](int least, int most) {
+    return std::uniform_int_distribution<int>(least, most)(random);
+  };
+  const int stride = draw(1, 4), kernel_w = draw(2 * stride + 1, 4 * stride), kernel_h = draw(1, 5);
+  const int pad_w = draw(0, seed % 5 ? 3 : 2 * kernel_w), dilation_h = seed % 4 ? 1 : 2;
+  const Geometry geometry = {kernel_h, kernel_w, draw(1, 3), stride, draw(0, 4), pad_w, dilation_h, 1};
+  const Shape input = {draw(1, seed % 7 ? 4 : 20), dilation_h * kernel_h + draw(0, 5), kernel_w + draw(0, 40)};
+  return {seed, input, draw(1, seed % 3 ? 40 : 150), geometry, 1, static_cast<int>(seed % 3)};
+}
+
+bool IsFiltered(const Shape& input, int outputs, const Geometry& geometry, int groups = 1) {
+  const RandomConvolution convolution(1, input, outputs, geometry, groups);
+  return IsFilteredByRows(convolution.plan(), convolution.plan().stages[0]);
+}
+
+}  // namespace
+
+TEST(FloatRowConvolutionTest, ComputesWhatTheFormatSays) {
+  for (unsigned seed = 0; seed < 120; ++seed) {
+    RandomConvolution convolution = MakeConvolution(seed);
+    const int count = 1 + static_cast<int>(seed % 3);
+    const Images images = convolution.DrawImages(count);
+    PackedInterpreter interpreter(convolution.plan());
+    interpreter.Run(count, {images});
+    const std::vector<double>& expected = interpreter.at(convolution.output());
+    for (const FloatKernel* kernel : KernelsToTest()) {
+      SCOPED_TRACE("seed " + std::to_string(seed) + ", " + kernel->name);
+      const Images results = convolution.Run(Maker(*kernel), images);
+      ASSERT_EQ(results.size(), expected.size());
+      for (size_t i = 0; i < results.size(); ++i) {
+        ASSERT_NEAR(results[i], expected[i], 4e-6 * interpreter.scale(convolution.output())) << "element " << i;
+      }
+    }
+  }
+}
+
+// Neither do pieces of rows, of which Run makes two: tiles begin where their row begins.
+TEST(FloatRowConvolutionTest, NumberOfThreadsDoesNotMatter) {
+  for (unsigned seed = 200; seed < 220; ++seed) {
+    RandomConvolution convolution = MakeConvolution(seed);
+    const Images images = convolution.DrawImages(3);
+    for (const FloatKernel* kernel : KernelsToTest()) {
+      SCOPED_TRACE("seed " + std::to_string(seed) + ", " + kernel->name);
+      const Images expected = convolution.Run(Maker(*kernel), images);
+      for (const int threads : {2, 3, 7}) EXPECT_EQ(convolution.Run(Maker(*kernel), images, threads), expected);
+      EXPECT_EQ(convolution.RunEach(Maker(*kernel), images), expected);
+    }
+  }
+}
+
+// As exact as floats: first layers' sums are not 2.5 times as far from the truth, root mean square, as those of
+// the products one by one.
+TEST(FloatRowConvolutionTest, RoundsAsSumsOfProductsDo) {
+  const struct {
+    Shape input;
+    Geometry geometry;
+  } layers[] = {{{3, 40, 70}, {7, 7, 2, 2, 3, 3, 1, 1}}, {{3, 51, 91}, {11, 11, 4, 4, 0, 0, 1, 1}}};
+  for (const auto& layer : layers) {
+    RandomConvolution convolution(5, layer.input, 64, layer.geometry);
+    const Images images = convolution.DrawImages(1);
+    PackedInterpreter interpreter(convolution.plan());
+    interpreter.Run(1, {images});
+    const std::vector<double>& expected = interpreter.at(convolution.output());
+    const auto error = [&](const Images& results) {
+      double sum = 0;
+      for (size_t i = 0; i < results.size(); ++i) sum += std::pow(results[i] - expected[i], 2);
+      return std::sqrt(sum / static_cast<double>(results.size()));
+    };
+    const Images direct = convolution.Run(
+        [](const Plan& plan, const StageInfo& stage) { return MakeFloatConvolution(plan, stage, kFloatPlain); },
+        images);
+    for (const FloatKernel* kernel : KernelsToTest()) {
+      EXPECT_LT(error(convolution.Run(Maker(*kernel), images)), 2.5 * error(direct)) << kernel->name;
+    }
+  }
+}
+
+TEST(FloatRowConvolutionTest, IsTakenWhereItHasFewerProducts) {
+  const Geometry seven = {7, 7, 2, 2, 3, 3, 1, 1}, eleven = {11, 11, 4, 4, 0, 0, 1, 1};
+  EXPECT_TRUE(IsFiltered({3, 224, 224}, 64, seven));
+  EXPECT_TRUE(IsFiltered({3, 227, 227}, 96, eleven));
+  EXPECT_TRUE(IsFiltered({3, 224, 224}, 96, seven));
+  // Of 27 products a pixel there are too few, of many channels too many weights at the points.
+  EXPECT_FALSE(IsFiltered({3, 224, 224}, 32, {3, 3, 1, 1, 1, 1, 1, 1}));
+  EXPECT_FALSE(IsFiltered({256, 14, 14}, 256, {3, 3, 1, 1, 1, 1, 1, 1}));
+  EXPECT_TRUE(IsFiltered({16, 32, 32}, 16, {3, 3, 1, 1, 1, 1, 1, 1}));
+  // Tiles would be mostly empty, or filters have too few taps, or too many.
+  EXPECT_FALSE(IsFiltered({3, 7, 7}, 64, {7, 7, 2, 2, 0, 0, 1, 1}));
+  EXPECT_FALSE(IsFiltered({64, 56, 56}, 64, {1, 1, 1, 1, 0, 0, 1, 1}));
+  EXPECT_FALSE(IsFiltered({8, 28, 28}, 20, {5, 5, 1, 1, 0, 0, 1, 1}));
+  // Groups and columns that are apart are no rows to filter.
+  EXPECT_FALSE(IsFiltered({32, 32, 32}, 32, {3, 3, 1, 1, 1, 1, 1, 1}, 2));
+  EXPECT_FALSE(IsFiltered({16, 32, 32}, 16, {3, 3, 1, 1, 1, 1, 1, 2}));
+  EXPECT_TRUE(IsFiltered({16, 32, 32}, 16, {3, 3, 1, 1, 1, 1, 2, 1}));
+}
+
+TEST(RowFilterTest, TransformsGiveTheFilter) {
+  std::mt19937 random(3);
+  std::normal_distribution<float> normal;
+  constexpr int kChannels = 16, kTiles = 3, kUnit = 5, kBeyond = RowTransforms::kBeyond;
+  for (const int taps : {3, 4}) {
+    ASSERT_TRUE(IsFilteredAtPoints(taps));
+    const int points = PointsOf(taps), stride = kTiles * kUnit + kBeyond;
+    std::vector<float> row((kTileOutputs * kTiles + taps - 1) * kUnit + kBeyond), filter(taps), weights(points);
+    for (float& value : row) value = normal(random);
+    for (float& weight : filter) weight = normal(random);
+    TransformTaps(taps, filter.data(), weights.data());
+    for (const FloatKernel* kernel : KernelsToTest()) {
+      SCOPED_TRACE(std::string(kernel->name) + ", " + std::to_string(taps) + " taps");
+      std::vector<float> at_points(points * stride);
+      kernel->rows.inputs(taps, row.data(), kUnit, kTiles, stride, at_points.data());
+      for (int tile = 0; tile < kTiles; ++tile) {
+        for (int unit = 0; unit < kUnit; ++unit) {
+          for (int wanted = 1; wanted <= kTileOutputs; ++wanted) {
+            std::vector<float> sums(points * kChannels), result(kTileOutputs * kChannels, 7);
+            for (int point = 0; point < points; ++point) {
+              for (int c = 0; c < kChannels; ++c) {
+                sums[point * kChannels + c] =
+                    static_cast<float>(c) * weights[point] * at_points[point * stride + tile * kUnit + unit];
+              }
+            }
+            kernel->rows.outputs(taps, sums.data(), kChannels, kChannels, wanted, result.data(), kChannels);
+            for (int output = 0; output < kTileOutputs; ++output) {
+              float sum = 0;
+              for (int tap = 0; tap < taps; ++tap) {
+                sum += filter[tap] * row[(kTileOutputs * tile + output + tap) * kUnit + unit];
+              }
+              for (int c = 0; c < kChannels; ++c) {
+                const float expected = output < wanted ? static_cast<float>(c) * sum : 7;
+                ASSERT_NEAR(result[output * kChannels + c], expected, 2e-4);
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace lowbit
+}  // namespace caffe
