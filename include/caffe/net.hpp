@@ -150,10 +150,12 @@ class Net {
    *
    * Then a pass must begin at the first layer, and after it only the net's inputs and outputs, its losses and
    * parameters, what data layers made, and blobs that were looked at between earlier passes hold what they
-   * hold otherwise. What another blob holds is not known, neither its data nor its gradient. Callbacks see
-   * what the layer that just ran has read, unless it wrote over it, and written. After a Forward there may be
-   * one Backward: then what layers had kept for it is gone. A solver's Step may use up the gradients by
-   * weights of convolutions and inner products within it (GiveGradients), so that they are nowhere.
+   * hold otherwise; but one that a layer normalizes, or scales, in place just before the next one reads it
+   * may hold what that layer was given. What another blob holds is not known, neither its data nor its
+   * gradient. Callbacks see what the layer that just ran has read, unless it wrote over it, and written.
+   * After a Forward there may be one Backward: then what layers had kept for it is gone. A solver's Step may
+   * use up the gradients by weights of convolutions and inner products within it (GiveGradients), so that
+   * they are nowhere.
    */
   void set_reuses_memory(bool value);
   bool reuses_memory() const { return reuses_memory_; }

@@ -5,7 +5,8 @@
 namespace caffe {
 namespace lowbit {
 
-const FloatKernel kFloatAvx2 = {"avx2", HasAvx2, 16, FloatSums<8, 2, 1, 6>, kRowTransforms<8>};
+const FloatKernel kFloatAvx2 = {"avx2", HasAvx2, 16, FloatSums<8, 2, 1, 6>,
+                                MakeRowTransforms<8>("avx2_winograd")};
 
 }  // namespace lowbit
 }  // namespace caffe

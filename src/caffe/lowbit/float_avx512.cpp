@@ -5,7 +5,8 @@
 namespace caffe {
 namespace lowbit {
 
-const FloatKernel kFloatAvx512 = {"avx512", HasAvx512, 32, FloatSums<16, 2, 2, 6>, kRowTransforms<16>};
+const FloatKernel kFloatAvx512 = {"avx512", HasAvx512, 32, FloatSums<16, 2, 2, 6>,
+                                  MakeRowTransforms<16>("avx512_winograd")};
 
 }  // namespace lowbit
 }  // namespace caffe

@@ -11,7 +11,8 @@ bool AlwaysAvailable() { return true; }
 
 }  // namespace
 
-const FloatKernel kFloatPlain = {"plain", AlwaysAvailable, 8, FloatSums<4, 2, 1, 4>, kRowTransforms<4>};
+const FloatKernel kFloatPlain = {"plain", AlwaysAvailable, 8, FloatSums<4, 2, 1, 4>,
+                                 MakeRowTransforms<4>("plain_winograd")};
 
 }  // namespace lowbit
 }  // namespace caffe

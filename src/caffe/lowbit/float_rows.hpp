@@ -12,93 +12,96 @@ namespace caffe {
 namespace lowbit {
 namespace {
 
-// A row of one of a filter's matrices times values, less what is multiplied by 0.
-struct InputsOf {
-  template <typename Filter, int kRow, int kColumn>
-  static constexpr float At() {
-    return Filter::kInputs[kRow][kColumn];
-  }
+using Points = std::make_integer_sequence<int, kPoints>;
+
+// Values at a point: the product of (x - other) over all other points but infinity, whose powers of x are the
+// tile's inputs.
+struct InputTransform {
+  static constexpr float kRows[kPoints][kPoints] = {
+      {-2, 4, 2.5f, -5, -0.5f, 1, 0}, {0, 2, -2, -4.5f, 0.5f, 1, 0}, {0, -2, 6, -3.5f, -1.5f, 1, 0},
+      {0, 1, -1.5f, -2, 1.5f, 1, 0},  {0, -1, 2.5f, 0, -2.5f, 1, 0}, {0, 4, 0, -5, 0, 1, 0},
+      {0, -2, 4, 2.5f, -5, -0.5f, 1},
+  };
+  static constexpr float At(int row, int column) { return kRows[row][column]; }
 };
-struct OutputsOf {
-  template <typename Filter, int kRow, int kColumn>
-  static constexpr float At() {
-    return Filter::kOutputs[kRow][kColumn];
+
+// Output i of a tile: the i-th powers of the points; of infinity, the last one alone.
+template <int kTileOutputs>
+struct OutputTransform {
+  static constexpr float At(int row, int column) {
+    if (column == kPoints - 1) return row == kTileOutputs - 1 ? 1 : 0;
+    float power = 1;
+    for (int i = 0; i < row; ++i) power *= kFinitePoints[column];
+    return power;
   }
 };
 
-template <typename Matrix, typename Filter, int kRow, typename Vector, int... kColumn>
+// A row of a matrix times values, less those that are multiplied by 0.
+template <typename Matrix, int kRow, typename Vector, int... kColumn>
 inline Vector RowTimes(const Vector* values, std::integer_sequence<int, kColumn...>) {
   Vector sum = {};
   const auto add = [&](auto column) {
-    constexpr float kFactor = Matrix::template At<Filter, kRow, column()>();
+    constexpr float kFactor = Matrix::At(kRow, column());
     if constexpr (kFactor != 0) sum += kFactor * values[column()];
   };
   (add(std::integral_constant<int, kColumn>()), ...);
   return sum;
 }
 
-template <typename Filter>
-using Points = std::make_integer_sequence<int, Filter::kPoints>;
-
-template <int kLanes, typename Filter, int... kPoint>
-void TransformInputs(const float* row, int unit, int tiles, int64_t point_stride, float* points,
-                     std::integer_sequence<int, kPoint...>) {
+template <int kLanes, int... kPoint>
+inline void TransformUnits(const float* from, int unit, int64_t point_stride, float* to,
+                           std::integer_sequence<int, kPoint...> points) {
   using Vector = typename VectorOf<kLanes>::Type;
-  for (int tile = 0; tile < tiles; ++tile) {
-    // What a unit's last vector has too much, the next one overwrites.
+  const Vector values[] = {*reinterpret_cast<const Vector*>(from + kPoint * unit)...};
+  ((*reinterpret_cast<Vector*>(to + kPoint * point_stride) =
+        RowTimes<InputTransform, kPoint>(values, points)),
+   ...);
+}
+
+template <int kLanes>
+void TransformInputs(int tile_outputs, const float* row, int unit, int tiles, int64_t point_stride,
+                     float* points) {
+  for (int tile = 0; tile < tiles; ++tile, row += int64_t{tile_outputs} * unit, points += unit) {
+    // What a unit's last vector has too much, the next tile overwrites.
     for (int u = 0; u < unit; u += kLanes) {
-      const float* const from = row + static_cast<int64_t>(kTileOutputs) * tile * unit + u;
-      const Vector values[] = {*reinterpret_cast<const Vector*>(from + kPoint * unit)...};
-      float* const to = points + static_cast<int64_t>(tile) * unit + u;
-      ((*reinterpret_cast<Vector*>(to + kPoint * point_stride) =
-            RowTimes<InputsOf, Filter, kPoint>(values, Points<Filter>())),
-       ...);
+      TransformUnits<kLanes>(row + u, unit, point_stride, points + u, Points());
     }
   }
 }
 
-template <int kLanes, typename Filter, int... kPoint>
+template <int kLanes, int kTileOutputs, int... kOutput, int... kPoint>
 void TransformOutputs(const float* sums, int64_t point_stride, int channels, int outputs, float* result,
-                      int64_t result_stride, std::integer_sequence<int, kPoint...>) {
+                      int64_t result_stride, std::integer_sequence<int, kOutput...>,
+                      std::integer_sequence<int, kPoint...> points) {
   using Vector = typename VectorOf<kLanes>::Type;
   for (int c = 0; c < channels; c += kLanes) {
     const Vector values[] = {*reinterpret_cast<const Vector*>(sums + kPoint * point_stride + c)...};
     const auto store = [&](auto output) {
       if (output() >= outputs) return;
       *reinterpret_cast<Vector*>(result + output() * result_stride + c) =
-          RowTimes<OutputsOf, Filter, output()>(values, Points<Filter>());
+          RowTimes<OutputTransform<kTileOutputs>, output()>(values, points);
     };
-    store(std::integral_constant<int, 0>());
-    store(std::integral_constant<int, 1>());
-    store(std::integral_constant<int, 2>());
-    store(std::integral_constant<int, 3>());
+    (store(std::integral_constant<int, kOutput>()), ...);
   }
 }
 
 template <int kLanes>
-void TransformInputs(int taps, const float* row, int unit, int tiles, int64_t point_stride, float* points) {
-  if (taps == 3) {
-    return TransformInputs<kLanes, RowFilter<3>>(row, unit, tiles, point_stride, points,
-                                                 Points<RowFilter<3>>());
-  }
-  TransformInputs<kLanes, RowFilter<4>>(row, unit, tiles, point_stride, points, Points<RowFilter<4>>());
-}
-
-template <int kLanes>
-void TransformOutputs(int taps, const float* sums, int64_t point_stride, int channels, int outputs,
+void TransformOutputs(int tile_outputs, const float* sums, int64_t point_stride, int channels, int outputs,
                       float* result, int64_t result_stride) {
-  if (taps == 3) {
-    return TransformOutputs<kLanes, RowFilter<3>>(sums, point_stride, channels, outputs, result,
-                                                  result_stride, Points<RowFilter<3>>());
-  }
-  TransformOutputs<kLanes, RowFilter<4>>(sums, point_stride, channels, outputs, result, result_stride,
-                                         Points<RowFilter<4>>());
+  const auto transform = [&](auto most) {
+    TransformOutputs<kLanes, most()>(sums, point_stride, channels, outputs, result, result_stride,
+                                     std::make_integer_sequence<int, most()>(), Points());
+  };
+  if (tile_outputs == 3) return transform(std::integral_constant<int, 3>());
+  if (tile_outputs == 4) return transform(std::integral_constant<int, 4>());
+  transform(std::integral_constant<int, 5>());
 }
 
 // Pixels have few channels: longer vectors would be mostly empty.
 template <int kLanes>
-constexpr RowTransforms kRowTransforms = {TransformInputs<(kLanes < 8 ? kLanes : 8)>,
-                                          TransformOutputs<kLanes>};
+constexpr RowTransforms MakeRowTransforms(const char* name) {
+  return {name, TransformInputs<(kLanes < 8 ? kLanes : 8)>, TransformOutputs<kLanes>};
+}
 
 }  // namespace
 }  // namespace lowbit

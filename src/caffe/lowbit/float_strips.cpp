@@ -22,8 +22,8 @@ FloatStrips::FloatStrips(const FloatKernel& kernel, int groups, int group_output
 
 void FloatStrips::Pack(int group, int output, const float* row) {
   const int in_block = output % kOutputs;
-  float* const column = Begin(group, output / kOutputs) + in_block / strip_ * weights_of_output_ * strip_ +
-                        in_block % strip_;
+  float* const column =
+      Begin(group, output / kOutputs) + in_block / strip_ * weights_of_output_ * strip_ + in_block % strip_;
   for (int64_t k = 0; k < weights_of_output_; ++k) column[k * strip_] = row[k];
 }
 

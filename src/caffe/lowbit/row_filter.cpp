@@ -3,22 +3,18 @@
 namespace caffe {
 namespace lowbit {
 
-namespace {
-
-template <int kTaps>
-void Transform(const float* weights, float* at_points) {
-  for (int point = 0; point < RowFilter<kTaps>::kPoints; ++point) {
-    double sum = 0;
-    for (int tap = 0; tap < kTaps; ++tap) sum += RowFilter<kTaps>::kWeights[point][tap] * weights[tap];
-    at_points[point] = static_cast<float>(sum);
+void TransformTaps(int taps, const float* weights, float at_points[kPoints]) {
+  for (int i = 0; i < kPoints - 1; ++i) {
+    const double point = kFinitePoints[i];
+    double value = 0, scale = 1;
+    for (int tap = taps - 1; tap >= 0; --tap) value = value * point + weights[tap];
+    // Lagrange's: what goes through the points, the inputs' transform multiplies by it.
+    for (int other = 0; other < kPoints - 1; ++other) {
+      if (other != i) scale *= point - kFinitePoints[other];
+    }
+    at_points[i] = static_cast<float>(value / scale);
   }
-}
-
-}  // namespace
-
-void TransformTaps(int taps, const float* weights, float* at_points) {
-  if (taps == 3) return Transform<3>(weights, at_points);
-  Transform<4>(weights, at_points);
+  at_points[kPoints - 1] = weights[taps - 1];
 }
 
 }  // namespace lowbit

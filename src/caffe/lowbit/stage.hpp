@@ -60,7 +60,7 @@ std::unique_ptr<Stage> MakeFloatConvolution(const Plan& plan, const StageInfo& s
 /// Product by product, with a kernel without tiles.
 std::unique_ptr<Stage> MakeFloatConvolution(const Plan& plan, const StageInfo& stage,
                                             const FloatKernel& kernel);
-/// Whether it has few enough products when its windows' rows are filtered as in RowFilter.
+/// Whether it has few enough products when its windows' rows are filtered, see row_filter.hpp.
 bool IsFilteredByRows(const Plan& plan, const StageInfo& stage);
 /// Such a one, with a kernel without tiles.
 std::unique_ptr<Stage> MakeFloatRowConvolution(const Plan& plan, const StageInfo& stage,

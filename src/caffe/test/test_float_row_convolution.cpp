@@ -31,20 +31,24 @@ std::vector<const FloatKernel*> KernelsToTest() {
 
 RandomConvolution::Make Maker(const FloatKernel& kernel) {
   return [&kernel](const Plan& plan, const StageInfo& stage) {
-    return MakeFloatRowConvolution(plan, stage, kernel);
+    std::unique_ptr<Stage> made = MakeFloatRowConvolution(plan, stage, kernel);
+    EXPECT_EQ(made->Kernel(), std::string(kernel.name) + "_winograd");
+    return made;
   };
 }
 
-// Of 3 and 4 taps, at all strides, with windows that lie in the padding alone and pixels that no window sees.
+// Of 3 to 5 taps, at several strides, with windows that lie in the padding alone and pixels that no window
+// sees.
 RandomConvolution MakeConvolution(unsigned seed) {
   std::mt19937 random(seed);
   const auto draw = [&](int least, int most) {
     return std::uniform_int_distribution<int>(least, most)(random);
   };
-  const int stride = draw(1, 4), kernel_w = draw(2 * stride + 1, 4 * stride), kernel_h = draw(1, 5);
+  const int stride = draw(1, 4), kernel_w = draw(2 * stride + 1, 5 * stride), kernel_h = draw(1, 5);
   const int pad_w = draw(0, seed % 5 ? 3 : 2 * kernel_w), dilation_h = seed % 4 ? 1 : 2;
   const Geometry geometry = {kernel_h, kernel_w, draw(1, 3), stride, draw(0, 4), pad_w, dilation_h, 1};
-  const Shape input = {draw(1, seed % 7 ? 4 : 20), dilation_h * kernel_h + draw(0, 5), kernel_w + draw(0, 40)};
+  const Shape input = {draw(1, seed % 7 ? 4 : 20), dilation_h * kernel_h + draw(0, 5),
+                       kernel_w + draw(0, 40)};
   return {seed, input, draw(1, seed % 3 ? 40 : 150), geometry, 1, static_cast<int>(seed % 3)};
 }
 
@@ -68,7 +72,8 @@ TEST(FloatRowConvolutionTest, ComputesWhatTheFormatSays) {
       const Images results = convolution.Run(Maker(*kernel), images);
       ASSERT_EQ(results.size(), expected.size());
       for (size_t i = 0; i < results.size(); ++i) {
-        ASSERT_NEAR(results[i], expected[i], 4e-6 * interpreter.scale(convolution.output())) << "element " << i;
+        ASSERT_NEAR(results[i], expected[i], 4e-6 * interpreter.scale(convolution.output()))
+            << "element " << i;
       }
     }
   }
@@ -82,14 +87,15 @@ TEST(FloatRowConvolutionTest, NumberOfThreadsDoesNotMatter) {
     for (const FloatKernel* kernel : KernelsToTest()) {
       SCOPED_TRACE("seed " + std::to_string(seed) + ", " + kernel->name);
       const Images expected = convolution.Run(Maker(*kernel), images);
-      for (const int threads : {2, 3, 7}) EXPECT_EQ(convolution.Run(Maker(*kernel), images, threads), expected);
+      for (const int threads : {2, 3, 7})
+        EXPECT_EQ(convolution.Run(Maker(*kernel), images, threads), expected);
       EXPECT_EQ(convolution.RunEach(Maker(*kernel), images), expected);
     }
   }
 }
 
-// As exact as floats: first layers' sums are not 2.5 times as far from the truth, root mean square, as those of
-// the products one by one.
+// As exact as floats: first layers' sums are not 2.5 times as far from the truth, root mean square, as those
+// of the products one by one.
 TEST(FloatRowConvolutionTest, RoundsAsSumsOfProductsDo) {
   const struct {
     Shape input;
@@ -106,9 +112,10 @@ TEST(FloatRowConvolutionTest, RoundsAsSumsOfProductsDo) {
       for (size_t i = 0; i < results.size(); ++i) sum += std::pow(results[i] - expected[i], 2);
       return std::sqrt(sum / static_cast<double>(results.size()));
     };
-    const Images direct = convolution.Run(
-        [](const Plan& plan, const StageInfo& stage) { return MakeFloatConvolution(plan, stage, kFloatPlain); },
-        images);
+    const Images direct =
+        convolution.Run([](const Plan& plan,
+                           const StageInfo& stage) { return MakeFloatConvolution(plan, stage, kFloatPlain); },
+                        images);
     for (const FloatKernel* kernel : KernelsToTest()) {
       EXPECT_LT(error(convolution.Run(Maker(*kernel), images)), 2.5 * error(direct)) << kernel->name;
     }
@@ -127,7 +134,7 @@ TEST(FloatRowConvolutionTest, IsTakenWhereItHasFewerProducts) {
   // Tiles would be mostly empty, or filters have too few taps, or too many.
   EXPECT_FALSE(IsFiltered({3, 7, 7}, 64, {7, 7, 2, 2, 0, 0, 1, 1}));
   EXPECT_FALSE(IsFiltered({64, 56, 56}, 64, {1, 1, 1, 1, 0, 0, 1, 1}));
-  EXPECT_FALSE(IsFiltered({8, 28, 28}, 20, {5, 5, 1, 1, 0, 0, 1, 1}));
+  EXPECT_FALSE(IsFiltered({8, 28, 28}, 20, {6, 6, 1, 1, 0, 0, 1, 1}));
   // Groups and columns that are apart are no rows to filter.
   EXPECT_FALSE(IsFiltered({32, 32, 32}, 32, {3, 3, 1, 1, 1, 1, 1, 1}, 2));
   EXPECT_FALSE(IsFiltered({16, 32, 32}, 16, {3, 3, 1, 1, 1, 1, 1, 2}));
@@ -138,32 +145,34 @@ TEST(RowFilterTest, TransformsGiveTheFilter) {
   std::mt19937 random(3);
   std::normal_distribution<float> normal;
   constexpr int kChannels = 16, kTiles = 3, kUnit = 5, kBeyond = RowTransforms::kBeyond;
-  for (const int taps : {3, 4}) {
+  for (const int taps : {3, 4, 5}) {
     ASSERT_TRUE(IsFilteredAtPoints(taps));
-    const int points = PointsOf(taps), stride = kTiles * kUnit + kBeyond;
-    std::vector<float> row((kTileOutputs * kTiles + taps - 1) * kUnit + kBeyond), filter(taps), weights(points);
+    const int tile_outputs = TileOutputs(taps), stride = kTiles * kUnit + kBeyond;
+    std::vector<float> row((tile_outputs * kTiles + taps - 1) * kUnit + kBeyond), filter(taps),
+        weights(kPoints);
     for (float& value : row) value = normal(random);
     for (float& weight : filter) weight = normal(random);
     TransformTaps(taps, filter.data(), weights.data());
     for (const FloatKernel* kernel : KernelsToTest()) {
       SCOPED_TRACE(std::string(kernel->name) + ", " + std::to_string(taps) + " taps");
-      std::vector<float> at_points(points * stride);
-      kernel->rows.inputs(taps, row.data(), kUnit, kTiles, stride, at_points.data());
+      std::vector<float> at_points(kPoints * stride);
+      kernel->rows.inputs(tile_outputs, row.data(), kUnit, kTiles, stride, at_points.data());
       for (int tile = 0; tile < kTiles; ++tile) {
         for (int unit = 0; unit < kUnit; ++unit) {
-          for (int wanted = 1; wanted <= kTileOutputs; ++wanted) {
-            std::vector<float> sums(points * kChannels), result(kTileOutputs * kChannels, 7);
-            for (int point = 0; point < points; ++point) {
+          for (int wanted = 1; wanted <= tile_outputs; ++wanted) {
+            std::vector<float> sums(kPoints * kChannels), result(tile_outputs * kChannels, 7);
+            for (int point = 0; point < kPoints; ++point) {
               for (int c = 0; c < kChannels; ++c) {
                 sums[point * kChannels + c] =
                     static_cast<float>(c) * weights[point] * at_points[point * stride + tile * kUnit + unit];
               }
             }
-            kernel->rows.outputs(taps, sums.data(), kChannels, kChannels, wanted, result.data(), kChannels);
-            for (int output = 0; output < kTileOutputs; ++output) {
+            kernel->rows.outputs(tile_outputs, sums.data(), kChannels, kChannels, wanted, result.data(),
+                                 kChannels);
+            for (int output = 0; output < tile_outputs; ++output) {
               float sum = 0;
               for (int tap = 0; tap < taps; ++tap) {
-                sum += filter[tap] * row[(kTileOutputs * tile + output + tap) * kUnit + unit];
+                sum += filter[tap] * row[(tile_outputs * tile + output + tap) * kUnit + unit];
               }
               for (int c = 0; c < kChannels; ++c) {
                 const float expected = output < wanted ? static_cast<float>(c) * sum : 7;
