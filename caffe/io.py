@@ -11,7 +11,8 @@ from google.protobuf.message import DecodeError
 
 from .proto import caffe_pb2
 
-#: The mean color, blue green red, of the ImageNet classification data (ILSVRC 2012), in [0, 255].
+#: The mean color, blue green red, of the ImageNet classification data (ILSVRC 2012), in [0, 255]. Scripts for
+#: pycaffe read imagenet/ilsvrc_2012_mean.npy, whose pixels all have it.
 IMAGENET_MEAN = (104.00698793, 116.66876762, 122.67891434)
 
 

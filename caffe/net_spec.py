@@ -95,10 +95,8 @@ class Function:
         self.type_name = type_name
         for position, bottom in enumerate(inputs):
             if not isinstance(bottom, Top):
-                raise TypeError(
-                    f"{type_name} takes blobs made by other layers; argument {position} is a "
-                    f"{type(bottom).__name__}"
-                )
+                # In the words of pycaffe, which tests of programs look for.
+                raise TypeError(f"{type_name} input {position} is not a Top (type is {type(bottom)})")
         self.inputs = inputs
         self.params = dict(params)
         self.ntop = self.params.pop("ntop", 1)

@@ -111,7 +111,7 @@ def test_mistakes_are_told():
     data = L.DummyData(shape=dict(dim=[1]))
     with pytest.raises(ValueError, match="num_outputs"):
         L.Convolution(data, num_outputs=3).to_proto()
-    with pytest.raises(TypeError, match="argument 0 is a str"):
+    with pytest.raises(TypeError, match=r"^ReLU input 0 is not a Top \(type is <class 'str'>\)$"):
         L.ReLU("data")
     with pytest.raises(ValueError, match="no field 'dims'"):
         L.DummyData(shape=dict(dims=[1])).to_proto()

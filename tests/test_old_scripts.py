@@ -35,7 +35,8 @@ assert caffe.__file__.startswith(caffe_root + 'python')
 caffe.set_mode_cpu()
 net = caffe.Net('deploy.prototxt', 'weights.caffemodel', caffe.TEST)
 
-mu = np.array([104.0, 117.0, 123.0])
+mu = np.load(caffe_root + 'python/caffe/imagenet/ilsvrc_2012_mean.npy').mean(1).mean(1)
+assert np.abs(mu - caffe.io.IMAGENET_MEAN).max() < 1e-3
 transformer = caffe.io.Transformer({{'data': net.blobs['data'].data.shape}})
 transformer.set_transpose('data', (2, 0, 1))
 transformer.set_mean('data', mu)

@@ -61,4 +61,7 @@ class LayerRegisterer {
 
 }  // namespace caffe
 
+// Here, since it needs this header itself: who makes layers also calls them.
+#include "caffe/layer.hpp"
+
 #endif  // CAFFE_LAYER_FACTORY_H_

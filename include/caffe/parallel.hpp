@@ -10,6 +10,12 @@
 #include <string>
 #include <vector>
 
+// Code written for Caffe says boost::thread and boost::barrier after this header.
+#if __has_include(<boost/thread.hpp>)
+#include <boost/thread.hpp>
+#include <boost/thread/barrier.hpp>
+#endif
+
 #include "caffe/blob.hpp"
 #include "caffe/common.hpp"
 #include "caffe/net.hpp"

@@ -7,6 +7,11 @@
 #include <string>
 #include <vector>
 
+// Code written for Caffe says boost::function after this header.
+#if __has_include(<boost/function.hpp>)
+#include <boost/function.hpp>
+#endif
+
 #include "caffe/net.hpp"
 #include "caffe/solver_factory.hpp"
 #include "caffe/util/benchmark.hpp"

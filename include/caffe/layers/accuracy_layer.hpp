@@ -5,6 +5,7 @@
 
 #include "caffe/blob.hpp"
 #include "caffe/layer.hpp"
+#include "caffe/layers/loss_layer.hpp"
 #include "caffe/proto/caffe.pb.h"
 
 namespace caffe {

@@ -9,6 +9,7 @@
 #include "caffe/layer.hpp"
 #include "caffe/proto/caffe.pb.h"
 #include "caffe/util/convolution_engine.hpp"
+#include "caffe/util/im2col.hpp"
 
 namespace caffe {
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "caffe/blob.hpp"
+#include "caffe/layers/softmax_layer.hpp"
 #include "caffe/layers/softmax_loss_base.hpp"
 #include "caffe/proto/caffe.pb.h"
 

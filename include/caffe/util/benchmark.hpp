@@ -3,6 +3,11 @@
 
 #include <chrono>
 
+// Code written for Caffe says boost::posix_time after this header.
+#if __has_include(<boost/date_time/posix_time/posix_time.hpp>)
+#include <boost/date_time/posix_time/posix_time.hpp>
+#endif
+
 #include "caffe/common.hpp"
 
 namespace caffe {

@@ -8,6 +8,11 @@
 #include <random>
 #include <string>
 
+// Code written for Caffe says boost::filesystem after this header.
+#if __has_include(<boost/filesystem.hpp>)
+#include <boost/filesystem.hpp>
+#endif
+
 #include "caffe/common.hpp"
 #include "caffe/proto/caffe.pb.h"
 #include "caffe/util/format.hpp"
@@ -18,6 +23,10 @@
 #endif
 
 namespace caffe {
+
+#if __has_include(<boost/filesystem.hpp>)
+using ::boost::filesystem::path;
+#endif
 
 using ::google::protobuf::Message;
 

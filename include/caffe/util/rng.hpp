@@ -8,6 +8,12 @@
 #include <string>
 #include <utility>
 
+// Code written for Caffe says boost::mt19937 and boost::uniform_int after this header.
+#if __has_include(<boost/random/mersenne_twister.hpp>)
+#include <boost/random/mersenne_twister.hpp>
+#include <boost/random/uniform_int.hpp>
+#endif
+
 #include "caffe/common.hpp"
 
 namespace caffe {

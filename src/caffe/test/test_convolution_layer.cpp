@@ -95,27 +95,36 @@ TYPED_TEST(ConvolutionLayerTest, ForwardIsTheDefinition) {
   }
 }
 
-// As an inner product, whatever the kernel's size says: VDSR's published net has such layers.
+// As an inner product, whatever the kernel's size says, or without one: VDSR's published net has such layers.
 TYPED_TEST(ConvolutionLayerTest, OverNoAxisItIsAnInnerProduct) {
   typedef typename TypeParam::Dtype Dtype;
-  LayerFixture<Dtype> conv(
-      "type: 'Convolution' convolution_param { num_output: 4 kernel_size: 3 pad: 1 stride: 2 "
-      "weight_filler { type: 'gaussian' } bias_filler { type: 'gaussian' } }",
-      {2, 5});
-  conv.SetUp();
-  EXPECT_EQ(conv.blob(0).shape(), (vector<int>{4, 5}));
-  conv.Forward();
-  ASSERT_EQ(conv.top.shape(), (vector<int>{2, 4}));
-  for (int n = 0; n < 2; ++n) {
-    for (int o = 0; o < 4; ++o) {
-      double sum = conv.blob(1).cpu_data()[o];
-      for (int c = 0; c < 5; ++c) {
-        sum += double{conv.bottom.cpu_data()[n * 5 + c]} * conv.blob(0).cpu_data()[o * 5 + c];
+  const struct {
+    const char* settings;
+    vector<int> bottom, top;
+  } cases[] = {{"kernel_size: 3 pad: 1 stride: 2", {2, 5}, {2, 4}},
+               {"", {2, 5}, {2, 4}},
+               {"axis: 3", {2, 3, 2, 5}, {2, 3, 2, 4}}};
+  for (const auto& test : cases) {
+    SCOPED_TRACE(test.settings);
+    LayerFixture<Dtype> conv(string("type: 'Convolution' convolution_param { num_output: 4 ") +
+                                 test.settings +
+                                 " weight_filler { type: 'gaussian' } bias_filler { type: 'gaussian' } }",
+                             test.bottom);
+    conv.SetUp();
+    EXPECT_EQ(conv.blob(0).shape(), (vector<int>{4, 5}));
+    conv.Forward();
+    ASSERT_EQ(conv.top.shape(), test.top);
+    for (int n = 0; n < conv.top.count() / 4; ++n) {
+      for (int o = 0; o < 4; ++o) {
+        double sum = conv.blob(1).cpu_data()[o];
+        for (int c = 0; c < 5; ++c) {
+          sum += double{conv.bottom.cpu_data()[n * 5 + c]} * conv.blob(0).cpu_data()[o * 5 + c];
+        }
+        EXPECT_NEAR(conv.top.cpu_data()[n * 4 + o], sum, 1e-5);
       }
-      EXPECT_NEAR(conv.top.cpu_data()[n * 4 + o], sum, 1e-5);
     }
+    CheckerFor<Dtype>().CheckGradientExhaustive(conv.layer.get(), conv.bottoms, conv.tops);
   }
-  CheckerFor<Dtype>().CheckGradientExhaustive(conv.layer.get(), conv.bottoms, conv.tops);
 }
 
 TYPED_TEST(ConvolutionLayerTest, Gradient) {

@@ -67,12 +67,15 @@ void ReadAxes(const Setting& setting, int num_spatial_axes, Blob<int>* blob) {
     return;
   }
   const int given = setting.values.size();
-  CHECK(given > 0 || setting.missing >= 0) << "'" << setting.name << "' must be given";
+  // Without spatial axes there is nothing to give, and what is returned is not looked at.
+  CHECK(given > 0 || setting.missing >= 0 || num_spatial_axes == 0)
+      << "'" << setting.name << "' must be given";
   CHECK(given <= 1 || given == num_spatial_axes)
       << "'" << setting.name << "' must be given once, or once for each of the " << num_spatial_axes
       << " spatial axes, not " << given << " times";
   for (int i = 0; i < blob->count(); ++i) {
-    axes[i] = given == 0 ? setting.missing : CheckedValue(setting, setting.values.Get(given == 1 ? 0 : i));
+    axes[i] = given == 0 ? std::max(setting.missing, 0)
+                         : CheckedValue(setting, setting.values.Get(given == 1 ? 0 : i));
   }
 }
 

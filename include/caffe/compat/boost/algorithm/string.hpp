@@ -9,6 +9,8 @@
 #include <cctype>
 #include <string>
 
+#include <boost/lexical_cast.hpp>
+
 namespace boost {
 
 /// Tells whether a character is one of those given.
