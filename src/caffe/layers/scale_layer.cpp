@@ -81,11 +81,12 @@ template <typename Dtype>
 void ScaleLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
   const ChannelExtent extent = {outer_dim_, scale_dim_, inner_dim_};
   const Dtype* x = bottom[0]->cpu_data();
-  if (bottom[0] == top[0] && !KeptBottom()) caffe_copy(bottom[0]->count(), x, temp_.mutable_cpu_data());
+  Dtype* const kept = bottom[0] == top[0] && !KeptBottom() ? temp_.mutable_cpu_data() : nullptr;
   const Dtype* scale = (bottom.size() > 1 ? bottom[1] : this->blobs_[0].get())->cpu_data();
   Dtype* y = top[0]->mutable_cpu_data();
   const Dtype* bias = bias_param_id_ >= 0 ? this->blobs_[bias_param_id_]->cpu_data() : nullptr;
   ForChannels(extent, [=](int first, int last) {
+    if (kept) MapChannels(extent, first, last, ChannelValues<Dtype>{x}, kept);
     if (bias) {
       MapChannels(extent, first, last, ScaledAndShiftedChannels<Dtype>{x, scale, bias}, y);
     } else {
