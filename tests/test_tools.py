@@ -30,7 +30,12 @@ def test_help_lists_all(tmp_path):
 
 @pytest.mark.parametrize(
     "path",
-    ["tools/caffe", "examples/mnist/convert_mnist_data.bin", "examples/cifar10/convert_cifar_data.bin"]
+    [
+        "tools/caffe",
+        "tools/caffe.bin",
+        "examples/mnist/convert_mnist_data.bin",
+        "examples/cifar10/convert_cifar_data.bin",
+    ]
     + [f"tools/{tool}" for tool in TOOLS if tool not in ("parse_log",)],
 )
 def test_launchers(root, path):
