@@ -12,9 +12,9 @@ namespace lowbit {
  *
  * A tile's 7 inputs, and the filter, become values at the points 0, 1, -1, 2, -2, 1/2 and infinity; their
  * products there, summed over whatever is summed, become the tile's outputs. Results of a first layer are off
- * by about twice what sums of the products themselves are, root mean square: some 5e-7 of their standard
- * deviation. A tile's inputs, not a single window's, say how large that is, and what is not finite shows in
- * all of its outputs.
+ * by as much as sums of the products themselves for photographs, and by up to about twice that for noise,
+ * root mean square: some 5e-7 of their standard deviation. A tile's inputs, not a single window's, say how
+ * large that is, and what is not finite shows in all of its outputs.
  */
 constexpr int kPoints = 7;
 /// All but infinity, which is the last.
