@@ -205,9 +205,39 @@ class FloatRowConvolution : public RowStage {
   const Steps steps_;
 };
 
+// Whether what a stage computes is compared with thresholds before anything but zeros has been added to it. A
+// black window's sum is 0, as a threshold may be; at the points it would be 0 but for rounding.
+bool ComparesSums(const Plan& plan, const StageInfo& stage, std::vector<bool>* seen) {
+  for (const StepInfo& step : stage.steps) {
+    switch (step.kind) {
+      case StepKind::kAffine: {
+        const float* const offsets = step.arrays[1].as<float>();
+        if (std::any_of(offsets, offsets + step.arrays[1].count, [](float b) { return b != 0; }))
+          return false;
+        break;
+      }
+      case StepKind::kQuantize:
+      case StepKind::kLevels:
+        return true;
+      case StepKind::kStore: {
+        if ((*seen)[step.tensor]) break;
+        (*seen)[step.tensor] = true;
+        for (const StageInfo& reader : plan.stages) {
+          const bool hands_on = reader.kind == StageKind::kPooling || reader.kind == StageKind::kMap;
+          if (hands_on && reader.inputs[0] == step.tensor && ComparesSums(plan, reader, seen)) return true;
+        }
+        break;
+      }
+      default:
+        break;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
-bool IsFilteredByRows(const Plan& plan, const StageInfo& stage) {
+bool HasFewProductsByRows(const Plan& plan, const StageInfo& stage) {
   const ConvolutionInfo info = ReadConvolution(plan, stage);
   const Geometry& g = info.geometry;
   const int taps = Taps(g);
@@ -222,6 +252,11 @@ bool IsFilteredByRows(const Plan& plan, const StageInfo& stage) {
   if (rows * row_floats > INT32_MAX / int64_t{sizeof(float)}) return false;
   // Beside products, each point takes about as long as eight of them.
   return 4 * (products + 8 * kPoints) * tiles < 3 * info.weights * info.result.width;
+}
+
+bool IsFilteredByRows(const Plan& plan, const StageInfo& stage) {
+  std::vector<bool> seen(plan.tensors.size());
+  return HasFewProductsByRows(plan, stage) && !ComparesSums(plan, stage, &seen);
 }
 
 std::unique_ptr<Stage> MakeFloatRowConvolution(const Plan& plan, const StageInfo& stage,

@@ -61,6 +61,8 @@ std::unique_ptr<Stage> MakeFloatConvolution(const Plan& plan, const StageInfo& s
 std::unique_ptr<Stage> MakeFloatConvolution(const Plan& plan, const StageInfo& stage,
                                             const FloatKernel& kernel);
 /// Whether it has few enough products when its windows' rows are filtered, see row_filter.hpp.
+bool HasFewProductsByRows(const Plan& plan, const StageInfo& stage);
+/// Whether it has, and sums are not compared with thresholds as they are: exact ones can be equal to them.
 bool IsFilteredByRows(const Plan& plan, const StageInfo& stage);
 /// Such a one, with a kernel without tiles.
 std::unique_ptr<Stage> MakeFloatRowConvolution(const Plan& plan, const StageInfo& stage,

@@ -7,6 +7,7 @@
 #include <random>
 #include <vector>
 
+#include "caffe/lowbit/stage.hpp"
 #include "caffe/test/packed_model_writer.hpp"
 
 namespace caffe {
@@ -192,9 +193,10 @@ class RandomModel {
     }
     a.values.push_back(encoding);
     maker_.Stage(StageKind::kConvolution, {input.tensor}, a.values, arrays);
+    const bool rounds = HasFewProductsByRows(maker_.plan, maker_.plan.stages.back());
     BeginSteps(outputs, a.height, a.width,
                {static_cast<double>(a.weights) * weight.most * input.value.most,
-                weight.places + input.value.places, input.value.rounded});
+                weight.places + input.value.places, input.value.rounded || rounds});
     AddSteps();
     EndSteps();
   }

@@ -141,6 +141,46 @@ TEST(FloatRowConvolutionTest, IsTakenWhereItHasFewerProducts) {
   EXPECT_TRUE(IsFiltered({16, 32, 32}, 16, {3, 3, 1, 1, 1, 1, 2, 1}));
 }
 
+// Sums of integers are exact, and 0 in black places: what is compared with thresholds stays so.
+TEST(FloatRowConvolutionTest, SumsThatAreComparedAreOfProducts) {
+  constexpr int kChannels = 8;
+  const auto is_filtered = [](const std::vector<float>& offsets, bool quantizes, bool pools, bool pool_adds) {
+    PlanMaker maker;
+    const int input = maker.Input(3, 30, 30);
+    const int sums = maker.Tensor(TensorKind::kReal, kChannels, 15, 15);
+    const int codes = maker.Tensor(TensorKind::kCodes, kChannels, 15, 15);
+    const auto affine = [&](const std::vector<float>& b) {
+      return MakeStep(StepKind::kAffine, -1, {},
+                      {maker.Floats(std::vector<float>(kChannels, 2.f)), maker.Floats(b)});
+    };
+    const StepInfo quantize = MakeStep(StepKind::kQuantize, codes, {0, 1});
+    const std::vector<float> weights(size_t{kChannels} * 7 * 7 * 3, 1.f);
+    StageInfo& convolution = maker.Stage(StageKind::kConvolution, {input},
+                                         {kChannels, 7, 7, 2, 2, 3, 3, 1, 1, 1, 0}, {maker.Floats(weights)});
+    if (!offsets.empty()) convolution.steps.push_back(affine(offsets));
+    convolution.steps.push_back(MakeStep(StepKind::kRelu, -1, {0.f}));
+    convolution.steps.push_back(quantizes ? quantize : MakeStep(StepKind::kStore, sums));
+    if (pools) {
+      StageInfo& pooling = maker.Stage(StageKind::kPooling, {sums}, {0, 1, 1, 1, 1, 0, 0, 15, 15});
+      if (pool_adds) pooling.steps.push_back(affine(std::vector<float>(kChannels, 1.f)));
+      pooling.steps.push_back(quantize);
+    }
+    EXPECT_TRUE(HasFewProductsByRows(maker.plan, maker.plan.stages[0]));
+    return IsFilteredByRows(maker.plan, maker.plan.stages[0]);
+  };
+  std::vector<float> offsets(kChannels, 0.5f);
+  EXPECT_TRUE(is_filtered(offsets, true, false, false));
+  EXPECT_TRUE(is_filtered(offsets, false, true, false));
+  EXPECT_TRUE(is_filtered({}, false, false, false));
+  EXPECT_TRUE(is_filtered({}, false, true, true));
+  EXPECT_FALSE(is_filtered({}, true, false, false));
+  EXPECT_FALSE(is_filtered({}, false, true, false));
+  offsets.assign(kChannels, 0);
+  EXPECT_FALSE(is_filtered(offsets, true, false, false));
+  EXPECT_FALSE(is_filtered(offsets, false, true, false));
+  EXPECT_TRUE(is_filtered(offsets, false, true, true));
+}
+
 TEST(RowFilterTest, TransformsGiveTheFilter) {
   std::mt19937 random(3);
   std::normal_distribution<float> normal;
