@@ -53,6 +53,9 @@ class PackedInterpreter {
   void RunStage(const StageInfo& stage) {
     Result result = Compute(stage);
     double scale = Largest(result.values);
+    // The probabilities of a softmax are at most 1, and yet as wrong as what they are the softmax of.
+    const int input = stage.inputs[0];
+    if (plan_.tensors[input].kind == TensorKind::kReal) scale = std::max(scale, Largest(tensors_[input]));
     for (const StepInfo& step : stage.steps) {
       RunStep(step, &result);
       scale = std::max(scale, Largest(result.values));
