@@ -29,7 +29,7 @@ it: HWGQ_AMX for packed nets, ONEDNN_MAX_CPU_ISA for OpenVINO.
 Then, for each net packed, what bounds its stages: multiply-adds over the measured peak of the kernel
 (build/benchmarks/binary_kernels, else the fastest stage of the net; float32 in registers), bytes over the
 measured bandwidth of the cache that holds them, whichever takes longer. Kernels named "winograd" take but
-half of a convolution's multiply-adds, and so may take less than all of them would.
+a quarter of a convolution's multiply-adds, and so may take less than all of them would.
 """
 
 from __future__ import annotations

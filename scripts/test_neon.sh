@@ -24,7 +24,7 @@ done
 mkdir -p "$build"
 {
   echo "CXXFLAGS = -std=c++17 -O2 -Wall -Wextra -Werror -Iinclude -Isrc -Ifuzz -I$googletest -I$googletest/include"
-  echo "CXXFLAGS += -DFUZZ_SOURCE_DIR='\"fuzz/\"' -MMD"
+  echo "CXXFLAGS += -DFUZZ_SOURCE_DIR='\"fuzz/\"' -MMD -MP"
   objects=()
   for source in "${sources[@]}"; do objects+=("$build/$(basename "${source%.*}").o"); done
   echo "$build/lowbit_tests: ${objects[*]}"

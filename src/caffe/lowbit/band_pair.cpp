@@ -86,10 +86,12 @@ BandPair::BandPair(const Plan& plan, int tensor, const PoolingInfo& info, const 
       height_(plan.tensors[tensor].height),
       row_bytes_(RowBytes(plan.tensors[tensor])) {
   const Geometry& g = info_.geometry;
+  // Where both of its ends have to be moved.
+  const int more = 2 * (convolution.RowsTogether() - 1);
   const int64_t rows = kBandBytes / static_cast<int64_t>(row_bytes_);
-  result_rows_ = static_cast<int>(std::max<int64_t>((rows - g.kernel_h) / g.stride_h + 1, 1));
-  most_rows_ =
-      static_cast<int>(std::min<int64_t>(int64_t{result_rows_ - 1} * g.stride_h + g.kernel_h, height_));
+  result_rows_ = static_cast<int>(std::max<int64_t>((rows - more - g.kernel_h) / g.stride_h + 1, 1));
+  most_rows_ = static_cast<int>(
+      std::min<int64_t>(int64_t{result_rows_ - 1} * g.stride_h + g.kernel_h + more, height_));
 }
 
 void BandPair::Run(Tensors* tensors, uint8_t* const* rooms, int threads, double* seconds) const {
@@ -106,14 +108,15 @@ void BandPair::Run(Tensors* tensors, uint8_t* const* rooms, int threads, double*
 void BandPair::RunImage(Tensors* tensors, uint8_t* band, int image, uint8_t* const* rooms, int threads,
                         double* seconds) const {
   const Geometry& g = info_.geometry;
-  const int height = info_.result.height;
+  const int height = info_.result.height, together = convolution_.RowsTogether();
   Stopwatch watch(seconds);
   // The input's rows [held, computed) are there, the first of them at the band's beginning.
   int held = 0, computed = 0;
   for (int begin = 0; begin < height; begin += result_rows_) {
     const int end = std::min(begin + result_rows_, height);
-    const int first = std::max(begin * g.stride_h - g.pad_h, 0);
-    const int last = std::min((end - 1) * g.stride_h - g.pad_h + g.kernel_h, height_);
+    const int first = std::max(begin * g.stride_h - g.pad_h, 0) / together * together;
+    const int needed = (end - 1) * g.stride_h - g.pad_h + g.kernel_h;
+    const int last = std::min((needed + together - 1) / together * together, height_);
     if (first < computed)
       std::memmove(band, band + (first - held) * row_bytes_, (computed - first) * row_bytes_);
     held = first;

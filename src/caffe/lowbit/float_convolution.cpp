@@ -138,7 +138,7 @@ std::unique_ptr<Stage> MakeFloatConvolution(const Plan& plan, const StageInfo& s
     if (std::unique_ptr<Stage> made = MakeInt8Convolution(plan, stage, *int8_kernel)) return made;
   }
   if (kernel.tiles) return MakeFloatTileConvolution(plan, stage, kernel);
-  if (IsFilteredByRows(plan, stage)) return MakeFloatRowConvolution(plan, stage, kernel);
+  if (IsFiltered(plan, stage)) return MakeFilteredConvolution(plan, stage, kernel);
   return MakeFloatConvolution(plan, stage, kernel);
 }
 

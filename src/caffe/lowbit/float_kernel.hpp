@@ -5,7 +5,7 @@
 
 #include "caffe/lowbit/binary_kernel.hpp"
 #include "caffe/lowbit/float_tiles.hpp"
-#include "caffe/lowbit/row_filter.hpp"
+#include "caffe/lowbit/window_filter.hpp"
 
 namespace caffe {
 namespace lowbit {
@@ -15,7 +15,7 @@ namespace lowbit {
  *
  * Computes, for some pixels and a block of up to kOutputs outputs, the sums of w x over each pixel's window,
  * whose units are single values (see Window). A kernel with tiles has these instead, and neither strip, sums
- * nor rows.
+ * nor filter.
  */
 struct FloatKernel {
   static constexpr int kOutputs = BinaryKernel::kOutputs;
@@ -31,7 +31,7 @@ struct FloatKernel {
    */
   void (*sums)(const float* const* pixels, int count, const Window& window, const float* weights, int strips,
                float* sums);
-  RowTransforms rows;
+  WindowFilter filter;
   const FloatTiles* tiles = nullptr;
 };
 

@@ -1,5 +1,5 @@
 #include "caffe/lowbit/cpu_features.hpp"
-#include "caffe/lowbit/float_rows.hpp"
+#include "caffe/lowbit/float_filter.hpp"
 #include "caffe/lowbit/float_sums.hpp"
 
 namespace caffe {
@@ -9,10 +9,16 @@ namespace {
 
 bool AlwaysAvailable() { return true; }
 
+#ifdef __aarch64__
+constexpr int kFilteredTiles = 2;
+#else
+constexpr int kFilteredTiles = 1;
+#endif
+
 }  // namespace
 
 const FloatKernel kFloatPlain = {"plain", AlwaysAvailable, 8, FloatSums<4, 2, 1, 4>,
-                                 MakeRowTransforms<4>("plain_winograd")};
+                                 MakeWindowFilter<4, kFilteredTiles, 2>("plain_winograd")};
 
 }  // namespace lowbit
 }  // namespace caffe

@@ -36,6 +36,9 @@ class RowStage : public Stage {
   /// What all rows need. Those of other images come with it.
   virtual void Prepare(const Tensors& tensors, uint8_t* room, int threads) const = 0;
 
+  /// Rows of an image's result, from the first on, that are computed together: pieces end where these do.
+  virtual int RowsTogether() const { return 1; }
+
   /// Computes the rows [begin, end) of the result, counted through all images.
   virtual void RunRows(const Tensors& tensors, uint8_t* room, int64_t begin, int64_t end,
                        int threads) const = 0;
@@ -60,12 +63,12 @@ std::unique_ptr<Stage> MakeFloatConvolution(const Plan& plan, const StageInfo& s
 /// Product by product, with a kernel without tiles.
 std::unique_ptr<Stage> MakeFloatConvolution(const Plan& plan, const StageInfo& stage,
                                             const FloatKernel& kernel);
-/// Whether it has few enough products when its windows' rows are filtered, see row_filter.hpp.
-bool HasFewProductsByRows(const Plan& plan, const StageInfo& stage);
+/// Whether it has few enough products when its windows are filtered, see window_filter.hpp.
+bool HasFewProductsFiltered(const Plan& plan, const StageInfo& stage);
 /// Whether it has, and sums are not compared with thresholds as they are: exact ones can be equal to them.
-bool IsFilteredByRows(const Plan& plan, const StageInfo& stage);
+bool IsFiltered(const Plan& plan, const StageInfo& stage);
 /// Such a one, with a kernel without tiles.
-std::unique_ptr<Stage> MakeFloatRowConvolution(const Plan& plan, const StageInfo& stage,
+std::unique_ptr<Stage> MakeFilteredConvolution(const Plan& plan, const StageInfo& stage,
                                                const FloatKernel& kernel);
 /// With a kernel that has tiles.
 std::unique_ptr<Stage> MakeFloatTileConvolution(const Plan& plan, const StageInfo& stage,

@@ -1,6 +1,7 @@
 #ifndef CAFFE_TEST_RANDOM_CONVOLUTION_HPP_
 #define CAFFE_TEST_RANDOM_CONVOLUTION_HPP_
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <functional>
@@ -69,7 +70,10 @@ class RandomConvolution {
     std::memset(room.data(), 0xff, room.size());
     const Tensors tensors = {{Bytes(&input), Bytes(&result)}, count};
     if (const auto* const of_rows = dynamic_cast<const RowStage*>(stage.get())) {
-      const int64_t rows = int64_t{count} * of_rows->ResultHeight(), some = (rows + 2) / 3;
+      const int height = of_rows->ResultHeight(), together = of_rows->RowsTogether();
+      const int64_t rows = int64_t{count} * height;
+      int64_t some = (rows + 2) / 3;
+      some = std::max<int64_t>(some - some % height % together, std::min(together, height));
       of_rows->Prepare(tensors, room.data(), threads);
       of_rows->RunRows(tensors, room.data(), 0, some, threads);
       if (some < rows) of_rows->RunRows(tensors, room.data(), some, rows, threads);

@@ -193,7 +193,7 @@ class RandomModel {
     }
     a.values.push_back(encoding);
     maker_.Stage(StageKind::kConvolution, {input.tensor}, a.values, arrays);
-    const bool rounds = HasFewProductsByRows(maker_.plan, maker_.plan.stages.back());
+    const bool rounds = HasFewProductsFiltered(maker_.plan, maker_.plan.stages.back());
     BeginSteps(outputs, a.height, a.width,
                {static_cast<double>(a.weights) * weight.most * input.value.most,
                 weight.places + input.value.places, input.value.rounded || rounds});

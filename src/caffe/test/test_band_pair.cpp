@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "caffe/lowbit/float_kernel.hpp"
 #include "caffe/lowbit/packed_net.hpp"
 #include "caffe/lowbit/scratch.hpp"
 #include "caffe/test/packed_interpreter.hpp"
@@ -33,9 +34,9 @@ class ConvolutionAndPooling {
     std::normal_distribution<float> normal;
     const int height = 75, width = 71;
     const TensorKind kind = codes ? TensorKind::kCodes : TensorKind::kReal;
-    const int input = maker_.Input(2, height, width);
+    const int input = maker_.Input(3, height, width);
     between_ = maker_.Tensor(kind, channels, height, width);
-    std::vector<float> weights(static_cast<size_t>(channels) * 18);
+    std::vector<float> weights(static_cast<size_t>(channels) * 27);
     for (float& weight : weights) weight = normal(random_);
     std::vector<ArrayView> arrays = {maker_.Floats(weights)};
     if (int8) {
@@ -61,6 +62,8 @@ class ConvolutionAndPooling {
   PlanMaker& maker() { return maker_; }
   int between() const { return between_; }
   int output() const { return output_; }
+  /// Once the stages are made: whether the convolution computes several rows together.
+  bool GroupsRows() const { return dynamic_cast<const RowStage&>(*convolution_).RowsTogether() > 1; }
 
   std::unique_ptr<BandPair> Make() {
     const Plan& plan = maker_.plan;
@@ -132,6 +135,7 @@ TEST(BandPairTest, GivesTheSameAsOneAfterTheOther) {
       ConvolutionAndPooling stages(pool, int8);
       const std::unique_ptr<BandPair> pair = stages.Make();
       if (!pair) GTEST_SKIP() << "the convolution's kernel does not compute row by row";
+      EXPECT_TRUE(int8 || stages.GroupsRows() || ChooseFloatKernel(true).tiles);
       const std::vector<float> images = stages.DrawImages(3);
       const std::vector<uint8_t> expected = stages.Run(nullptr, images, 3, 1);
       for (const int threads : {1, 3}) EXPECT_EQ(stages.Run(pair.get(), images, 3, threads), expected);

@@ -6,12 +6,12 @@
 #include <vector>
 
 #include "caffe/lowbit/float_kernel.hpp"
-#include "caffe/lowbit/row_filter.hpp"
+#include "caffe/lowbit/window_filter.hpp"
 #include "caffe/test/packed_interpreter.hpp"
 #include "caffe/test/random_convolution.hpp"
 
-// The stage that filters rows. Only of libhwgq and GoogleTest, so that scripts/test_neon.sh can build it for
-// another processor.
+// The stage that filters windows. Only of libhwgq and GoogleTest, so that scripts/test_neon.sh can build it
+// for another processor.
 
 namespace caffe {
 namespace lowbit {
@@ -31,35 +31,35 @@ std::vector<const FloatKernel*> KernelsToTest() {
 
 RandomConvolution::Make Maker(const FloatKernel& kernel) {
   return [&kernel](const Plan& plan, const StageInfo& stage) {
-    std::unique_ptr<Stage> made = MakeFloatRowConvolution(plan, stage, kernel);
+    std::unique_ptr<Stage> made = MakeFilteredConvolution(plan, stage, kernel);
     EXPECT_EQ(made->Kernel(), std::string(kernel.name) + "_winograd");
     return made;
   };
 }
 
-// Of 3 to 5 taps, at several strides, with windows that lie in the padding alone and pixels that no window
-// sees.
+// Of 3 to 5 taps each way, at several strides, with windows that lie in the padding alone and pixels that no
+// window sees.
 RandomConvolution MakeConvolution(unsigned seed) {
   std::mt19937 random(seed);
   const auto draw = [&](int least, int most) {
     return std::uniform_int_distribution<int>(least, most)(random);
   };
-  const int stride = draw(1, 4), kernel_w = draw(2 * stride + 1, 5 * stride), kernel_h = draw(1, 5);
-  const int pad_w = draw(0, seed % 5 ? 3 : 2 * kernel_w), dilation_h = seed % 4 ? 1 : 2;
-  const Geometry geometry = {kernel_h, kernel_w, draw(1, 3), stride, draw(0, 4), pad_w, dilation_h, 1};
-  const Shape input = {draw(1, seed % 7 ? 4 : 20), dilation_h * kernel_h + draw(0, 5),
-                       kernel_w + draw(0, 40)};
+  const int stride_h = draw(1, 3), kernel_h = draw(2 * stride_h + 1, 5 * stride_h);
+  const int stride_w = draw(1, 4), kernel_w = draw(2 * stride_w + 1, 5 * stride_w);
+  const int pad_h = draw(0, seed % 4 ? 2 : 2 * kernel_h), pad_w = draw(0, seed % 5 ? 3 : 2 * kernel_w);
+  const Geometry geometry = {kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, 1, 1};
+  const Shape input = {draw(1, seed % 7 ? 4 : 20), kernel_h + draw(0, 12), kernel_w + draw(0, 40)};
   return {seed, input, draw(1, seed % 3 ? 40 : 150), geometry, 1, static_cast<int>(seed % 3)};
 }
 
 bool IsFiltered(const Shape& input, int outputs, const Geometry& geometry, int groups = 1) {
   const RandomConvolution convolution(1, input, outputs, geometry, groups);
-  return IsFilteredByRows(convolution.plan(), convolution.plan().stages[0]);
+  return lowbit::IsFiltered(convolution.plan(), convolution.plan().stages[0]);
 }
 
 }  // namespace
 
-TEST(FloatRowConvolutionTest, ComputesWhatTheFormatSays) {
+TEST(FilteredConvolutionTest, ComputesWhatTheFormatSays) {
   for (unsigned seed = 0; seed < 120; ++seed) {
     RandomConvolution convolution = MakeConvolution(seed);
     const int count = 1 + static_cast<int>(seed % 3);
@@ -72,15 +72,15 @@ TEST(FloatRowConvolutionTest, ComputesWhatTheFormatSays) {
       const Images results = convolution.Run(Maker(*kernel), images);
       ASSERT_EQ(results.size(), expected.size());
       for (size_t i = 0; i < results.size(); ++i) {
-        ASSERT_NEAR(results[i], expected[i], 4e-6 * interpreter.scale(convolution.output()))
+        ASSERT_NEAR(results[i], expected[i], 1e-5 * interpreter.scale(convolution.output()))
             << "element " << i;
       }
     }
   }
 }
 
-// Neither do pieces of rows, of which Run makes two: tiles begin where their row begins.
-TEST(FloatRowConvolutionTest, NumberOfThreadsDoesNotMatter) {
+// Neither do pieces of rows, of which Run makes two: tiles begin where their row, or their image, begins.
+TEST(FilteredConvolutionTest, NumberOfThreadsDoesNotMatter) {
   for (unsigned seed = 200; seed < 220; ++seed) {
     RandomConvolution convolution = MakeConvolution(seed);
     const Images images = convolution.DrawImages(3);
@@ -94,9 +94,9 @@ TEST(FloatRowConvolutionTest, NumberOfThreadsDoesNotMatter) {
   }
 }
 
-// As exact as floats: first layers' sums are not 2.5 times as far from the truth, root mean square, as those
-// of the products one by one.
-TEST(FloatRowConvolutionTest, RoundsAsSumsOfProductsDo) {
+// Nearly as exact as the products one by one: first layers' sums of noise are not 5 times as far from the
+// truth, root mean square.
+TEST(FilteredConvolutionTest, RoundsAsSumsOfProductsDo) {
   const struct {
     Shape input;
     Geometry geometry;
@@ -117,32 +117,36 @@ TEST(FloatRowConvolutionTest, RoundsAsSumsOfProductsDo) {
                            const StageInfo& stage) { return MakeFloatConvolution(plan, stage, kFloatPlain); },
                         images);
     for (const FloatKernel* kernel : KernelsToTest()) {
-      EXPECT_LT(error(convolution.Run(Maker(*kernel), images)), 2.5 * error(direct)) << kernel->name;
+      EXPECT_LT(error(convolution.Run(Maker(*kernel), images)), 5 * error(direct)) << kernel->name;
     }
   }
 }
 
-TEST(FloatRowConvolutionTest, IsTakenWhereItHasFewerProducts) {
+TEST(FilteredConvolutionTest, IsTakenWhereItHasFewerProducts) {
   const Geometry seven = {7, 7, 2, 2, 3, 3, 1, 1}, eleven = {11, 11, 4, 4, 0, 0, 1, 1};
   EXPECT_TRUE(IsFiltered({3, 224, 224}, 64, seven));
   EXPECT_TRUE(IsFiltered({3, 227, 227}, 96, eleven));
   EXPECT_TRUE(IsFiltered({3, 224, 224}, 96, seven));
-  // Of 27 products a pixel there are too few, of many channels too many weights at the points.
-  EXPECT_FALSE(IsFiltered({3, 224, 224}, 32, {3, 3, 1, 1, 1, 1, 1, 1}));
+  EXPECT_TRUE(IsFiltered({3, 224, 224}, 32, {3, 3, 1, 1, 1, 1, 1, 1}));
+  EXPECT_TRUE(IsFiltered({3, 32, 32}, 32, {5, 5, 1, 1, 2, 2, 1, 1}));
+  // Of 9 products a pixel there are too few, of many channels too many weights at the points.
+  EXPECT_FALSE(IsFiltered({1, 28, 28}, 32, {3, 3, 1, 1, 1, 1, 1, 1}));
   EXPECT_FALSE(IsFiltered({256, 14, 14}, 256, {3, 3, 1, 1, 1, 1, 1, 1}));
   EXPECT_TRUE(IsFiltered({16, 32, 32}, 16, {3, 3, 1, 1, 1, 1, 1, 1}));
   // Tiles would be mostly empty, or filters have too few taps, or too many.
   EXPECT_FALSE(IsFiltered({3, 7, 7}, 64, {7, 7, 2, 2, 0, 0, 1, 1}));
   EXPECT_FALSE(IsFiltered({64, 56, 56}, 64, {1, 1, 1, 1, 0, 0, 1, 1}));
-  EXPECT_FALSE(IsFiltered({8, 28, 28}, 20, {6, 6, 1, 1, 0, 0, 1, 1}));
-  // Groups and columns that are apart are no rows to filter.
+  EXPECT_FALSE(IsFiltered({8, 28, 28}, 20, {6, 3, 1, 1, 0, 0, 1, 1}));
+  EXPECT_FALSE(IsFiltered({8, 28, 28}, 20, {3, 6, 1, 1, 0, 0, 1, 1}));
+  EXPECT_FALSE(IsFiltered({8, 28, 28}, 20, {1, 3, 1, 1, 0, 0, 1, 1}));
+  // Groups, and pixels that are apart, are no windows to filter.
   EXPECT_FALSE(IsFiltered({32, 32, 32}, 32, {3, 3, 1, 1, 1, 1, 1, 1}, 2));
   EXPECT_FALSE(IsFiltered({16, 32, 32}, 16, {3, 3, 1, 1, 1, 1, 1, 2}));
-  EXPECT_TRUE(IsFiltered({16, 32, 32}, 16, {3, 3, 1, 1, 1, 1, 2, 1}));
+  EXPECT_FALSE(IsFiltered({16, 32, 32}, 16, {3, 3, 1, 1, 1, 1, 2, 1}));
 }
 
 // Sums of integers are exact, and 0 in black places: what is compared with thresholds stays so.
-TEST(FloatRowConvolutionTest, SumsThatAreComparedAreOfProducts) {
+TEST(FilteredConvolutionTest, SumsThatAreComparedAreOfProducts) {
   constexpr int kChannels = 8;
   const auto is_filtered = [](const std::vector<float>& offsets, bool quantizes, bool pools, bool pool_adds) {
     PlanMaker maker;
@@ -165,8 +169,8 @@ TEST(FloatRowConvolutionTest, SumsThatAreComparedAreOfProducts) {
       if (pool_adds) pooling.steps.push_back(affine(std::vector<float>(kChannels, 1.f)));
       pooling.steps.push_back(quantize);
     }
-    EXPECT_TRUE(HasFewProductsByRows(maker.plan, maker.plan.stages[0]));
-    return IsFilteredByRows(maker.plan, maker.plan.stages[0]);
+    EXPECT_TRUE(HasFewProductsFiltered(maker.plan, maker.plan.stages[0]));
+    return lowbit::IsFiltered(maker.plan, maker.plan.stages[0]);
   };
   std::vector<float> offsets(kChannels, 0.5f);
   EXPECT_TRUE(is_filtered(offsets, true, false, false));
@@ -179,51 +183,6 @@ TEST(FloatRowConvolutionTest, SumsThatAreComparedAreOfProducts) {
   EXPECT_FALSE(is_filtered(offsets, true, false, false));
   EXPECT_FALSE(is_filtered(offsets, false, true, false));
   EXPECT_TRUE(is_filtered(offsets, false, true, true));
-}
-
-TEST(RowFilterTest, TransformsGiveTheFilter) {
-  std::mt19937 random(3);
-  std::normal_distribution<float> normal;
-  constexpr int kChannels = 16, kTiles = 3, kUnit = 5, kBeyond = RowTransforms::kBeyond;
-  for (const int taps : {3, 4, 5}) {
-    ASSERT_TRUE(IsFilteredAtPoints(taps));
-    const int tile_outputs = TileOutputs(taps), stride = kTiles * kUnit + kBeyond;
-    std::vector<float> row((tile_outputs * kTiles + taps - 1) * kUnit + kBeyond), filter(taps),
-        weights(kPoints);
-    for (float& value : row) value = normal(random);
-    for (float& weight : filter) weight = normal(random);
-    TransformTaps(taps, filter.data(), weights.data());
-    for (const FloatKernel* kernel : KernelsToTest()) {
-      SCOPED_TRACE(std::string(kernel->name) + ", " + std::to_string(taps) + " taps");
-      std::vector<float> at_points(kPoints * stride);
-      kernel->rows.inputs(tile_outputs, row.data(), kUnit, kTiles, stride, at_points.data());
-      for (int tile = 0; tile < kTiles; ++tile) {
-        for (int unit = 0; unit < kUnit; ++unit) {
-          for (int wanted = 1; wanted <= tile_outputs; ++wanted) {
-            std::vector<float> sums(kPoints * kChannels), result(tile_outputs * kChannels, 7);
-            for (int point = 0; point < kPoints; ++point) {
-              for (int c = 0; c < kChannels; ++c) {
-                sums[point * kChannels + c] =
-                    static_cast<float>(c) * weights[point] * at_points[point * stride + tile * kUnit + unit];
-              }
-            }
-            kernel->rows.outputs(tile_outputs, sums.data(), kChannels, kChannels, wanted, result.data(),
-                                 kChannels);
-            for (int output = 0; output < tile_outputs; ++output) {
-              float sum = 0;
-              for (int tap = 0; tap < taps; ++tap) {
-                sum += filter[tap] * row[(tile_outputs * tile + output + tap) * kUnit + unit];
-              }
-              for (int c = 0; c < kChannels; ++c) {
-                const float expected = output < wanted ? static_cast<float>(c) * sum : 7;
-                ASSERT_NEAR(result[output * kChannels + c], expected, 2e-4);
-              }
-            }
-          }
-        }
-      }
-    }
-  }
 }
 
 }  // namespace lowbit
