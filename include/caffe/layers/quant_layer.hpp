@@ -82,9 +82,18 @@ class QuantLayer : public NeuronLayer<Dtype> {
   void SetUpCenters();
   /// Whether the top has few levels, which have codes.
   bool HasCodes() const;
+  /// Whether what is kept of a value fits in half a byte.
+  bool FitsHalfBytes() const { return !HasCodes() || Levels() <= kHalfByteNan; }
+  /// Where the top has codes.
+  int Levels() const { return forward_func_ == "sign" ? 2 : centers_.count() + 1; }
+  KeptValues KeptOnGpu() const {
+    return {reinterpret_cast<const unsigned char*>(kept_.gpu_data()), kept_in_halves_};
+  }
+  /// On the CPU, where each of the `count` values has a byte.
+  const unsigned char* KeptOnCpu(int count);
   void RestoreTopGpu(Blob<Dtype>* top) const;
-  /// Whether Forward keeps, in a byte for each value, where the gradient passes, and the value's code: where
-  /// the gradient does so as it is or not at all.
+  /// Whether Forward keeps, in a byte for each value or half of one, where the gradient passes, and the
+  /// value's code: where the gradient does so as it is or not at all.
   bool KeepsMask() const;
   template <int kCenters>
   HwgqFunction<Dtype, kCenters> Hwgq() const;
@@ -103,8 +112,9 @@ class QuantLayer : public NeuronLayer<Dtype> {
   bool reuses_memory_ = false;
   /// Whose passes are part of this layer's; null where none's are.
   BatchNormLayer<Dtype>* batch_norm_ = nullptr;
-  /// KeptByte of each value of the last Forward.
+  /// Of each value of the last Forward; two in a byte where it ran on a GPU and they fit.
   Blob<Dtype> kept_;
+  bool kept_in_halves_ = false;
   bool offers_codes_ = false;
   KeptCodes codes_;
 };

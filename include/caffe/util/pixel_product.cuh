@@ -64,6 +64,12 @@ struct SignRows {
   }
 };
 
+/// Elements that are floats.
+struct FloatInput {
+  const float* values;
+  __device__ float operator()(int64_t i) const { return values[i]; }
+};
+
 /// A value for each code of KeptCodes that have up to kCodes.
 template <typename T, int kCodes>
 struct CodeValues {
@@ -95,14 +101,13 @@ constexpr int kCodePixels = 128, kPixelsOfLane = kCodePixels / 32;
  * channels by channels, a warp those of a word, and writes them by pixels. Blocks are pixels fastest, then
  * channels.
  *
- * @tparam Coder has kChannels, those of a word; Load(values, count, channel) of the first `count` channels of
- * one, which are `channel` and so on, and each a Value, returns a state; and Take(&state) the word of a
- * plane, the lowest first.
+ * @tparam Coder has kChannels, those of a word; Input, which gives the Value of an element; Load(values,
+ * count, channel) of the first `count` channels of a word, which are `channel` and so on, returns a state;
+ * and Take(&state) the word of a plane, the lowest first.
  */
 template <typename Coder>
 __global__ void __launch_bounds__(kCodeThreads)
-    MakePixels(Pixels p, int images, Coder coder, const typename Coder::Value* __restrict__ input,
-               uint8_t* __restrict__ output) {
+    MakePixels(Pixels p, int images, Coder coder, typename Coder::Input input, uint8_t* __restrict__ output) {
   using Value = typename Coder::Value;
   // A word more a row, against conflicts of banks.
   __shared__ uint32_t words[kCodePixels][kUnitWords + 1];
@@ -122,11 +127,12 @@ __global__ void __launch_bounds__(kCodeThreads)
   for (int i = 0; i < kPixelsOfLane; ++i) {
     const int pixel = first + 32 * i + lane;
     const int64_t image = pixel / image_pixels;
-    const Value* from =
-        input + (image * p.groups * p.group_channels + channel) * image_pixels + pixel % image_pixels;
+    const int64_t from =
+        (image * p.groups * p.group_channels + channel) * image_pixels + pixel % image_pixels;
     CAFFE_UNROLL
     for (int k = 0; k < kChannels; ++k) {
-      values[i][k] = pixel < pixels && k < count ? from[static_cast<int64_t>(k) * image_pixels] : Value(0);
+      values[i][k] =
+          pixel < pixels && k < count ? input(from + static_cast<int64_t>(k) * image_pixels) : Value(0);
     }
   }
   typename Coder::State states[kPixelsOfLane];
@@ -159,7 +165,7 @@ struct MakeRows {
 
   Pixels p;
   Coder coder;
-  const Value* input;
+  typename Coder::Input input;
   uint8_t* output;
 
   __device__ void operator()(int word) const {
@@ -168,10 +174,10 @@ struct MakeRows {
     const int in_group = word % words * kChannels;
     const int64_t group = word / words;  // of all images
     const int count = p.group_channels - in_group;
-    const Value* from = input + group * p.group_channels + in_group;
+    const int64_t from = group * p.group_channels + in_group;
     Value values[kChannels];
     CAFFE_UNROLL
-    for (int k = 0; k < kChannels; ++k) values[k] = k < count ? from[k] : Value(0);
+    for (int k = 0; k < kChannels; ++k) values[k] = k < count ? input(from + k) : Value(0);
     typename Coder::State state =
         coder.Load(values, count, static_cast<int>(group % p.groups) * p.group_channels + in_group);
     for (int plane = p.planes - 1; plane >= 0; --plane) {
@@ -183,7 +189,7 @@ struct MakeRows {
 
 /// @param output has images * p.image_bytes() bytes, at most kMostBytes.
 template <typename Coder>
-void ToPixels(const Pixels& p, int images, const Coder& coder, const typename Coder::Value* input,
+void ToPixels(const Pixels& p, int images, const Coder& coder, const typename Coder::Input& input,
               uint8_t* output) {
   const int units = p.groups * p.channel_blocks;
   if (p.height * p.width == 1) {

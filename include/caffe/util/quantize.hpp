@@ -104,6 +104,32 @@ CAFFE_HOST_DEVICE inline unsigned char KeptByte(int code, bool passes) {
 CAFFE_HOST_DEVICE inline int KeptCode(unsigned char kept) { return kept >> 1; }
 CAFFE_HOST_DEVICE inline int KeptDerivative(unsigned char kept) { return kept & 1; }
 
+/// The same in 4 bits, for codes below kHalfByteNan, which stands for NaN.
+constexpr int kHalfByteNan = 7;
+CAFFE_HOST_DEVICE inline unsigned char KeptHalfByte(unsigned char kept) {
+  const int code = KeptCode(kept);
+  return KeptByte(code == kNanCode ? kHalfByteNan : code, KeptDerivative(kept));
+}
+
+/// What is kept of values that follow one another.
+struct KeptValues {
+  /// A byte each; or two in a byte, the first in the lower half.
+  const unsigned char* bytes = nullptr;
+  bool in_halves = false;
+  /// The value that is number 0 here.
+  int64_t first = 0;
+
+  KeptValues From(int64_t i) const { return {bytes, in_halves, first + i}; }
+
+  /// KeptByte of value i.
+  CAFFE_HOST_DEVICE unsigned char operator()(int64_t i) const {
+    i += first;
+    if (!in_halves) return bytes[i];
+    const int half = bytes[i / 2] >> i % 2 * 4 & 15, code = KeptCode(static_cast<unsigned char>(half));
+    return KeptByte(code == kHalfByteNan ? kNanCode : code, half & 1);
+  }
+};
+
 /// Gradient that stands in for a quantizer's: that of a leaky ReLU, and 0 above `limit`. For NaN:
 /// negative_slope.
 template <typename Dtype>

@@ -89,7 +89,8 @@ template <typename Dtype>
 void QuantLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
   NeuronLayer<Dtype>::Reshape(bottom, top);
   constexpr int kBytes = sizeof(Dtype);
-  kept_.Reshape({bottom[0]->count() / kBytes + 1});
+  const int values_of_byte = Caffe::mode() == Caffe::GPU && FitsHalfBytes() ? 2 : 1;
+  kept_.Reshape({bottom[0]->count() / (values_of_byte * kBytes) + 1});
 }
 
 template <typename Dtype>
@@ -116,6 +117,7 @@ void QuantLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom, const ve
     return;
   }
   auto* kept = reinterpret_cast<unsigned char*>(kept_.mutable_cpu_data());
+  kept_in_halves_ = false;
   if (batch_norm_) {
     batch_norm_->ForwardJoined(*bottom[0], [=](int64_t begin, int64_t n, const Dtype* values) {
       ForwardKept(n, values, y + begin, kept + begin);
@@ -143,6 +145,21 @@ void QuantLayer<Dtype>::ForwardKept(int64_t count, const Dtype* x, Dtype* y, uns
 }
 
 template <typename Dtype>
+const unsigned char* QuantLayer<Dtype>::KeptOnCpu(int count) {
+  if (kept_in_halves_) {
+    // The mode has changed since Forward.
+    const KeptValues values = {reinterpret_cast<const unsigned char*>(kept_.cpu_data()), true};
+    std::vector<unsigned char> bytes(count);
+    for (int i = 0; i < count; ++i) bytes[i] = values(i);
+    constexpr int kBytes = sizeof(Dtype);
+    kept_.Reshape({count / kBytes + 1});
+    std::copy(bytes.begin(), bytes.end(), reinterpret_cast<unsigned char*>(kept_.mutable_cpu_data()));
+    kept_in_halves_ = false;
+  }
+  return reinterpret_cast<const unsigned char*>(kept_.cpu_data());
+}
+
+template <typename Dtype>
 void QuantLayer<Dtype>::JoinMaker(Layer<Dtype>* maker) {
   if (batch_norm_) batch_norm_->SetJoined(false);
   batch_norm_ = maker && KeepsMask() ? BatchNormLayer<Dtype>::Join(maker) : nullptr;
@@ -153,7 +170,7 @@ void QuantLayer<Dtype>::RestoreTop(int, Blob<Dtype>* top) {
 #ifndef CPU_ONLY
   if (Caffe::mode() == Caffe::GPU) return RestoreTopGpu(top);
 #endif
-  const auto* kept = reinterpret_cast<const unsigned char*>(kept_.cpu_data());
+  const unsigned char* const kept = KeptOnCpu(top->count());
   WithForward(false, [&](auto function) {
     MapElements(top->count(), KeptLevels<decltype(function)>{kept, function}, top->mutable_cpu_data());
   });
@@ -163,8 +180,8 @@ template <typename Dtype>
 const KeptCodes* QuantLayer<Dtype>::TopCodes(int top_index) {
   if (!OffersTopCodes(top_index)) return nullptr;
 #ifndef CPU_ONLY
-  codes_.kept = reinterpret_cast<const unsigned char*>(kept_.gpu_data());
-  codes_.count = forward_func_ == "sign" ? 2 : centers_.count() + 1;
+  codes_.kept = KeptOnGpu();
+  codes_.count = Levels();
   WithForward(false, [&](auto function) {
     for (int code = 0; code < codes_.count; ++code) {
       codes_.levels[code] = static_cast<float>(LevelOf(function, code));
@@ -181,7 +198,7 @@ void QuantLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top, const vect
   const Dtype* dy = top[0]->cpu_diff();
   Dtype* dx = bottom[0]->mutable_cpu_diff();
   if (KeepsMask()) {
-    const auto* kept = reinterpret_cast<const unsigned char*>(kept_.cpu_data());
+    const unsigned char* const kept = KeptOnCpu(bottom[0]->count());
     if (batch_norm_) {
       batch_norm_->BackwardJoined(
           [=](int64_t begin, int64_t n) { KeptGradient(n, kept + begin, dy + begin, dx + begin); }, dx);

@@ -42,36 +42,77 @@ struct QuantizeValue {
 
 // Of the values those go somewhere that somebody wants.
 template <typename Dtype>
-struct StoreKept {
+struct StoreValue {
   Dtype* y;
-  unsigned char* kept;
   KeepNormalized<Dtype> keep_normalized;
 
   __device__ void operator()(int i, const KeptValue<Dtype>& value) const {
     if (y) y[i] = value.y;
-    kept[i] = value.kept;
     keep_normalized(i, value.x);
+  }
+};
+
+template <typename Dtype>
+struct StoreKept {
+  StoreValue<Dtype> store;
+  unsigned char* kept;
+
+  __device__ void operator()(int i, const KeptValue<Dtype>& value) const {
+    store(i, value);
+    kept[i] = value.kept;
+  }
+};
+
+// The same for two neighbours, which share a byte; behind the last value there may be none.
+template <typename Dtype>
+struct KeptPair {
+  KeptValue<Dtype> first, second;
+};
+
+template <typename Dtype, typename Quantize>
+struct QuantizePair {
+  int count;
+  Quantize quantize;
+
+  __device__ KeptPair<Dtype> operator()(int pair) const {
+    const int i = 2 * pair;
+    return {quantize(i), i + 1 < count ? quantize(i + 1) : KeptValue<Dtype>{}};
+  }
+};
+
+template <typename Dtype>
+struct StorePair {
+  int count;
+  StoreValue<Dtype> store;
+  unsigned char* kept;
+
+  __device__ void operator()(int pair, const KeptPair<Dtype>& values) const {
+    const int i = 2 * pair;
+    store(i, values.first);
+    if (i + 1 < count) store(i + 1, values.second);
+    kept[pair] =
+        static_cast<unsigned char>(KeptHalfByte(values.first.kept) | KeptHalfByte(values.second.kept) << 4);
   }
 };
 
 template <typename Function>
 struct KeptLevel {
-  const unsigned char* kept;
+  KeptValues kept;
   Function function;
-  __device__ auto operator()(int i) const { return LevelOf(function, KeptCode(kept[i])); }
+  __device__ auto operator()(int i) const { return LevelOf(function, KeptCode(kept(i))); }
 };
 
 // The part of dy that passes.
 template <typename Dtype>
 struct KeptGradients {
   const Dtype* dy;
-  const unsigned char* kept;
+  KeptValues kept;
 
   struct OfChannel {
     const Dtype* dy;
-    const unsigned char* kept;
+    KeptValues kept;
     __device__ Dtype operator()(int64_t i) const {
-      return dy[i] * static_cast<Dtype>(KeptDerivative(kept[i]));
+      return dy[i] * static_cast<Dtype>(KeptDerivative(kept(i)));
     }
   };
   __device__ OfChannel operator()(int) const { return {dy, kept}; }
@@ -93,21 +134,26 @@ void QuantLayer<Dtype>::Forward_gpu(const vector<Blob<Dtype>*>& bottom, const ve
   if (batch_norm_) joined = batch_norm_->ForwardJoinedGpu(*bottom[0]);
   const MaskGradient<Dtype> gradient = {backward_func_ == "hard_tanh", {-Limit(), Limit()}, {0, Limit()}};
   Dtype* const y = offers_codes_ && codes_.is_alone ? nullptr : top[0]->mutable_gpu_data();
-  const StoreKept<Dtype> store = {
-      y, reinterpret_cast<unsigned char*>(kept_.mutable_gpu_data()), {joined.kept, joined.kept_bf16}};
+  const StoreValue<Dtype> store = {y, {joined.kept, joined.kept_bf16}};
+  auto* const kept = reinterpret_cast<unsigned char*>(kept_.mutable_gpu_data());
+  kept_in_halves_ = FitsHalfBytes();
   const channel_kernels::ChannelOf channel_of(joined.extent);
   WithForward(true, [&](auto function) {
     using Quantize = QuantizeValue<Dtype, decltype(function)>;
     const Quantize quantize = {channel_of, {x, joined.mean, joined.deviation}, function, gradient};
-    GpuMapInto<KeptValue<Dtype>>(count, quantize, store);
+    if (kept_in_halves_) {
+      GpuMapInto<KeptPair<Dtype>>((count + 1) / 2, QuantizePair<Dtype, Quantize>{count, quantize},
+                                  StorePair<Dtype>{count, store, kept});
+    } else {
+      GpuMapInto<KeptValue<Dtype>>(count, quantize, StoreKept<Dtype>{store, kept});
+    }
   });
 }
 
 template <typename Dtype>
 void QuantLayer<Dtype>::RestoreTopGpu(Blob<Dtype>* top) const {
-  const auto* kept = reinterpret_cast<const unsigned char*>(kept_.gpu_data());
   WithForward(true, [&](auto function) {
-    GpuMap(top->count(), KeptLevel<decltype(function)>{kept, function}, top->mutable_gpu_data());
+    GpuMap(top->count(), KeptLevel<decltype(function)>{KeptOnGpu(), function}, top->mutable_gpu_data());
   });
 }
 
@@ -119,7 +165,7 @@ void QuantLayer<Dtype>::Backward_gpu(const vector<Blob<Dtype>*>& top, const vect
   const Dtype* dy = top[0]->gpu_diff();
   Dtype* dx = bottom[0]->mutable_gpu_diff();
   if (KeepsMask()) {
-    const KeptGradients<Dtype> passed = {dy, reinterpret_cast<const unsigned char*>(kept_.gpu_data())};
+    const KeptGradients<Dtype> passed = {dy, KeptOnGpu()};
     if (count == 0) return;
     if (!batch_norm_) return GpuMapChannels({1, 1, count}, passed, dx);
     const JoinedNormalization<Dtype> joined = batch_norm_->JoinedOnGpu();

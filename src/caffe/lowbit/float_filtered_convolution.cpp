@@ -23,10 +23,13 @@ constexpr int kMostPixels = kTiles * kMostRowOutputs;
 // At all points: more would leave the second cache, too.
 constexpr int64_t kMostWeights = int64_t{1} << 18;
 
-// How windows are filtered along one axis. With stride s, s pixels are one tap.
+// With stride s, s pixels are one tap.
+int Taps(int kernel, int stride) { return (kernel + stride - 1) / stride; }
+
+// How windows are filtered along one axis, of taps that IsFilteredAtPoints.
 struct FilteredAxis {
   FilteredAxis(const FilterPoints& points, int kernel, int stride, int result)
-      : taps((kernel + stride - 1) / stride),
+      : taps(Taps(kernel, stride)),
         stride(stride),
         last((kernel - 1) % stride + 1),
         outputs(points.TileOutputs(taps)),
@@ -294,11 +297,12 @@ bool ComparesSums(const Plan& plan, const StageInfo& stage, std::vector<bool>* s
 bool HasFewProductsFiltered(const Plan& plan, const StageInfo& stage) {
   const ConvolutionInfo info = ReadConvolution(plan, stage);
   const Geometry& g = info.geometry;
-  const FilteredAxis rows = Rows(info), columns = Columns(info);
-  if (info.groups > 1 || g.dilation_h > 1 || g.dilation_w > 1 || !IsFilteredAtPoints(rows.taps) ||
-      !IsFilteredAtPoints(columns.taps)) {
+  if (info.groups > 1 || g.dilation_h > 1 || g.dilation_w > 1 ||
+      !IsFilteredAtPoints(Taps(g.kernel_w, g.stride_w)) ||
+      !IsFilteredAtPoints(Taps(g.kernel_h, g.stride_h))) {
     return false;
   }
+  const FilteredAxis rows = Rows(info), columns = Columns(info);
   const PointRows layout = LayoutOf(rows, columns, plan.tensors[stage.inputs[0]].channels);
   const int64_t row_products = layout.weights() / layout.pieces;
   const int64_t products = row_products * ((kColumnPoints.count - 1) * columns.stride + columns.last);

@@ -139,6 +139,7 @@ TEST(FilteredConvolutionTest, IsTakenWhereItHasFewerProducts) {
   EXPECT_FALSE(IsFiltered({8, 28, 28}, 20, {6, 3, 1, 1, 0, 0, 1, 1}));
   EXPECT_FALSE(IsFiltered({8, 28, 28}, 20, {3, 6, 1, 1, 0, 0, 1, 1}));
   EXPECT_FALSE(IsFiltered({8, 28, 28}, 20, {1, 3, 1, 1, 0, 0, 1, 1}));
+  EXPECT_FALSE(IsFiltered({8, 28, 28}, 20, {7, 8, 1, 1, 0, 0, 1, 1}));
   // Groups, and pixels that are apart, are no windows to filter.
   EXPECT_FALSE(IsFiltered({32, 32, 32}, 32, {3, 3, 1, 1, 1, 1, 1, 1}, 2));
   EXPECT_FALSE(IsFiltered({16, 32, 32}, 16, {3, 3, 1, 1, 1, 1, 1, 2}));

@@ -113,16 +113,22 @@ class RandomProduct {
   }
 
   // Of the levels' codes, as Quant keeps them, with and without a gradient.
-  vector<float> OfCodes() {
+  vector<float> OfCodes(bool in_halves) {
     Blob<float> kept({input_.count()});
     auto* const bytes = reinterpret_cast<unsigned char*>(kept.mutable_cpu_data());
+    std::fill_n(bytes, kept.count() * sizeof(float), 0);
     for (int i = 0; i < input_.count(); ++i) {
       const float value = input_.cpu_data()[i];
       const auto code = std::find(levels_.begin(), levels_.end(), value) - levels_.begin();
-      bytes[i] = KeptByte(std::isnan(value) ? kNanCode : static_cast<int>(code), i % 3 == 0);
+      const unsigned char byte = KeptByte(std::isnan(value) ? kNanCode : static_cast<int>(code), i % 3 == 0);
+      if (in_halves) {
+        bytes[i / 2] |= KeptHalfByte(byte) << i % 2 * 4;
+      } else {
+        bytes[i] = byte;
+      }
     }
     KeptCodes codes;
-    codes.kept = reinterpret_cast<const unsigned char*>(kept.gpu_data());
+    codes.kept = {reinterpret_cast<const unsigned char*>(kept.gpu_data()), in_halves};
     codes.count = static_cast<int>(levels_.size());
     std::copy(levels_.begin(), levels_.end(), codes.levels);
     const auto product = GpuBinaryProduct::Make(shape_, levels_);
@@ -345,9 +351,15 @@ TEST_F(GpuHwgqTest, ProductsOfCodesAreThoseOfLevels) {
     shape.channels = channels, shape.height = size, shape.width = size + 1;
     for (const vector<float>& levels : kLevels) {
       RandomProduct product(3, shape, levels, 3);
-      ExpectSameBits(product.OfCodes(), product.OnGpu());
+      const auto expect_same = [&] {
+        for (const bool in_halves : {false, true}) {
+          if (in_halves && levels.size() > kHalfByteNan) continue;
+          ExpectSameBits(product.OfCodes(in_halves), product.OnGpu());
+        }
+      };
+      expect_same();
       product.PutNan();
-      ExpectSameBits(product.OfCodes(), product.OnGpu());
+      expect_same();
     }
   }
 }

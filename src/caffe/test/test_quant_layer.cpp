@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -26,6 +27,13 @@ double Hwgq(double x, double negative_slope, const vector<float>& centers) {
     if (x <= (static_cast<double>(centers[j]) + centers[j + 1]) / 2) return centers[j];
   }
   return centers.back();
+}
+
+// A number in place of NaN, which does not equal itself.
+template <typename Dtype>
+vector<Dtype> WithoutNan(vector<Dtype> values) {
+  std::replace_if(values.begin(), values.end(), [](Dtype value) { return std::isnan(value); }, Dtype(1234));
+  return values;
 }
 
 string CentersText(const vector<float>& centers) {
@@ -191,6 +199,63 @@ TYPED_TEST(QuantLayerTest, ThreadsDoNotChangeTheResult) {
   }
   EXPECT_EQ(tops[1], tops[0]);
   EXPECT_EQ(diffs[1], diffs[0]);
+}
+
+// Where memory is reused a byte of each value is kept, and half of one on a GPU where its code fits in 3
+// bits.
+TYPED_TEST(QuantLayerTest, KeepsWhatRestoresItsTopAndItsGradient) {
+  typedef typename TypeParam::Dtype Dtype;
+  const struct {
+    string settings;
+    bool fits_half_bytes;
+  } cases[] = {{CentersText({0.5f}), true},
+               {CentersText({0.5f, 1, 1.5f}) + "clip_thr: 1.5", true},
+               {CentersText({0.25f, 0.5f, 0.75f, 1, 1.25f, 1.5f}) + "clip_thr: 1.5", true},
+               {CentersText({0.25f, 0.5f, 0.75f, 1, 1.25f, 1.5f, 1.75f}), false},
+               {CentersText({1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}), false},
+               {"forward_func: 'sign' backward_func: 'hard_tanh' clip_thr: 1", true},
+               {"forward_func: 'relu' clip_thr: 2", true}};
+  // The last pair of values lacks one.
+  constexpr int kCount = 4099;
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.settings);
+    LayerFixture<Dtype> plain(QuantText(c.settings), {kCount}), keeping(QuantText(c.settings), {kCount});
+    Dtype* const values = plain.bottom.mutable_cpu_data();
+    for (int i = 0; i < kCount; ++i) values[i] *= 3;
+    values[5] = values[kCount - 1] = this->kNan;
+    values[6] = this->kInfinity, values[7] = -this->kInfinity;
+    caffe_copy(kCount, plain.bottom.cpu_data(), keeping.bottom.mutable_cpu_data());
+    keeping.SetUp();
+    keeping.layer->SetReusesMemory(true);
+    for (LayerFixture<Dtype>* quant : {&plain, &keeping}) {
+      quant->SetUp();
+      quant->Forward();
+    }
+    const bool in_halves = Caffe::mode() == Caffe::GPU && c.fits_half_bytes;
+    ASSERT_EQ(keeping.layer->KeptBlobs().size(), 1U);
+    const size_t bytes = keeping.layer->KeptBlobs()[0]->count() * sizeof(Dtype);
+    EXPECT_GE(bytes, in_halves ? kCount / 2 + 1 : kCount);
+    EXPECT_LE(bytes, (in_halves ? kCount / 2 + 1 : kCount) + sizeof(Dtype));
+    EXPECT_EQ(WithoutNan(DataOf(keeping.top)), WithoutNan(DataOf(plain.top)));
+    const auto expect_kept = [&] {
+      if (keeping.layer->RestoresTop(0)) {
+        caffe_set(kCount, Dtype(9), keeping.top.mutable_cpu_data());
+        keeping.layer->RestoreTop(0, &keeping.top);
+        EXPECT_EQ(WithoutNan(DataOf(keeping.top)), WithoutNan(DataOf(plain.top)));
+      }
+      for (LayerFixture<Dtype>* quant : {&plain, &keeping}) {
+        caffe_set(kCount, Dtype(2), quant->top.mutable_cpu_diff());
+        quant->Backward();
+      }
+      EXPECT_EQ(DiffOf(keeping.bottom), DiffOf(plain.bottom));
+    };
+    expect_kept();
+    // Also where the mode has changed since.
+    const Caffe::Brew mode = Caffe::mode();
+    Caffe::set_mode(Caffe::CPU);
+    expect_kept();
+    Caffe::set_mode(mode);
+  }
 }
 
 TYPED_TEST(QuantLayerTest, WorksInPlaceWhereNothingIsTrained) {

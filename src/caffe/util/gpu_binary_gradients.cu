@@ -27,6 +27,7 @@ __device__ float ScaleOf(float alpha) { return alpha < kLeastAlpha ? kLeastAlpha
 struct HalfCoder {
   static constexpr int kChannels = 2;
   using Value = float;
+  using Input = FloatInput;
   using State = uint32_t;
 
   const float* alphas;
@@ -49,6 +50,7 @@ template <int kCodes>
 struct HalfOfCodes {
   static constexpr int kChannels = 2;
   using Value = unsigned char;
+  using Input = KeptValues;
   using State = uint32_t;
 
   CodeValues<float, kCodes> values;
@@ -417,11 +419,11 @@ void InputToPixels(const BinaryGradients& gradients, const Pixels& inputs, int i
                    uint8_t* pixels) {
   const float factor = 1 / gradients.unit;
   const KeptCodes* const codes = gradients.input_codes;
-  if (!codes) return ToPixels(inputs, images, HalfCoder{nullptr, factor}, gradients.input + first, pixels);
+  if (!codes) return ToPixels(inputs, images, HalfCoder{nullptr, factor}, {gradients.input + first}, pixels);
   WithCodes(codes->count, [&](auto most) {
     HalfOfCodes<most> coder = {};
     for (int code = 0; code < codes->count; ++code) coder.values.values[code] = codes->levels[code] * factor;
-    ToPixels(inputs, images, coder, codes->kept + first, pixels);
+    ToPixels(inputs, images, coder, codes->kept.From(first), pixels);
   });
 }
 
@@ -458,7 +460,7 @@ bool ComputeGradientsInBF16(const BinaryGradients& gradients) {
   const int64_t out_elements = int64_t{s.outputs} * diff_pixels_of_image;
   for (int done = 0; done < gradients.images; done += at_once) {
     const int images = std::min(at_once, gradients.images - done);
-    ToPixels(diffs, images, HalfCoder{gradients.alphas, 1}, gradients.output_diff + done * out_elements,
+    ToPixels(diffs, images, HalfCoder{gradients.alphas, 1}, {gradients.output_diff + done * out_elements},
              diff_pixels.get());
     if (gradients.input_diff) {
       ComputeInputDiff(gradients, images, diffs, diff_pixels.get(),

@@ -104,6 +104,7 @@ struct IntegerBytes {
 template <int kLevels>
 struct LevelCoder : IntegerBytes {
   using Value = float;
+  using Input = FloatInput;
 
   float levels[kLevels];
   int32_t integers[kLevels];
@@ -135,6 +136,7 @@ struct LevelCoder : IntegerBytes {
 template <int kCodes>
 struct CodeCoder : IntegerBytes {
   using Value = unsigned char;
+  using Input = KeptValues;
 
   CodeValues<int32_t, kCodes> integers;
   int *odd_run, run;
@@ -154,17 +156,12 @@ struct CodeCoder : IntegerBytes {
   }
 };
 
-// Where inputs come from, each as a float.
-struct FloatInput {
-  const float* values;
-  __device__ float operator()(int64_t i) const { return values[i]; }
-};
-
+// What FloatInput gives, of codes.
 template <int kCodes>
 struct CodeInput {
-  const unsigned char* kept;
+  KeptValues kept;
   CodeValues<float, kCodes> levels;
-  __device__ float operator()(int64_t i) const { return levels.Of(KeptCode(kept[i]), NAN); }
+  __device__ float operator()(int64_t i) const { return levels.Of(KeptCode(kept(i)), NAN); }
 };
 
 // output = factor times sum, plus bias, in Caffe's order.
@@ -279,9 +276,9 @@ class GpuBinaryProduct::Engine {
   void Run(int64_t images, const float* input, const float* bias, float* output) {
     const auto to_pixels = [&](const Pixels& p, int some, int64_t first, uint8_t* pixels) {
       if (levels_.size() <= 4) {
-        ToPixels(p, some, Coder<4>(), input + first, pixels);
+        ToPixels(p, some, Coder<4>(), {input + first}, pixels);
       } else {
-        ToPixels(p, some, Coder<lowbit::kMaxLevels>(), input + first, pixels);
+        ToPixels(p, some, Coder<lowbit::kMaxLevels>(), {input + first}, pixels);
       }
     };
     Run(images, to_pixels, [&](int64_t first) { return FloatInput{input + first}; }, bias, output);
@@ -317,11 +314,11 @@ class GpuBinaryProduct::Engine {
       integers.values[code] = integers_.levels[level - levels_.begin()];
     }
     const auto to_pixels = [&](const Pixels& p, int some, int64_t first, uint8_t* pixels) {
-      ToPixels(p, some, CodeCoder<kCodes>{{}, integers, odd_run(), run_}, input.kept + first, pixels);
+      ToPixels(p, some, CodeCoder<kCodes>{{}, integers, odd_run(), run_}, input.kept.From(first), pixels);
     };
     Run(
-        images, to_pixels, [&](int64_t first) { return CodeInput<kCodes>{input.kept + first, levels}; }, bias,
-        output);
+        images, to_pixels, [&](int64_t first) { return CodeInput<kCodes>{input.kept.From(first), levels}; },
+        bias, output);
     return true;
   }
 
