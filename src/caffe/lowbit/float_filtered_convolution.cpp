@@ -16,8 +16,8 @@ namespace lowbit {
 namespace {
 
 constexpr int kOutputs = FloatKernel::kOutputs;
-// Tiles of a row at a time: with more their sums at all points would leave the second cache, with fewer the
-// weights would be read more often.
+// Tiles of a row at a time: with more their sums at all points would leave the
+// second cache, with fewer the weights would be read more often.
 constexpr int kTiles = 16;
 constexpr int kMostPixels = kTiles * kMostRowOutputs;
 // At all points: more would leave the second cache, too.
@@ -55,11 +55,12 @@ FilteredAxis Columns(const ConvolutionInfo& info) {
   return {kColumnPoints, info.geometry.kernel_h, info.geometry.stride_h, info.result.height};
 }
 
+// Of kTiles tiles of a row.
 PointRows LayoutOf(const FilteredAxis& rows, const FilteredAxis& columns, int channels) {
   const int units = rows.stride * channels;
-  const int64_t piece = int64_t{rows.tiles} * units * PointRows::kPlaces;
-  constexpr int kWhole = WindowFilter::kWhole;
-  return {rows.outputs, units, rows.last * channels, columns.stride, (piece + kWhole - 1) / kWhole * kWhole};
+  static_assert(kTiles * PointRows::kPlaces % WindowFilter::kWhole == 0, "pieces are whole vectors");
+  return {rows.outputs, units, rows.last * channels, columns.stride,
+          int64_t{kTiles} * units * PointRows::kPlaces};
 }
 
 /**
@@ -78,6 +79,8 @@ class FilteredConvolution : public RowStage {
         rows_(Rows(info_)),
         columns_(Columns(info_)),
         layout_(LayoutOf(rows_, columns_, input_.channels)),
+        turns_((rows_.tiles + kTiles - 1) / kTiles),
+        row_floats_(WholeFloats(rows_.tiles)),
         at_infinity_(layout_),
         weights_(kernel, kColumnPoints.count, info_.outputs, layout_.weights()),
         steps_(plan, stage) {
@@ -101,21 +104,26 @@ class FilteredConvolution : public RowStage {
   void RunRows(const Tensors& tensors, uint8_t* room, int64_t begin_row, int64_t end_row,
                int threads) const override {
     const int64_t begin = TilesBefore(begin_row), end = TilesBefore(end_row);
-    RunParts(
-        end - begin, weights_.blocks(), threads,
-        [&](int64_t first, int, int begin_block, int end_block) {
-          RunTiles(tensors, room, begin + first, begin_block, end_block);
-        },
-        1);
+    RunParts((end - begin) * turns_, weights_.blocks(), threads,
+             [&](int64_t part, int, int begin_block, int end_block) {
+               RunTiles(tensors, room, begin + part / turns_, static_cast<int>(part % turns_), begin_block,
+                        end_block);
+             },
+             1);
   }
 
  private:
-  // What a row of tiles is computed with.
+  // What some tiles of a row are computed with.
   struct Scratch {
     float *points, *sums, *results;
   };
 
-  int64_t ImageFloats() const { return columns_.pixels() * layout_.piece_stride; }
+  // Of so many tiles' values at the points of a row.
+  int64_t WholeFloats(int tiles) const {
+    constexpr int kWhole = WindowFilter::kWhole;
+    return (int64_t{tiles} * layout_.units * PointRows::kPlaces + kWhole - 1) / kWhole * kWhole;
+  }
+  int64_t ImageFloats() const { return columns_.pixels() * row_floats_; }
   float* Image(uint8_t* room, int image) const {
     return reinterpret_cast<float*>(room) + image * ImageFloats();
   }
@@ -161,10 +169,10 @@ class FilteredConvolution : public RowStage {
   }
 
   void TransformRow(const Tensors& tensors, int image, int padded_row, float* out) const {
-    out += padded_row * layout_.piece_stride;
+    out += padded_row * row_floats_;
     const int row = padded_row - info_.geometry.pad_h;
     if (row < 0 || row >= input_.height) {
-      std::fill_n(out, layout_.piece_stride, 0.f);
+      std::fill_n(out, row_floats_, 0.f);
       return;
     }
     const int64_t needed = rows_.pixels() * input_.channels;
@@ -179,40 +187,33 @@ class FilteredConvolution : public RowStage {
     kernel_.filter.rows(layout_.tile_outputs, padded, layout_.units, rows_.tiles, out);
   }
 
-  // A row of tiles, counted through all images.
-  void RunTiles(const Tensors& tensors, uint8_t* room, int64_t tile_row, int begin, int end) const {
+  // Some tiles of a row of them, which is counted through all images. They begin where vectors do.
+  void RunTiles(const Tensors& tensors, uint8_t* room, int64_t tile_row, int turn, int begin, int end) const {
     const int image = static_cast<int>(tile_row / columns_.tiles),
-              y = static_cast<int>(tile_row % columns_.tiles);
-    const int64_t point_stride = layout_.pieces * layout_.piece_stride;
+              y = static_cast<int>(tile_row % columns_.tiles) * columns_.outputs;
+    const int pairs = (rows_.tiles + 1) / 2, tile = 2 * (pairs * turn / turns_);
+    const int tiles = std::min(2 * (pairs * (turn + 1) / turns_), rows_.tiles) - tile;
     const Scratch scratch = MakeScratch();
-    const float* const from = Image(room, image) + y * columns_.outputs * point_stride;
+    const float* const from = Image(room, image) + int64_t{y} * layout_.pieces * row_floats_ +
+                              int64_t{tile} * layout_.units * PointRows::kPlaces;
     for (int piece = 0; piece < layout_.pieces; ++piece) {
       const float* rows[kColumnPoints.count];
       for (int i = 0; i < kColumnPoints.count; ++i) {
-        rows[i] = from + i * point_stride + piece * layout_.piece_stride;
+        rows[i] = from + (int64_t{i} * layout_.pieces + piece) * row_floats_;
       }
-      kernel_.filter.columns(rows, layout_.piece_stride, scratch.points + piece * layout_.piece_stride,
-                             point_stride);
+      kernel_.filter.columns(rows, WholeFloats(tiles), scratch.points + piece * layout_.piece_stride,
+                             layout_.pieces * layout_.piece_stride);
     }
-    const int64_t first_pixel =
-        (int64_t{image} * info_.result.height + y * columns_.outputs) * info_.result.width;
-    const int rows = std::min(columns_.outputs, info_.result.height - y * columns_.outputs);
-    const int turns = (rows_.tiles + kTiles - 1) / kTiles;
-    for (int turn = 0; turn < turns; ++turn) {
-      const int tile = rows_.tiles * turn / turns, tiles = rows_.tiles * (turn + 1) / turns - tile;
-      const int x = tile * rows_.outputs;
-      const Part part = {first_pixel + x, std::min(tiles * rows_.outputs, info_.result.width - x), 0, 0};
-      for (int block = begin; block < end; ++block) {
-        RunBlock(tensors, scratch, tile, tiles, block, part, rows);
-      }
-    }
+    const int x = tile * rows_.outputs, rows = std::min(columns_.outputs, info_.result.height - y);
+    const Part part = {(int64_t{image} * info_.result.height + y) * info_.result.width + x,
+                       std::min(tiles * rows_.outputs, info_.result.width - x), 0, 0};
+    for (int block = begin; block < end; ++block) RunBlock(tensors, scratch, tiles, block, part, rows);
   }
 
-  void RunBlock(const Tensors& tensors, const Scratch& scratch, int tile, int tiles, int block, Part part,
+  void RunBlock(const Tensors& tensors, const Scratch& scratch, int tiles, int block, Part part,
                 int rows) const {
     const int64_t point_stride = layout_.pieces * layout_.piece_stride;
     const int64_t sums_stride = int64_t{tiles} * rows_.outputs * kernel_.strip;
-    const float* const points = scratch.points + int64_t{tile} * layout_.units * PointRows::kPlaces;
     part.channel = block * kOutputs;
     part.channels = weights_.Outputs(block);
     Part parts[kMostColumnOutputs];
@@ -226,7 +227,7 @@ class FilteredConvolution : public RowStage {
     for (int strip = 0; strip < weights_.Strips(block); ++strip) {
       for (int i = 0; i < kColumnPoints.count; ++i) {
         const PointRows& layout = i < kColumnPoints.count - 1 ? layout_ : at_infinity_;
-        kernel_.filter.sums(layout, points + i * point_stride, tiles,
+        kernel_.filter.sums(layout, scratch.points + i * point_stride, tiles,
                             weights_.Block(i, block) + strip * int64_t{layout_.weights()} * kernel_.strip,
                             scratch.sums + i * sums_stride);
       }
@@ -239,7 +240,7 @@ class FilteredConvolution : public RowStage {
     }
   }
 
-  // Its rows at the points of its columns, the sums of some tiles, and what becomes of these.
+  // Tiles at the points of their columns, their sums, and what becomes of these.
   Scratch MakeScratch() const {
     const int64_t points = kColumnPoints.count * layout_.pieces * layout_.piece_stride;
     const int64_t sums = int64_t{kColumnPoints.count} * kMostPixels * kernel_.strip;
@@ -255,8 +256,13 @@ class FilteredConvolution : public RowStage {
   const ConvolutionInfo info_;
   const FloatKernel& kernel_;
   const FilteredAxis rows_, columns_;
-  /// At finite points of columns, and at infinity.
+  /// At finite points of columns.
   const PointRows layout_;
+  /// Into which a row's tiles are divided.
+  const int turns_;
+  /// From a row at its points to the next.
+  const int64_t row_floats_;
+  /// At their infinity.
   PointRows at_infinity_;
   FloatStrips weights_;
   const Steps steps_;
