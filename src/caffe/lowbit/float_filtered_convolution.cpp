@@ -16,8 +16,8 @@ namespace lowbit {
 namespace {
 
 constexpr int kOutputs = FloatKernel::kOutputs;
-// Tiles of a row at a time: with more their sums at all points would leave the
-// second cache, with fewer the weights would be read more often.
+// Tiles of a row at a time: with more their sums at all points would leave the second cache, with fewer the
+// weights would be read more often.
 constexpr int kTiles = 16;
 constexpr int kMostPixels = kTiles * kMostRowOutputs;
 // At all points: more would leave the second cache, too.
@@ -78,6 +78,8 @@ class FilteredConvolution : public RowStage {
         kernel_(kernel),
         rows_(Rows(info_)),
         columns_(Columns(info_)),
+        row_factors_(kRowPoints.TapFactors(rows_.taps)),
+        column_factors_(kColumnPoints.TapFactors(columns_.taps)),
         layout_(LayoutOf(rows_, columns_, input_.channels)),
         turns_((rows_.tiles + kTiles - 1) / kTiles),
         row_floats_(WholeFloats(rows_.tiles)),
@@ -135,38 +137,59 @@ class FilteredConvolution : public RowStage {
   }
 
   void PackWeights(const StageInfo& stage) {
-    const int channels = input_.channels, kernel_h = info_.geometry.kernel_h,
-              kernel_w = info_.geometry.kernel_w;
     std::vector<float> weights(info_.weights), at_points(layout_.weights());
     for (int output = 0; output < info_.outputs; ++output) {
       ReadFloatWeights(stage, output, info_.weights, weights.data());
-      const auto weight = [&](int y, int x, int channel) {
-        const bool inside = y < kernel_h && x < kernel_w;
-        return inside ? weights[(int64_t{y} * kernel_w + x) * channels + channel] : 0.f;
-      };
+      const std::vector<double> at_row_points = RowsOfWeights(weights);
       for (int point = 0; point < kColumnPoints.count; ++point) {
-        auto at = at_points.begin();
-        for (int piece = 0; piece < layout_.pieces; ++piece) {
-          for (int unit = 0; unit < layout_.units; ++unit) {
-            const int points = kRowPoints.count - (unit >= layout_.infinite_units);
-            for (int row_point = 0; row_point < points; ++row_point) {
-              double sum = 0;
-              for (int i = 0; i < columns_.taps; ++i) {
-                for (int j = 0; j < rows_.taps; ++j) {
-                  sum += kColumnPoints.TapFactor(point, columns_.taps, i) *
-                         kRowPoints.TapFactor(row_point, rows_.taps, j) *
-                         weight(i * columns_.stride + piece, j * rows_.stride + unit / channels,
-                                unit % channels);
-                }
-              }
-              *at++ = static_cast<float>(sum);
-            }
-          }
-        }
+        ColumnsOfWeights(at_row_points, point, at_points.data());
         weights_.Pack(point, output, at_points.data());
       }
     }
   }
+
+  // An output's weights at the points of their rows: each row's elements, and their points.
+  std::vector<double> RowsOfWeights(const std::vector<float>& weights) const {
+    const int64_t row_weights = int64_t{info_.geometry.kernel_w} * input_.channels;
+    std::vector<double> at_points;
+    for (int y = 0; y < info_.geometry.kernel_h; ++y) {
+      for (int unit = 0; unit < layout_.units; ++unit) {
+        for (int point = 0; point < kRowPoints.count; ++point) {
+          double sum = 0;
+          for (int tap = 0; tap < rows_.taps; ++tap) {
+            const int64_t x = int64_t{tap} * layout_.units + unit;
+            // Of the last tap not all pixels need be there.
+            if (x < row_weights) sum += RowFactor(point, tap) * weights[y * row_weights + x];
+          }
+          at_points.push_back(sum);
+        }
+      }
+    }
+    return at_points;
+  }
+
+  // The same at a point of their columns, in PointRows' order.
+  void ColumnsOfWeights(const std::vector<double>& at_row_points, int point, float* at_points) const {
+    const int64_t row_values = int64_t{layout_.units} * kRowPoints.count;
+    for (int piece = 0; piece < layout_.pieces; ++piece) {
+      for (int unit = 0; unit < layout_.units; ++unit) {
+        const int points = kRowPoints.count - (unit >= layout_.infinite_units);
+        for (int row_point = 0; row_point < points; ++row_point) {
+          double sum = 0;
+          for (int tap = 0; tap < columns_.taps; ++tap) {
+            const int y = tap * columns_.stride + piece;
+            if (y >= info_.geometry.kernel_h) break;
+            sum += ColumnFactor(point, tap) *
+                   at_row_points[y * row_values + unit * kRowPoints.count + row_point];
+          }
+          *at_points++ = static_cast<float>(sum);
+        }
+      }
+    }
+  }
+
+  double RowFactor(int point, int tap) const { return row_factors_[point * rows_.taps + tap]; }
+  double ColumnFactor(int point, int tap) const { return column_factors_[point * columns_.taps + tap]; }
 
   void TransformRow(const Tensors& tensors, int image, int padded_row, float* out) const {
     out += padded_row * row_floats_;
@@ -228,7 +251,7 @@ class FilteredConvolution : public RowStage {
       for (int i = 0; i < kColumnPoints.count; ++i) {
         const PointRows& layout = i < kColumnPoints.count - 1 ? layout_ : at_infinity_;
         kernel_.filter.sums(layout, scratch.points + i * point_stride, tiles,
-                            weights_.Block(i, block) + strip * int64_t{layout_.weights()} * kernel_.strip,
+                            weights_.Block(i, block) + strip * layout_.weights() * kernel_.strip,
                             scratch.sums + i * sums_stride);
       }
       float* of_strip[kMostColumnOutputs];
@@ -256,6 +279,7 @@ class FilteredConvolution : public RowStage {
   const ConvolutionInfo info_;
   const FloatKernel& kernel_;
   const FilteredAxis rows_, columns_;
+  const std::vector<double> row_factors_, column_factors_;
   /// At finite points of columns.
   const PointRows layout_;
   /// Into which a row's tiles are divided.

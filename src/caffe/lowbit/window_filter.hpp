@@ -2,6 +2,7 @@
 #define CAFFE_LOWBIT_WINDOW_FILTER_HPP_
 
 #include <cstdint>
+#include <vector>
 
 namespace caffe {
 namespace lowbit {
@@ -22,8 +23,8 @@ struct FilterPoints {
 
   constexpr int TileOutputs(int taps) const { return count + 1 - taps; }
 
-  /// What a tap is multiplied by in the filter's value at a point.
-  double TapFactor(int point, int taps, int tap) const;
+  /// What taps are multiplied by in a filter's values at the points: count x taps.
+  std::vector<double> TapFactors(int taps) const;
 };
 
 /**
@@ -57,7 +58,9 @@ struct PointRows {
 
   /// Weights of an output, in the order in which they are multiplied: piece by piece, element by element,
   /// point by point.
-  int weights() const { return pieces * (infinite_units + units * (kRowPoints.count - 1)); }
+  int64_t weights() const {
+    return int64_t{pieces} * (infinite_units + int64_t{units} * (kRowPoints.count - 1));
+  }
 };
 
 /// A processor's way to filter windows.
