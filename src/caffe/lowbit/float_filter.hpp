@@ -12,6 +12,10 @@ namespace caffe {
 namespace lowbit {
 namespace {
 
+// By the number of lanes: a template's parameter that is a vector loses how it is aligned.
+template <int kLanes>
+using VectorType = typename VectorOf<kLanes>::Type;
+
 template <int kCount>
 using Indices = std::make_integer_sequence<int, kCount>;
 
@@ -37,8 +41,10 @@ constexpr InputTransform kRowTransform(kRowPoints), kColumnTransform(kColumnPoin
 // What becomes of the sums at the points of a row, which are at hand in registers: output i is the sum of the
 // points' i-th powers times them, of infinity's only the last one is there. Points of both signs share
 // theirs.
-template <int kTileOutputs, typename Vector>
-inline void RowOutputs(const Vector (&sums)[kRowPoints.count], Vector (&outputs)[kTileOutputs]) {
+template <int kLanes, int kTileOutputs>
+inline void RowOutputs(const VectorType<kLanes> (&sums)[kRowPoints.count],
+                       VectorType<kLanes> (&outputs)[kTileOutputs]) {
+  using Vector = VectorType<kLanes>;
   const Vector even1 = sums[1] + sums[2], odd1 = sums[1] - sums[2];
   const Vector even2 = sums[3] + sums[4], odd2 = sums[3] - sums[4];
   float power2 = 1, power_half = 1;
@@ -51,8 +57,10 @@ inline void RowOutputs(const Vector (&sums)[kRowPoints.count], Vector (&outputs)
 }
 
 // Likewise of a column.
-template <int kTileOutputs, typename Vector>
-inline void ColumnOutputs(const Vector (&sums)[kColumnPoints.count], Vector (&outputs)[kTileOutputs]) {
+template <int kLanes, int kTileOutputs>
+inline void ColumnOutputs(const VectorType<kLanes> (&sums)[kColumnPoints.count],
+                          VectorType<kLanes> (&outputs)[kTileOutputs]) {
+  using Vector = VectorType<kLanes>;
   const Vector even1 = sums[1] + sums[2], odd1 = sums[1] - sums[2];
   float power2 = 1, power_half = 1;
   for (int i = 0; i < kTileOutputs; ++i, power2 *= 2, power_half /= -2) {
@@ -66,7 +74,7 @@ inline void ColumnOutputs(const Vector (&sums)[kColumnPoints.count], Vector (&ou
 // An element's values at the points of its row, in one go: the inputs' columns of the transform times them.
 template <int kLanes>
 void RowsAtPoints(int tile_outputs, const float* row, int units, int tiles, float* points) {
-  using Vector = typename VectorOf<kLanes>::Type;
+  using Vector = VectorType<kLanes>;
   constexpr int kVectors = PointRows::kPlaces / kLanes;
   Vector columns[kRowPoints.count][kVectors] = {};
   for (int i = 0; i < kRowPoints.count; ++i) {
@@ -84,9 +92,10 @@ void RowsAtPoints(int tile_outputs, const float* row, int units, int tiles, floa
 }
 
 // A row of the transform times values, less those that are multiplied by 0.
-template <int kRow, typename Vector, int... kColumn>
-inline Vector ColumnAtPoint(const Vector* values, std::integer_sequence<int, kColumn...>) {
-  Vector sum = {};
+template <int kLanes, int kRow, int... kColumn>
+inline VectorType<kLanes> ColumnAtPoint(const VectorType<kLanes>* values,
+                                        std::integer_sequence<int, kColumn...>) {
+  VectorType<kLanes> sum = {};
   const auto add = [&](auto column) {
     constexpr float kFactor = kColumnTransform.at[kRow][column()];
     if constexpr (kFactor != 0) sum += kFactor * values[column()];
@@ -98,11 +107,11 @@ inline Vector ColumnAtPoint(const Vector* values, std::integer_sequence<int, kCo
 template <int kLanes, int... kPoint>
 inline void ColumnsAtPoints(const float* const* rows, int64_t count, float* points, int64_t point_stride,
                             std::integer_sequence<int, kPoint...> indices) {
-  using Vector = typename VectorOf<kLanes>::Type;
+  using Vector = VectorType<kLanes>;
   for (int64_t i = 0; i < count; i += kLanes) {
     const Vector values[] = {*reinterpret_cast<const Vector*>(rows[kPoint] + i)...};
     ((*reinterpret_cast<Vector*>(points + kPoint * point_stride + i) =
-          ColumnAtPoint<kPoint>(values, indices)),
+          ColumnAtPoint<kLanes, kPoint>(values, indices)),
      ...);
   }
 }
@@ -113,8 +122,8 @@ void ColumnsAtPoints(const float* const* rows, int64_t count, float* points, int
 }
 
 // Compilers would load a weight for each tile anew, and have more to load than to multiply.
-template <typename Vector>
-inline void KeepInRegister(Vector* value) {
+template <int kLanes>
+inline void KeepInRegister(VectorType<kLanes>* value) {
 #ifdef __aarch64__
   asm("" : "+w"(*value));
 #elif defined(__AVX512F__)
@@ -123,17 +132,17 @@ inline void KeepInRegister(Vector* value) {
 }
 
 // The products of elements [0, units) of a piece at the first kCount points.
-template <int kCount, int kTiles, int kVectors, typename Vector>
+template <int kLanes, int kCount, int kTiles, int kVectors>
 inline void AddProducts(int units, const float* const (&x)[kTiles], int first, const float*& weights,
-                        Vector (&sums)[kTiles][kVectors][kRowPoints.count]) {
-  constexpr int kLanes = sizeof(Vector) / sizeof(float);
+                        VectorType<kLanes> (&sums)[kTiles][kVectors][kRowPoints.count]) {
+  using Vector = VectorType<kLanes>;
   for (int unit = 0; unit < units; ++unit) {
     const int at = (first + unit) * PointRows::kPlaces;
     for (int i = 0; i < kCount; ++i, weights += kVectors * kLanes) {
       Vector w[kVectors];
       for (int v = 0; v < kVectors; ++v) {
         w[v] = *reinterpret_cast<const Vector*>(weights + v * kLanes);
-        if constexpr (kTiles > 1) KeepInRegister(&w[v]);
+        if constexpr (kTiles > 1) KeepInRegister<kLanes>(&w[v]);
       }
       for (int t = 0; t < kTiles; ++t) {
         for (int v = 0; v < kVectors; ++v) sums[t][v][i] += x[t][at + i] * w[v];
@@ -145,19 +154,19 @@ inline void AddProducts(int units, const float* const (&x)[kTiles], int first, c
 // As many sums as registers hold.
 template <int kLanes, int kTiles, int kVectors, int kTileOutputs>
 inline void SumTiles(const PointRows& layout, const float* points, const float* weights, float* results) {
-  using Vector = typename VectorOf<kLanes>::Type;
+  using Vector = VectorType<kLanes>;
   Vector sums[kTiles][kVectors][kRowPoints.count] = {};
   for (int piece = 0; piece < layout.pieces; ++piece, points += layout.piece_stride) {
     const float* x[kTiles];
     for (int t = 0; t < kTiles; ++t) x[t] = points + t * layout.units * PointRows::kPlaces;
-    AddProducts<kRowPoints.count>(layout.infinite_units, x, 0, weights, sums);
-    AddProducts<kRowPoints.count - 1>(layout.units - layout.infinite_units, x, layout.infinite_units, weights,
-                                      sums);
+    AddProducts<kLanes, kRowPoints.count>(layout.infinite_units, x, 0, weights, sums);
+    AddProducts<kLanes, kRowPoints.count - 1>(layout.units - layout.infinite_units, x, layout.infinite_units,
+                                              weights, sums);
   }
   for (int t = 0; t < kTiles; ++t) {
     for (int v = 0; v < kVectors; ++v) {
       Vector outputs[kTileOutputs];
-      RowOutputs(sums[t][v], outputs);
+      RowOutputs<kLanes>(sums[t][v], outputs);
       for (int i = 0; i < kTileOutputs; ++i) {
         float* const at = results + ((t * kTileOutputs + i) * kVectors + v) * kLanes;
         *reinterpret_cast<Vector*>(at) = outputs[i];
@@ -196,7 +205,7 @@ void SumRows(const PointRows& layout, const float* points, int tiles, const floa
 template <int kLanes, int kVectors, int kTileOutputs>
 void OutputsOfColumns(const float* sums, int64_t point_stride, int pixels, int outputs,
                       float* const* results) {
-  using Vector = typename VectorOf<kLanes>::Type;
+  using Vector = VectorType<kLanes>;
   for (int pixel = 0; pixel < pixels; ++pixel) {
     for (int v = 0; v < kVectors; ++v) {
       Vector at_points[kColumnPoints.count], of_tile[kTileOutputs];
@@ -204,7 +213,7 @@ void OutputsOfColumns(const float* sums, int64_t point_stride, int pixels, int o
         const float* const at = sums + i * point_stride + (pixel * kVectors + v) * kLanes;
         at_points[i] = *reinterpret_cast<const Vector*>(at);
       }
-      ColumnOutputs(at_points, of_tile);
+      ColumnOutputs<kLanes>(at_points, of_tile);
       for (int i = 0; i < kTileOutputs && i < outputs; ++i) {
         float* const at = results[i] + pixel * FloatKernel::kOutputs + v * kLanes;
         *reinterpret_cast<Vector*>(at) = of_tile[i];
