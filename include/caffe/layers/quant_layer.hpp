@@ -89,6 +89,11 @@ class QuantLayer : public NeuronLayer<Dtype> {
   KeptValues KeptOnGpu() const {
     return {reinterpret_cast<const unsigned char*>(kept_.gpu_data()), kept_in_halves_};
   }
+  /// Makes room for what is kept of `count` values.
+  void ReshapeKept(int count, bool in_halves) {
+    const int bytes = in_halves ? count / 2 + 1 : count;
+    kept_.Reshape({bytes / static_cast<int>(sizeof(Dtype)) + 1});
+  }
   /// On the CPU, where each of the `count` values has a byte.
   const unsigned char* KeptOnCpu(int count);
   void RestoreTopGpu(Blob<Dtype>* top) const;

@@ -88,9 +88,7 @@ Dtype QuantLayer<Dtype>::Limit() const {
 template <typename Dtype>
 void QuantLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
   NeuronLayer<Dtype>::Reshape(bottom, top);
-  constexpr int kBytes = sizeof(Dtype);
-  const int values_of_byte = Caffe::mode() == Caffe::GPU && FitsHalfBytes() ? 2 : 1;
-  kept_.Reshape({bottom[0]->count() / (values_of_byte * kBytes) + 1});
+  ReshapeKept(bottom[0]->count(), Caffe::mode() == Caffe::GPU && FitsHalfBytes());
 }
 
 template <typename Dtype>
@@ -151,8 +149,7 @@ const unsigned char* QuantLayer<Dtype>::KeptOnCpu(int count) {
     const KeptValues values = {reinterpret_cast<const unsigned char*>(kept_.cpu_data()), true};
     std::vector<unsigned char> bytes(count);
     for (int i = 0; i < count; ++i) bytes[i] = values(i);
-    constexpr int kBytes = sizeof(Dtype);
-    kept_.Reshape({count / kBytes + 1});
+    ReshapeKept(count, false);
     std::copy(bytes.begin(), bytes.end(), reinterpret_cast<unsigned char*>(kept_.mutable_cpu_data()));
     kept_in_halves_ = false;
   }

@@ -12,13 +12,6 @@ namespace caffe {
 namespace lowbit {
 namespace {
 
-// By the number of lanes: a template's parameter that is a vector loses how it is aligned.
-template <int kLanes>
-using VectorType = typename VectorOf<kLanes>::Type;
-
-template <int kCount>
-using Indices = std::make_integer_sequence<int, kCount>;
-
 // Row i makes the inputs' value at point i: the product of (x - other) over all other finite points, whose
 // powers of x are the tile's inputs.
 struct InputTransform {
@@ -118,7 +111,8 @@ inline void ColumnsAtPoints(const float* const* rows, int64_t count, float* poin
 
 template <int kLanes>
 void ColumnsAtPoints(const float* const* rows, int64_t count, float* points, int64_t point_stride) {
-  ColumnsAtPoints<kLanes>(rows, count, points, point_stride, Indices<kColumnPoints.count>());
+  ColumnsAtPoints<kLanes>(rows, count, points, point_stride,
+                          std::make_integer_sequence<int, kColumnPoints.count>());
 }
 
 // Compilers would load a weight for each tile anew, and have more to load than to multiply.

@@ -78,8 +78,6 @@ class FilteredConvolution : public RowStage {
         kernel_(kernel),
         rows_(Rows(info_)),
         columns_(Columns(info_)),
-        row_factors_(kRowPoints.TapFactors(rows_.taps)),
-        column_factors_(kColumnPoints.TapFactors(columns_.taps)),
         layout_(LayoutOf(rows_, columns_, input_.channels)),
         turns_((rows_.tiles + kTiles - 1) / kTiles),
         row_floats_(WholeFloats(rows_.tiles)),
@@ -137,19 +135,22 @@ class FilteredConvolution : public RowStage {
   }
 
   void PackWeights(const StageInfo& stage) {
+    const std::vector<double> row_factors = kRowPoints.TapFactors(rows_.taps),
+                              column_factors = kColumnPoints.TapFactors(columns_.taps);
     std::vector<float> weights(info_.weights), at_points(layout_.weights());
     for (int output = 0; output < info_.outputs; ++output) {
       ReadFloatWeights(stage, output, info_.weights, weights.data());
-      const std::vector<double> at_row_points = RowsOfWeights(weights);
+      const std::vector<double> at_row_points = RowsOfWeights(weights, row_factors);
       for (int point = 0; point < kColumnPoints.count; ++point) {
-        ColumnsOfWeights(at_row_points, point, at_points.data());
+        ColumnsOfWeights(at_row_points, &column_factors[point * columns_.taps], at_points.data());
         weights_.Pack(point, output, at_points.data());
       }
     }
   }
 
   // An output's weights at the points of their rows: each row's elements, and their points.
-  std::vector<double> RowsOfWeights(const std::vector<float>& weights) const {
+  std::vector<double> RowsOfWeights(const std::vector<float>& weights,
+                                    const std::vector<double>& factors) const {
     const int64_t row_weights = int64_t{info_.geometry.kernel_w} * input_.channels;
     std::vector<double> at_points;
     for (int y = 0; y < info_.geometry.kernel_h; ++y) {
@@ -159,7 +160,7 @@ class FilteredConvolution : public RowStage {
           for (int tap = 0; tap < rows_.taps; ++tap) {
             const int64_t x = int64_t{tap} * layout_.units + unit;
             // Of the last tap not all pixels need be there.
-            if (x < row_weights) sum += RowFactor(point, tap) * weights[y * row_weights + x];
+            if (x < row_weights) sum += factors[point * rows_.taps + tap] * weights[y * row_weights + x];
           }
           at_points.push_back(sum);
         }
@@ -168,8 +169,9 @@ class FilteredConvolution : public RowStage {
     return at_points;
   }
 
-  // The same at a point of their columns, in PointRows' order.
-  void ColumnsOfWeights(const std::vector<double>& at_row_points, int point, float* at_points) const {
+  // The same at a point of their columns, which has these factors, in PointRows' order.
+  void ColumnsOfWeights(const std::vector<double>& at_row_points, const double* factors,
+                        float* at_points) const {
     const int64_t row_values = int64_t{layout_.units} * kRowPoints.count;
     for (int piece = 0; piece < layout_.pieces; ++piece) {
       for (int unit = 0; unit < layout_.units; ++unit) {
@@ -179,17 +181,13 @@ class FilteredConvolution : public RowStage {
           for (int tap = 0; tap < columns_.taps; ++tap) {
             const int y = tap * columns_.stride + piece;
             if (y >= info_.geometry.kernel_h) break;
-            sum += ColumnFactor(point, tap) *
-                   at_row_points[y * row_values + unit * kRowPoints.count + row_point];
+            sum += factors[tap] * at_row_points[y * row_values + unit * kRowPoints.count + row_point];
           }
           *at_points++ = static_cast<float>(sum);
         }
       }
     }
   }
-
-  double RowFactor(int point, int tap) const { return row_factors_[point * rows_.taps + tap]; }
-  double ColumnFactor(int point, int tap) const { return column_factors_[point * columns_.taps + tap]; }
 
   void TransformRow(const Tensors& tensors, int image, int padded_row, float* out) const {
     out += padded_row * row_floats_;
@@ -279,7 +277,6 @@ class FilteredConvolution : public RowStage {
   const ConvolutionInfo info_;
   const FloatKernel& kernel_;
   const FilteredAxis rows_, columns_;
-  const std::vector<double> row_factors_, column_factors_;
   /// At finite points of columns.
   const PointRows layout_;
   /// Into which a row's tiles are divided.

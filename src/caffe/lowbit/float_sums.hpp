@@ -16,7 +16,7 @@ constexpr int kPrefetchedWeights = 1024;
 // kPixels pixels and kStrips strips of kVectors vectors: as many accumulators as registers hold.
 template <int kLanes, int kPixels, int kVectors, int kStrips>
 inline void SumBlock(const float* const* pixels, const Window& window, const float* weights, float* sums) {
-  using Vector = typename VectorOf<kLanes>::Type;
+  using Vector = VectorType<kLanes>;
   constexpr int kStrip = kLanes * kVectors;
   Vector total[kPixels][kStrips * kVectors] = {};
   const int64_t strip_weights = static_cast<int64_t>(window.total_units) * kStrip;

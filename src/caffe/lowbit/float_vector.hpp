@@ -10,6 +10,10 @@ struct VectorOf {
   typedef float Type __attribute__((vector_size(kLanes * 4), aligned(4)));
 };
 
+/// By the number of lanes: a template's parameter that is a vector loses how it is aligned.
+template <int kLanes>
+using VectorType = typename VectorOf<kLanes>::Type;
+
 }  // namespace
 }  // namespace lowbit
 }  // namespace caffe

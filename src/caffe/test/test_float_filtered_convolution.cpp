@@ -186,5 +186,82 @@ TEST(FilteredConvolutionTest, SumsThatAreComparedAreOfProducts) {
   EXPECT_TRUE(is_filtered(offsets, false, true, true));
 }
 
+TEST(WindowFilterTest, TransformsGiveTheFilter) {
+  std::mt19937 random(3);
+  std::normal_distribution<float> normal;
+  // 112 floats a row at its points are whole vectors; the last tile is alone.
+  constexpr int kUnits = 2, kTiles = 7, kPlaces = PointRows::kPlaces, kRowFloats = kTiles * kUnits * kPlaces;
+  for (const int row_taps : {3, 4, 5}) {
+    for (const int column_taps : {3, 4, 5}) {
+      ASSERT_TRUE(IsFilteredAtPoints(row_taps) && IsFilteredAtPoints(column_taps));
+      const int row_outputs = kRowPoints.TileOutputs(row_taps);
+      const int column_outputs = kColumnPoints.TileOutputs(column_taps), pixels = kTiles * row_outputs;
+      const int width = (pixels + row_taps - 1) * kUnits;
+      std::vector<float> input(kColumnPoints.count * width), filter(column_taps * row_taps * kUnits);
+      for (float& value : input) value = normal(random);
+      for (float& weight : filter) weight = normal(random);
+      const std::vector<double> row_factors = kRowPoints.TapFactors(row_taps),
+                                column_factors = kColumnPoints.TapFactors(column_taps);
+      // Of the second unit all but the last tap is there.
+      const PointRows layout = {row_outputs, kUnits, 1, 1, kRowFloats};
+      for (int tap = 0; tap < column_taps; ++tap) filter[(tap * row_taps + row_taps - 1) * kUnits + 1] = 0;
+      for (const FloatKernel* kernel : KernelsToTest()) {
+        SCOPED_TRACE(std::string(kernel->name) + ", " + std::to_string(row_taps) + " and " +
+                     std::to_string(column_taps) + " taps");
+        const WindowFilter& windows = kernel->filter;
+        std::vector<float> at_rows(kColumnPoints.count * kRowFloats), at_points(at_rows.size());
+        const float* rows[kColumnPoints.count];
+        for (int row = 0; row < kColumnPoints.count; ++row) {
+          windows.rows(row_outputs, &input[row * width], kUnits, kTiles, &at_rows[row * kRowFloats]);
+          rows[row] = &at_rows[row * kRowFloats];
+        }
+        windows.columns(rows, kRowFloats, at_points.data(), kRowFloats);
+        // Output c of the strip has c times the filter.
+        const int64_t sums_stride = int64_t{pixels} * kernel->strip;
+        std::vector<float> sums(kColumnPoints.count * sums_stride);
+        for (int point = 0; point < kColumnPoints.count; ++point) {
+          std::vector<float> weights;
+          for (int unit = 0; unit < kUnits; ++unit) {
+            for (int i = 0; i < kRowPoints.count - unit; ++i) {
+              double weight = 0;
+              for (int y = 0; y < column_taps; ++y) {
+                for (int x = 0; x < row_taps; ++x) {
+                  weight += column_factors[point * column_taps + y] * row_factors[i * row_taps + x] *
+                            filter[(y * row_taps + x) * kUnits + unit];
+                }
+              }
+              for (int c = 0; c < kernel->strip; ++c) weights.push_back(static_cast<float>(c * weight));
+            }
+          }
+          ASSERT_EQ(weights.size(), static_cast<size_t>(layout.weights() * kernel->strip));
+          windows.sums(layout, &at_points[point * kRowFloats], kTiles, weights.data(),
+                       &sums[point * sums_stride]);
+        }
+        for (int wanted = 1; wanted <= column_outputs; ++wanted) {
+          const int result_floats = pixels * FloatKernel::kOutputs;
+          std::vector<float> result(column_outputs * result_floats, 7);
+          float* results[kMostColumnOutputs];
+          for (int row = 0; row < wanted; ++row) results[row] = &result[row * result_floats];
+          windows.outputs(column_outputs, sums.data(), sums_stride, pixels, wanted, results);
+          for (int i = 0; i < column_outputs * pixels; ++i) {
+            const int y = i / pixels, x = i % pixels;
+            float sum = 0;
+            for (int k = 0; k < column_taps * row_taps * kUnits; ++k) {
+              const int tap_y = k / kUnits / row_taps, tap_x = k / kUnits % row_taps;
+              sum += filter[k] * input[(y + tap_y) * width + (x + tap_x) * kUnits + k % kUnits];
+            }
+            for (int c = 0; c < FloatKernel::kOutputs; ++c) {
+              const bool is_there = y < wanted && c < kernel->strip;
+              ASSERT_NEAR(result[y * result_floats + x * FloatKernel::kOutputs + c],
+                          is_there ? static_cast<float>(c) * sum : 7, 2e-3)
+                  << "output " << c << " of pixel " << y << ", " << x;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
 }  // namespace lowbit
 }  // namespace caffe
